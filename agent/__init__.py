@@ -1,0 +1,6 @@
+"""Everything that knows D4PG. What must be set before TensorFlow and Keras are imported is set here."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its greetings would end up in the middle of the live view

@@ -1,0 +1,96 @@
+"""The checkpoint that a person means: named, the newest of their own, or one that is shipped; of whatever kind."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import params as parameters
+from agent.policy import Critic, Policy, Scaling
+from params import HERE, PlayParams, TestParams, TrainParams, folder_name, run_folder
+from utils.checkpoints import Checkpoint, is_tensorflow_1, named_checkpoint, newest_checkpoint
+from utils.envs import Environment
+from utils.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A checkpoint with what is needed to act, to judge and to report; `notes` are for the person who asked."""
+
+    path: Path
+    policy: Policy
+    critic: Critic
+    run_id: str
+    learner_step: int
+    env_step: Any = ""
+    seconds: Any = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def choose(params: TestParams | PlayParams, env: Environment) -> Choice:
+    """The checkpoint that `params` asks for, for `env`: the named one, else the newest whole one, else a shipped one.
+
+    Raises CheckpointError when there is none, when it is damaged, or when it belongs to another environment.
+    """
+    folder = run_folder(params.ckpt_dir, params)
+    notes: list[str] = []
+    if params.ckpt_file is not None:
+        path = named_checkpoint(params.ckpt_file, folder)
+        if is_tensorflow_1(path):
+            return _original(path, env)
+        return _choice(Checkpoint(path), env, notes)
+    newest, passed_over = newest_checkpoint(folder)
+    notes += [f"Passed over: {error}" for error in passed_over]
+    if newest is None and passed_over:
+        raise CheckpointError(f"no checkpoint in {folder} is whole: {passed_over[0]}")
+    if newest is None:
+        shipped = HERE / "ckpts" / "shipped" / folder_name(params.env)
+        newest, _ = newest_checkpoint(shipped)
+        if newest is None:
+            raise CheckpointError(
+                f"there is no checkpoint in {folder} and none is shipped for {params.env}; train one with train.py."
+            )
+        notes.append(f"There is no checkpoint of your own in {folder}: this is the shipped {newest.path.name}.")
+    return _choice(newest, env, notes)
+
+
+def _choice(checkpoint: Checkpoint, env: Environment, notes: list[str]) -> Choice:
+    trained_on = checkpoint.manifest.get("env")
+    if trained_on != env.id:
+        raise CheckpointError(f"{checkpoint.path} was trained on {trained_on}, not on {env.id}; add --env {trained_on}.")
+    policy, critic = Policy.of(checkpoint), Critic.of(checkpoint)
+    scaling, wrong = policy.scaling, []
+    if len(scaling.obs_mean) != env.obs_size:
+        wrong.append(f"observations of {len(scaling.obs_mean)} numbers, not {env.obs_size}")
+    if not (np.array_equal(scaling.action_low, env.action_low) and np.array_equal(scaling.action_high, env.action_high)):
+        wrong.append(f"actions in {scaling.action_low} to {scaling.action_high}, not {env.action_low} to {env.action_high}")
+    if wrong:
+        raise CheckpointError(f"{checkpoint.path} was trained with {' and with '.join(wrong)}.")
+    manifest = checkpoint.manifest
+    return Choice(
+        checkpoint.path,
+        policy,
+        critic,
+        checkpoint.run_id,
+        checkpoint.step,
+        manifest.get("env_step", ""),
+        manifest.get("seconds", ""),
+        notes,
+    )
+
+
+def _original(path: Path, env: Environment) -> Choice:
+    from agent.original import load_original, step_of  # TensorFlow, for such a file only
+
+    try:
+        train: TrainParams = parameters.resolve(TrainParams, env=env.id).values
+    except ValueError:
+        raise CheckpointError(
+            f"{path} is a checkpoint of the original; its scaling for {env.id} is not in ENVS of params.py."
+        ) from None
+    atoms = np.linspace(*train.support, train.num_atoms, dtype=np.float32)
+    policy, critic = load_original(path, Scaling.fitting(env, train), atoms)
+    return Choice(
+        path, policy, critic, "original", step_of(path), notes=["This is a checkpoint of the original (TensorFlow 1)."]
+    )

@@ -1,0 +1,124 @@
+"""Scoring a policy: noise-free episodes whose start states are fixed by seeds or given."""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from agent.choice import Choice
+from utils.envs import Environment
+from utils.errors import ParameterError
+from utils.experience import Episode
+
+AT_ONCE = 25  # environments stepped with one batched call of the policy
+
+
+class Acts(Protocol):
+    """Anything that maps observations [n, S] to actions [n, A]."""
+
+    def act(self, obs: np.ndarray) -> np.ndarray:
+        """Actions [n, A] for observations [n, S]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Score:
+    """The returns of some episodes, in raw rewards, in the order of their seeds."""
+
+    episodes: list[Episode]
+
+    @property
+    def returns(self) -> np.ndarray:
+        """float64 [episodes]."""
+        return np.array([episode.score for episode in self.episodes])
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(self.returns.mean())
+
+    @property
+    def sem(self) -> float:
+        """Standard error of the mean, with ddof 1; 0 for a single episode."""
+        return float(self.returns.std(ddof=1) / len(self.returns) ** 0.5) if len(self.returns) > 1 else 0.0
+
+    def row(self, choice: Choice, first_seed: int | None, starts: str = "") -> dict[str, Any]:
+        """A row of the results; `starts` names the file of the start states where they did not come from seeds."""
+        figures = dict(mean=self.mean, sem=self.sem, min=self.returns.min(), max=self.returns.max())
+        return {
+            "learner_step": choice.learner_step,
+            "env_step": choice.env_step,
+            "seconds": choice.seconds,
+            **{name: round(float(value), 4) for name, value in figures.items()},
+            "episodes": len(self.episodes),
+            "first_seed": "" if first_seed is None else first_seed,
+            "starts": starts,
+            "run_id": choice.run_id,
+            "checkpoint": choice.path.name,
+        }
+
+
+def evaluate(
+    policy: Acts,
+    make: Callable[[], Environment],
+    seeds: Sequence[int],
+    starts: np.ndarray | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Score:
+    """Play one episode from each of `seeds` and return the score.
+
+    Each episode has an environment of its own, never reset by itself, so that a start state depends on nothing but its
+    seed. Episodes are stepped side by side with one call of the policy. `starts` [episodes, 2] sets Pendulum's angle
+    and speed instead of what the seed drew. `stop()` ends it early with the episodes that are complete.
+    """
+    episodes: list[Episode] = []
+    for first in range(0, len(seeds), AT_ONCE):
+        chosen = range(first, min(first + AT_ONCE, len(seeds)))
+        envs = [make() for _ in chosen]
+        obs = np.stack([env.reset(int(seeds[i])) for i, env in zip(chosen, envs, strict=True)])
+        if starts is not None:
+            obs = np.stack([start_pendulum(env, starts[i]) for i, env in zip(chosen, envs, strict=True)])
+        scores, lengths = np.zeros(len(envs)), np.zeros(len(envs), int)
+        running = np.arange(len(envs))
+        while len(running) and not stop():
+            actions = policy.act(obs[running])
+            ended = np.zeros(len(running), bool)
+            for place, i in enumerate(running):
+                obs[i], reward, terminated, truncated = envs[i].step(actions[place])
+                scores[i] += reward
+                lengths[i] += 1
+                ended[place] = terminated or truncated
+            running = running[~ended]
+        complete = np.setdiff1d(np.arange(len(envs)), running)
+        episodes += [Episode(float(scores[i]), int(lengths[i])) for i in complete]
+        for env in envs:
+            env.close()
+        if stop():
+            break
+    return Score(episodes)
+
+
+def start_pendulum(env: Environment, start: np.ndarray) -> np.ndarray:
+    """Put a freshly reset Pendulum at `start` (angle in radians, speed in radians a second); returns its observation [3]."""
+    angle, speed = (float(value) for value in start)
+    env.env.unwrapped.state = np.array([angle, speed])  # type: ignore[attr-defined]
+    return np.array([np.cos(angle), np.sin(angle), speed], np.float32)
+
+
+def read_starts(path: str | Path, env_id: str) -> np.ndarray:
+    """The columns theta0 and thetadot0 of a CSV file, float64 [episodes, 2]. Raises ParameterError."""
+    if not env_id.startswith("Pendulum"):
+        raise ParameterError(f"--starts sets the angle and speed of Pendulum, it does not work for {env_id}.")
+    try:
+        with open(path, newline="") as file:
+            starts = np.array([(float(row["theta0"]), float(row["thetadot0"])) for row in csv.DictReader(file)])
+    except OSError as error:
+        raise ParameterError(f"the start states cannot be read: {error}.") from None
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ParameterError(f"{path} needs the columns theta0 and thetadot0 with a number in each row: {error!r}.") from None
+    if not len(starts) or not np.isfinite(starts).all():
+        raise ParameterError(f"{path} holds no start states, or one that is not a finite number.")
+    return starts

@@ -1,0 +1,65 @@
+"""The networks of D4PG: Keras models from sizes, nothing else (Barth-Maron et al., 2018; sizes of msinto93/D4PG)."""
+
+import keras
+import numpy as np
+
+
+def make_actor(
+    obs_size: int,
+    action_size: int,
+    hidden: tuple[int, int],
+    final_layer_init: float,
+    batch_norm: bool,
+    rng: np.random.Generator,
+) -> keras.Model:
+    """The policy: scaled observations [B, S] to actions [B, A] in [-1, 1]."""
+    obs = keras.Input((obs_size,), name="obs")
+    h = keras.layers.BatchNormalization(name="norm0")(obs) if batch_norm else obs
+    for number, (fan_in, units) in enumerate(zip((obs_size, hidden[0]), hidden, strict=True), start=1):
+        h = _dense(units, fan_in**-0.5, f"dense{number}", rng)(h)
+        h = keras.layers.BatchNormalization(name=f"norm{number}")(h) if batch_norm else h
+        h = keras.layers.ReLU(name=f"relu{number}")(h)
+    h = _dense(action_size, final_layer_init, "output", rng)(h)
+    return keras.Model(obs, keras.layers.Activation("tanh", name="tanh")(h), name="actor")
+
+
+def make_critic(
+    obs_size: int,
+    action_size: int,
+    hidden: tuple[int, int],
+    num_atoms: int,
+    final_layer_init: float,
+    batch_norm: bool,
+    rng: np.random.Generator,
+) -> keras.Model:
+    """The return distribution: scaled observations [B, S] and actions [B, A] in [-1, 1] to logits [B, K].
+
+    The action joins after the first hidden layer.
+    """
+    obs, action = keras.Input((obs_size,), name="obs"), keras.Input((action_size,), name="action")
+    h = keras.layers.BatchNormalization(name="norm0")(obs) if batch_norm else obs
+    h = _dense(hidden[0], obs_size**-0.5, "dense1", rng)(h)
+    h = keras.layers.BatchNormalization(name="norm1")(h) if batch_norm else h
+    h = keras.layers.ReLU(name="relu1")(h)
+    h = keras.layers.Concatenate(name="join")([h, action])
+    h = _dense(hidden[1], (hidden[0] + action_size) ** -0.5, "dense2", rng)(h)
+    h = keras.layers.BatchNormalization(name="norm2")(h) if batch_norm else h
+    h = keras.layers.ReLU(name="relu2")(h)
+    return keras.Model([obs, action], _dense(num_atoms, final_layer_init, "output", rng)(h), name="critic")
+
+
+def kernels(model: keras.Model) -> list[keras.Variable]:
+    """The weight matrices of a model's dense layers, without biases and norms: what L2 regularisation is for."""
+    return [layer.kernel for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+
+
+def named_arrays(model: keras.Model) -> dict[str, np.ndarray]:
+    """A copy of every variable of a model, moving statistics too, by the name layer/variable."""
+    return {variable.path: np.array(variable.value) for variable in model.variables}
+
+
+def _dense(units: int, limit: float, name: str, rng: np.random.Generator) -> keras.layers.Dense:
+    def uniform() -> keras.initializers.Initializer:
+        return keras.initializers.RandomUniform(-limit, limit, seed=int(rng.integers(2**31)))
+
+    return keras.layers.Dense(units, name=name, kernel_initializer=uniform(), bias_initializer=uniform())

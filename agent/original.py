@@ -1,0 +1,63 @@
+"""Checkpoints of the original, msinto93/D4PG: TensorFlow-1 files, read into a Policy and a Critic.
+
+The only thing here that needs TensorFlow, and only when such a file is read.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from agent.policy import Critic, Policy, Scaling
+from utils.checkpoints import Arrays
+from utils.console import quiet_stderr
+from utils.errors import CheckpointError
+
+
+def load_original(path: Path, scaling: Scaling, atoms: np.ndarray) -> tuple[Policy, Critic]:
+    """The policy and the critic of a checkpoint, `path` being the prefix of its files' names.
+
+    Such files hold neither scaling nor support, so both are given. The original critic's second layer has a kernel
+    and a bias for the state and a kernel and a bias for the action, in environment units; here they become one layer
+    over [state, action in -1 to 1]. Raises CheckpointError.
+    """
+    with quiet_stderr():
+        import tensorflow as tf
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        names = reader.get_variable_to_shape_map()
+        networks = {
+            name: reader.get_tensor(name).astype(np.float32)
+            for name in names
+            if name.startswith(("learner_actor_main/", "learner_critic_main/")) and "/train/" not in name
+        }
+        actor, critic = _layers(networks, "learner_actor_main"), _layers(networks, "learner_critic_main")
+        half_range = (scaling.action_high - scaling.action_low) / 2.0
+        centre = (scaling.action_high + scaling.action_low) / 2.0
+        state_kernel, action_kernel = critic.pop("dense2a/kernel"), critic.pop("dense2b/kernel")
+        critic["dense2/kernel"] = np.concatenate([state_kernel, action_kernel * half_range[:, None]])
+        critic["dense2/bias"] = critic.pop("dense2a/bias") + critic.pop("dense2b/bias") + centre @ action_kernel
+        for kind in ("kernel", "bias"):
+            critic[f"output/{kind}"] = critic.pop(f"output_logits/{kind}")
+        step = step_of(path)
+        policy, judge = Policy(actor, scaling, step), Critic(critic | {"atoms": atoms}, scaling, step)
+        judge.value(scaling.obs_mean, policy.act(scaling.obs_mean))  # sizes that do not fit show here
+    except (KeyError, ValueError, IndexError, tf.errors.OpError) as error:
+        message = " ".join(str(error).split())
+        raise CheckpointError(f"{path} is not a checkpoint of the original for this environment: {message}.") from None
+    return policy, judge
+
+
+def step_of(path: Path) -> int:
+    """The learner step in the name of a checkpoint of the original."""
+    match = re.search(r"ckpt-(\d+)$", path.name)
+    return int(match[1]) if match else 0
+
+
+def _layers(networks: Arrays, scope: str) -> Arrays:
+    found = {}
+    for name, array in networks.items():
+        match = re.fullmatch(rf"{scope}/(\w+)/dense/(kernel|bias)", name)
+        if match:
+            found[f"{match[1]}/{match[2]}"] = array
+    return found

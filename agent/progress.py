@@ -1,0 +1,124 @@
+"""The progress of a training: rows for the logs, and the live view of them."""
+
+from collections import deque
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from agent.agent import Agent
+from agent.archive import Archive
+from params import TrainParams
+from utils.console import Console
+from utils.experience import Episode
+from utils.metrics import Metrics
+from utils.rate_limiter import RateLimiter
+from utils.replay import PrioritisedReplay
+
+if TYPE_CHECKING:
+    from agent.learner import Learner  # TensorFlow, which nothing here needs
+
+LOOK = 0.5  # seconds between two looks at the counters
+ROW = 5.0  # seconds between two rows of learner.csv
+RECENT = 20  # episodes in the mean that is shown
+WARNED_MASS = 0.03  # share of target mass outside the support that earns a warning
+
+
+class Progress:
+    """Watches learner, agents, replay and limiter from a thread of its own; never slows or fails any of them."""
+
+    def __init__(
+        self,
+        params: TrainParams,
+        learner: "Learner",
+        archive: Archive,
+        replay: PrioritisedReplay,
+        limiter: RateLimiter,
+        learner_log: Metrics,
+        agents_log: Metrics,
+        console: Console,
+    ):
+        self._params, self._learner, self._archive, self._replay, self._limiter = params, learner, archive, replay, limiter
+        self._learner_log, self._agents_log, self._console = learner_log, agents_log, console
+        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._losses: dict[str, float] = {}
+        self._counts = (0.0, 0, 0)  # seconds, learner step, environment step at the last row
+        self._rates = (0.0, 0.0)
+        self._warned = False
+
+    def episode(self, agent: Agent, episode: Episode) -> None:
+        """Log an episode that an agent has finished."""
+        self._recent.append(episode.score)
+        self._agents_log.write(
+            self._archive.env_step,
+            group=f"agent {agent.index}/",
+            agent=agent.index,
+            **{"return": round(episode.score, 4)},
+            length=episode.length,
+            noise=round(agent.noise.deviation, 6),
+        )
+
+    def run(self, stop: Event) -> None:
+        """Refresh the view and write rows until told to stop."""
+        self._counts = (self._archive.seconds, self._learner.learner_step, self._archive.env_step)
+        while not stop.wait(LOOK):
+            if self._archive.seconds - self._counts[0] >= ROW:
+                self.write_row()
+            self._console.show(self._view())
+
+    def write_row(self) -> None:
+        """Write a row of learner.csv, with rates and means since the last."""
+        now = (self._archive.seconds, self._learner.learner_step, self._archive.env_step)
+        elapsed = max(1e-9, now[0] - self._counts[0])
+        self._rates = ((now[1] - self._counts[1]) / elapsed, (now[2] - self._counts[2]) / elapsed)
+        self._counts = now
+        means = self._learner.averages.take()
+        if not means:
+            return
+        self._losses = means
+        past_start = max(1, self._limiter.inserts - self._params.learning_starts)
+        self._learner_log.write(
+            now[1],
+            group="learner/",
+            env_step=now[2],
+            seconds=round(now[0], 2),
+            updates_per_s=round(self._rates[0], 2),
+            env_steps_per_s=round(self._rates[1], 2),
+            **{name: round(value, 6) for name, value in means.items()},
+            beta=round(self._learner.beta(now[1]), 4),
+            samples_per_insert=round(self._limiter.samples / past_start, 3),
+            replay_size=len(self._replay),
+            mean_priority=round(self._replay.mean_priority(), 6),
+        )
+        self._warn_of_support(now[1], means)
+        for log in (self._learner_log, self._agents_log):
+            if log.failure:
+                self._console.say_once(f"Logging goes on without the lines that were lost: {log.failure}.")
+
+    def _warn_of_support(self, learner_step: int, means: dict[str, float]) -> None:
+        if learner_step < self._params.num_steps_train / 10:
+            return
+        for side, name, bound in (("above", "v_max", self._params.v_max), ("below", "v_min", self._params.v_min)):
+            share = means[f"target_mass_{side}"]
+            if share > WARNED_MASS:
+                verb = "raise" if side == "above" else "lower"
+                self._console.say_once(
+                    f"{share:.0%} of the target mass lies {side} the support: {verb} {name} (now {bound}).", key=name
+                )
+
+    def _view(self) -> dict[str, Any]:
+        step, total, size = self._learner.learner_step, self._params.num_steps_train, len(self._replay)
+        updates, env_steps = self._rates
+        recent = sum(self._recent) / len(self._recent) if self._recent else None
+        return {
+            "learner steps": f"{step:,} of {total:,}",
+            "updates/s": f"{updates:.0f}",
+            "env steps/s": f"{env_steps:.0f}",
+            f"mean return of {len(self._recent)} episodes": "-" if recent is None else f"{recent:.1f}",
+            "critic loss": f"{self._losses['critic_loss']:.3f}" if self._losses else "-",
+            "replay": f"{size:,} ({size / self._params.replay_mem_size:.0%})",
+            "time left": _clock((total - step) / updates) if updates else "-",
+            "fraction": step / total,
+        }
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"

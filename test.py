@@ -1,0 +1,50 @@
+"""Score one checkpoint over noise-free episodes, and append the score to test_results/.
+
+python test.py                                                the newest checkpoint
+python test.py --ckpt-file Pendulum-v1.ckpt-50000             one of the run's folder; a path works too
+python test.py --starts data/pendulum_legacy_starts.csv       the 100 start states behind the original's score
+"""
+
+import threading
+from functools import partial
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+import params as parameters
+from agent.choice import choose
+from agent.evaluation import evaluate, read_starts
+from params import TestParams, run_folder
+from utils import flags
+from utils.console import Console
+from utils.envs import make_env
+from utils.errors import run_script
+from utils.results import append_result
+from utils.threads import Signals
+
+
+def main() -> int:
+    """Test as the flags say; returns the exit code."""
+    resolved = flags.parse(TestParams, parameters.resolve)
+    params: TestParams = resolved.values
+    console = Console()
+    make = partial(make_env, params.env, params.max_ep_length)
+    starts = read_starts(params.starts, params.env) if params.starts is not None else None
+    choice = choose(params, make())
+    for note in resolved.notes + choice.notes:
+        console.say(note)
+    episodes = params.num_eps_test if starts is None else len(starts)
+    with Signals(threading.Event()) as signals, threadpool_limits(1, "blas"):
+        seeds = range(params.random_seed, params.random_seed + episodes)
+        score = evaluate(choice.policy, make, seeds, starts, stop=lambda: bool(signals.exit_code))
+    if signals.exit_code:
+        return signals.exit_code  # part of the episodes is no score
+    row = score.row(choice, params.random_seed if starts is None else None, Path(params.starts or "").name)
+    append_result(run_folder(params.results_dir, params), row)
+    where = f"the start states of {params.starts}" if params.starts else f"seeds {seeds[0]} to {seeds[-1]}"
+    console.say(f"{choice.path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {episodes} episodes from {where}.")
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,71 @@
+"""Run test.py once for every checkpoint of a run, in order, as each one appears. Start it beside train.py.
+
+python test_every_new_ckpt.py
+python test_every_new_ckpt.py --exit-when-done      end when training has ended and all is tested
+"""
+
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import params as parameters
+from params import HERE, WatchParams, run_folder
+from utils import flags
+from utils.console import Console
+from utils.errors import run_script
+from utils.results import Ledger
+from utils.threads import Signals
+from utils.watcher import Watcher
+
+
+def main() -> int:
+    """Watch as the flags say; returns the exit code."""
+    resolved = flags.parse(WatchParams, parameters.resolve)
+    params: WatchParams = resolved.values
+    console = Console()
+    for note in resolved.notes:
+        console.say(note)
+    folder, results = run_folder(params.ckpt_dir, params), run_folder(params.results_dir, params)
+    ledger = Ledger(results.with_name(results.name + ".tested.jsonl"))
+    console.say(f"Watching {folder}; scores go to {results}.csv. Ctrl-C ends it.")
+    stop = threading.Event()
+    with Signals(stop) as signals:
+        Watcher(folder, ledger, partial(test, params, stop, console)).run(stop, params.exit_when_done)
+    return signals.exit_code
+
+
+def test(params: WatchParams, stop: threading.Event, console: Console, path: Path) -> str:
+    """Score one checkpoint in a process of its own, whatever happens in there; returns "tested" or "failed"."""
+    given = {
+        "env": params.env,
+        "run": params.run,
+        "num_eps_test": params.num_eps_test,
+        "max_ep_length": params.max_ep_length,
+        "random_seed": params.random_seed,
+        "results_dir": params.results_dir,
+        "ckpt_file": path,
+    }
+    command = [sys.executable, str(HERE / "test.py")]
+    for name, value in given.items():
+        command += ["--" + name.replace("_", "-"), str(value)]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    output: list[str] = []
+    reader = threading.Thread(target=lambda: output.extend(process.stdout or ()), daemon=True)
+    reader.start()
+    waited = 0.0
+    while process.poll() is None and waited < params.test_timeout and not stop.is_set():
+        stop.wait(0.1)
+        waited += 0.1
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+        output.append(f"{path.name}: ended after {params.test_timeout:g} seconds." if not stop.is_set() else "")
+    reader.join(1.0)
+    console.say("".join(output).strip() or f"{path.name}: test.py said nothing.")
+    return "tested" if process.returncode == 0 else "failed"
+
+
+if __name__ == "__main__":
+    run_script(main)

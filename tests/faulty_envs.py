@@ -1,0 +1,205 @@
+"""Tiny environments, healthy and faulty, registered with Gymnasium on import.
+
+In a test: `import faulty_envs`, then make_env("NanReward-v0"). For a script in a subprocess: tests/ on its PYTHONPATH and
+--env faulty_envs:NanReward-v0. All but the refused ones act and observe one number in [-1, 1] unless said otherwise.
+"""
+
+import math
+import time
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
+
+FAULTY_STEP = 3  # of an episode: the two steps before it are sound
+UNIT = Box(-1.0, 1.0, (1,), np.float32)
+
+
+class Tiny(gymnasium.Env):
+    """Observes a number drawn anew in each step, rewards an action near it, and ends after `length` steps.
+
+    `fault(obs, reward)` replaces what step FAULTY_STEP of each episode would give, or raises. What was done to it is kept:
+    `received` actions, `resets` seeds.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
+
+    def __init__(self, observes=UNIT, acts=UNIT, length=8, truncates=False, fault=None, render_mode=None):
+        self.observation_space, self.action_space, self.render_mode = observes, acts, render_mode
+        self._length, self._truncates, self._fault = length, truncates, fault
+        self._t = 0
+        self.received, self.resets = [], []
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.resets.append(seed)
+        self._t = 0
+        return self._observe(), {}
+
+    def step(self, action):
+        self.received.append(action)
+        reward = 1.0 - float(np.abs(np.mean(action) - np.mean(self._obs)))
+        self._t += 1
+        obs, ended = self._observe(), self._t >= self._length
+        if self._fault and self._t == FAULTY_STEP:
+            obs, reward = self._fault(obs, reward)
+        return obs, reward, ended and not self._truncates, ended and self._truncates, {}
+
+    def render(self):
+        return np.full((48, 64, 3), 10 * self._t % 256, np.uint8)
+
+    def _observe(self):
+        space = self.observation_space
+        shape = space.shape or (1,)
+        self._obs = (self.np_random.uniform(-1.0, 1.0, shape) * (100 if space.dtype == np.uint8 else 1)).astype(np.float64)
+        return np.abs(self._obs).astype(np.uint8) if space.dtype == np.uint8 else self._obs.astype(space.dtype or np.float32)
+
+
+class CrashInReset(Tiny):
+    """Cannot begin a second episode."""
+
+    def reset(self, *, seed=None, options=None):
+        if self.resets:
+            raise RuntimeError("the simulator did not come back")
+        return super().reset(seed=seed, options=options)
+
+
+class NanInReset(Tiny):
+    """Begins with nothing that is a number."""
+
+    def reset(self, *, seed=None, options=None):
+        obs, info = super().reset(seed=seed, options=options)
+        return obs * np.nan, info
+
+
+class OneArray(Tiny):
+    """Hands out the same array each time and goes on writing to it."""
+
+    def _observe(self):
+        self._obs = getattr(self, "_obs", np.zeros(1, np.float32))
+        self._obs += 1.0
+        return self._obs
+
+
+class Strict(Tiny):
+    """Refuses actions that its space does not contain, as some simulators do."""
+
+    def step(self, action):
+        if not self.action_space.contains(action):
+            raise ValueError(f"{action!r} is not in {self.action_space}")
+        return super().step(action)
+
+
+class Deaf(Tiny):
+    """Rewards the same whatever is done."""
+
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return obs, 1.0, *rest
+
+
+class Bare(gymnasium.Env):
+    """The least that Gymnasium asks for: a constructor without arguments, no pictures."""
+
+    observation_space, action_space = UNIT, UNIT
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), 0.0, True, False, {}
+
+
+def crash(obs, reward):
+    raise RuntimeError("the simulator exploded")
+
+
+def hang(obs, reward):
+    time.sleep(3600)
+    return obs, reward
+
+
+def needs_package(**_):
+    raise gymnasium.error.DependencyNotInstalled('Box2D is not installed, you can install it by run `pip install "box2d"`')
+
+
+def needs_library(**_):
+    raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+
+FAULTS = {
+    "CrashInStep": crash,
+    "HangInStep": hang,
+    "NanReward": lambda obs, reward: (obs, math.nan),
+    "InfReward": lambda obs, reward: (obs, -math.inf),
+    "HugeReward": lambda obs, reward: (obs, 1e39),  # finite, but not in float32
+    "NoReward": lambda obs, reward: (obs, None),
+    "NanObservation": lambda obs, reward: (obs * np.nan, reward),
+    "InfObservation": lambda obs, reward: (obs + np.inf, reward),
+    "HugeObservation": lambda obs, reward: (np.array([1e39]), reward),  # finite, but not in float32
+    "LateShape": lambda obs, reward: (np.append(obs, obs), reward),
+    "LateScalar": lambda obs, reward: (obs[0], reward),
+    "LateMatrix": lambda obs, reward: (obs[None], reward),
+}
+
+# (observation space, action space, the word in the message for what is wrong with it)
+REFUSED = {
+    "DiscreteAction": (UNIT, Discrete(3), "Discrete(3)"),
+    "MultiDiscreteAction": (UNIT, MultiDiscrete([2, 3]), "MultiDiscrete([2 3])"),
+    "MultiBinaryAction": (UNIT, MultiBinary(2), "MultiBinary(2)"),
+    "DictAction": (UNIT, Dict(a=UNIT), "Dict("),
+    "TupleAction": (UNIT, Tuple([UNIT, UNIT]), "Tuple("),
+    "MatrixAction": (UNIT, Box(-1.0, 1.0, (2, 2)), "(2, 2)"),
+    "ScalarAction": (UNIT, Box(-1.0, 1.0, ()), "()"),
+    "UnboundedAction": (UNIT, Box(-np.inf, np.inf, (2,)), "unbounded"),
+    "HalfBoundedAction": (UNIT, Box(np.array([-1.0, 0.0]), np.array([1.0, np.inf]), dtype=np.float64), "unbounded"),
+    "FixedAction": (UNIT, Box(np.float32([-1.0, 2.0]), np.float32([1.0, 2.0])), "upper bound"),
+    # Bounds that float32, in which all is computed, cannot tell apart or hold, or whose span it cannot.
+    "NarrowAction": (UNIT, Box(np.array([1.0]), np.array([1.0 + 1e-12]), dtype=np.float64), "Box("),
+    "WideAction": (UNIT, Box(-1e39, 1e39, (1,), np.float64), "Box("),
+    "WidestAction": (UNIT, Box(-np.finfo(np.float32).max, np.finfo(np.float32).max, (1,), np.float32), "Box("),
+    "DictObservation": (Dict(a=UNIT), UNIT, "Dict("),
+    "TupleObservation": (Tuple([UNIT, UNIT]), UNIT, "Tuple("),
+    "DiscreteObservation": (Discrete(16), UNIT, "Discrete(16)"),
+    "MultiBinaryObservation": (MultiBinary(4), UNIT, "MultiBinary(4)"),
+    "TextObservation": (Text(8), UNIT, "Text("),
+    "ImageObservation": (Box(0, 255, (96, 96, 3), np.uint8), UNIT, "(96, 96, 3)"),
+    "ScalarObservation": (Box(-1.0, 1.0, ()), UNIT, "()"),
+}
+
+SOUND = {
+    "Healthy": dict(),
+    "OneStep": dict(length=1),
+    "OneStepTruncated": dict(length=1, truncates=True),
+    "Truncated": dict(truncates=True),
+    "Endless": dict(length=math.inf),
+    "Float64": dict(observes=Box(-1.0, 1.0, (3,), np.float64)),
+    "Uint8": dict(observes=Box(0, 255, (3,), np.uint8)),
+    "UnboundedObservation": dict(observes=Box(-np.inf, np.inf, (2,), np.float32)),
+    "Asymmetric": dict(acts=Box(np.float32([-1.0, 0.0, 2.0]), np.float32([0.5, 10.0, 3.0]))),
+}
+
+
+def _register(name, entry_point=Tiny, **kwargs):
+    # Gymnasium's own checker only warns, and would speak before what is tested here.
+    gymnasium.register(f"{name}-v0", entry_point=entry_point, disable_env_checker=True, **kwargs)
+
+
+if "Healthy-v0" not in gymnasium.registry:  # pytest and a script may import this under two names
+    for name, kwargs in SOUND.items():
+        _register(name, kwargs=kwargs)
+    for name, fault in FAULTS.items():
+        _register(name, kwargs=dict(fault=fault))
+    for name, (observes, acts, _) in REFUSED.items():
+        _register(name, kwargs=dict(observes=observes, acts=acts))
+    _register("TimeLimited", kwargs=dict(length=math.inf), max_episode_steps=6)
+    _register("CrashInReset", CrashInReset)
+    _register("NanInReset", NanInReset)
+    _register("OneArray", OneArray)
+    _register("Strict64", Strict, kwargs=dict(acts=Box(np.array([-0.1, 0.7]), np.array([0.3, 0.9]), dtype=np.float64)))
+    _register("Deaf", Deaf)
+    _register("Bare", Bare)
+    _register("NeedsPackage", needs_package)
+    _register("NeedsLibrary", needs_library)
+    _register("NeedsModule", "no_such_package.envs:Env")

@@ -1,0 +1,126 @@
+"""TensorBoard's event file, read without TensorBoard: each record is a length, its checksum, an event, its checksum."""
+
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboardX.crc32c import crc32c
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+from utils.board import Board
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def masked(data):
+    checksum = crc32c(data)
+    return ((checksum >> 15 | checksum << 17 & 0xFFFFFFFF) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def events_in(folder):
+    events = []
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        data, place = path.read_bytes(), 0
+        while place < len(data):
+            length, of_length = struct.unpack_from("<QI", data, place)
+            event = data[place + 12 : place + 12 + length]
+            (of_event,) = struct.unpack_from("<I", data, place + 12 + length)
+            assert (of_length, of_event) == (masked(data[place : place + 8]), masked(event))
+            events.append(Event.FromString(event))
+            place += 12 + length + 4
+    return events
+
+
+def scalars_in(folder):
+    return [(value.tag, event.step, value.simple_value) for event in events_in(folder) for value in event.summary.value]
+
+
+def test_numbers_are_events_by_name_and_step(tmp_path):
+    board = Board(tmp_path)
+    board.scalars({"learner/loss": 0.5, "learner/updates": 3}, 8)
+    board.scalars({"agent 0/return": -1.5}, 10**12)
+    board.close()
+    assert scalars_in(tmp_path) == [
+        ("learner/loss", 8, 0.5),
+        ("learner/updates", 8, 3.0),
+        ("agent_0/return", 10**12, -1.5),  # TensorBoard's names have no blanks
+    ]
+
+
+def test_the_file_says_its_version_first(tmp_path):
+    Board(tmp_path).close()
+    first, *rest = events_in(tmp_path)
+    assert first.file_version == "brain.Event:2"
+    assert rest == []
+
+
+def test_every_event_has_its_time(tmp_path):
+    board = Board(tmp_path)
+    board.scalars({"loss": 0.5}, 8)
+    board.close()
+    assert all(event.wall_time > 1e9 for event in events_in(tmp_path))
+
+
+def test_a_resume_says_from_where_on_earlier_files_are_forgotten(tmp_path):
+    Board(tmp_path, resumed_after=5000).close()
+    _, event = events_in(tmp_path)
+    assert event.session_log.status == SessionLog.START
+    assert event.step == 5001
+
+
+def test_a_resume_at_step_zero_is_one(tmp_path):
+    Board(tmp_path, resumed_after=0).close()
+    assert events_in(tmp_path)[-1].session_log.status == SessionLog.START
+
+
+def test_what_was_flushed_can_be_read_while_training_goes_on(tmp_path):
+    board = Board(tmp_path)
+    board.scalars({"loss": 0.5}, 8)
+    board.flush()
+    board.scalars({"loss": 0.25}, 16)
+    assert ("loss", 8, 0.5) in scalars_in(tmp_path)
+    board.close()
+
+
+def test_the_folder_is_made(tmp_path):
+    Board(tmp_path / "logs" / "tensorboard").close()
+    assert len(events_in(tmp_path / "logs" / "tensorboard")) == 1
+
+
+def test_a_file_in_place_of_the_folder_raises(tmp_path):
+    (tmp_path / "logs").touch()
+    with pytest.raises(OSError, match="logs"):
+        Board(tmp_path / "logs" / "tensorboard")
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from utils.board import Board
+board = Board(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+try:
+    for step in range(1000):
+        board.scalars({"loss": 0.5}, step)
+except OSError:
+    print("raised")
+"""
+
+
+def test_a_full_disk_raises_in_the_thread_that_writes(tmp_path):
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "raised\n", done.stderr
+
+
+def test_no_thread_and_no_unpickling_is_behind_it(tmp_path):
+    code = (
+        "import sys, threading; from pathlib import Path; from utils.board import Board; seen = []\n"
+        "sys.addaudithook(lambda event, _: seen.append(event) if event in ('pickle.find_class', 'socket.bind') else None)\n"
+        "board = Board(Path(sys.argv[1])); board.scalars({'loss': 0.5}, 8); print(threading.active_count(), seen)\n"
+        "board.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "1 []\n", done.stderr

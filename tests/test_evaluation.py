@@ -1,0 +1,113 @@
+"""Scores depend on seeds and policy alone, and Pendulum's legacy starts are the original's."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.evaluation import AT_ONCE, Score, evaluate, read_starts, start_pendulum
+from utils.envs import make_env
+from utils.errors import ParameterError
+from utils.experience import Episode
+
+STARTS = Path(__file__).parent.parent / "data" / "pendulum_legacy_starts.csv"
+make = partial(make_env, "Pendulum-v1", 20)
+
+
+class Still:
+    """Does nothing."""
+
+    def act(self, obs):
+        return np.zeros((len(obs), 1), np.float32)
+
+
+class Damped:
+    """Brakes: what it does depends on the state."""
+
+    def act(self, obs):
+        return -obs[:, 2:3]
+
+
+def naive(policy, seed):
+    env = make()
+    obs, total, ended = env.reset(seed), 0.0, False
+    while not ended:
+        obs, reward, terminated, truncated = env.step(policy.act(obs[None])[0])
+        total, ended = total + reward, terminated or truncated
+    return total
+
+
+def test_episodes_side_by_side_score_as_one_after_the_other():
+    seeds = range(50, 50 + AT_ONCE + 3)  # more than are stepped at once
+    score = evaluate(Damped(), make, seeds)
+    np.testing.assert_allclose(score.returns, [naive(Damped(), seed) for seed in seeds], rtol=1e-5)
+    assert {episode.length for episode in score.episodes} == {20}
+
+
+def test_start_states_do_not_depend_on_the_policy():
+    class Spy(Still):
+        def __init__(self):
+            self.first = None
+
+        def act(self, obs):
+            self.first = obs.copy() if self.first is None else self.first
+            return super().act(obs)
+
+    class Wild(Spy):
+        def act(self, obs):
+            super().act(obs)
+            return np.full((len(obs), 1), 2.0, np.float32)
+
+    calm, wild = Spy(), Wild()
+    evaluate(calm, make, range(5))
+    evaluate(wild, make, range(5))
+    np.testing.assert_array_equal(calm.first, wild.first)
+
+
+def test_mean_and_standard_error_by_hand():
+    score = Score([Episode(1.0, 1), Episode(2.0, 1), Episode(6.0, 1)])
+    assert score.mean == 3.0
+    assert score.sem == pytest.approx(7**0.5 / 3**0.5)  # variance (4 + 1 + 9) / 2 = 7
+    assert Score([Episode(1.0, 1)]).sem == 0.0
+
+
+def test_stop_ends_it_early():
+    calls = []
+    score = evaluate(Still(), make, range(100), stop=lambda: calls.append(1) or len(calls) > 3)
+    assert not score.episodes
+
+
+def test_pendulum_starts_where_it_is_told():
+    env = make()
+    env.reset(0)
+    np.testing.assert_allclose(start_pendulum(env, np.array([np.pi / 2, -1.5])), [0.0, 1.0, -1.5], atol=1e-6)
+    _, reward, _, _ = env.step(np.zeros(1))
+    assert reward == pytest.approx(-((np.pi / 2) ** 2 + 0.1 * 1.5**2))
+
+
+def test_legacy_starts_are_read_and_used():
+    starts = read_starts(STARTS, "Pendulum-v1")
+    assert starts.shape == (100, 2)
+    score = evaluate(Still(), make, range(3), starts[:3])
+    env = make()
+    for i in range(3):
+        env.reset(99)
+        start_pendulum(env, starts[i])
+        assert score.returns[i] == pytest.approx(sum(env.step(np.zeros(1))[1] for _ in range(20)), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "theta0\n1\n", "theta0,thetadot0\n", "theta0,thetadot0\n1,x\n", "theta0,thetadot0\n1,inf\n"]
+)
+def test_files_without_starts_are_refused(tmp_path, text):
+    (tmp_path / "starts.csv").write_text(text)
+    with pytest.raises(ParameterError):
+        read_starts(tmp_path / "starts.csv", "Pendulum-v1")
+
+
+def test_starts_are_for_pendulum_only():
+    with pytest.raises(ParameterError, match="Pendulum"):
+        read_starts(STARTS, "LunarLanderContinuous-v3")
+    with pytest.raises(ParameterError, match="nowhere.csv"):
+        read_starts("nowhere.csv", "Pendulum-v1")

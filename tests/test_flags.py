@@ -1,0 +1,173 @@
+"""Flags: what a person types becomes parameters, or an answer that helps."""
+
+import dataclasses
+import inspect
+import re
+
+import pytest
+
+import params
+from params import ENVS, PlayParams, TrainParams, WatchParams, resolve
+from utils.errors import ParameterError
+from utils.flags import parse
+
+CLASSES = [TrainParams, params.TestParams, WatchParams, PlayParams]
+
+
+def parsed(line, cls=TrainParams):
+    return parse(cls, resolve, line.split())
+
+
+def given(line, cls=TrainParams):
+    """The parameters that come from a flag, with their values."""
+    resolved = parsed(line, cls)
+    return {name: getattr(resolved.values, name) for name, source in resolved.sources.items() if source == "flag"}
+
+
+def help_of(line, cls, capsys):
+    """The text that --help prints, in one line, without its frame."""
+    with pytest.raises(SystemExit) as exit_:
+        parsed(f"{line} --help", cls)
+    assert exit_.value.code == 0
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_without_flags_nothing_counts_as_given(cls):
+    assert parsed("", cls) == resolve(cls)
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("--num-agents 3", {"num_agents": 3}),
+        ("--num_agents 3", {"num_agents": 3}),
+        ("--num-agents=3", {"num_agents": 3}),
+        ("--num_agents=3 --tau 0.5", {"num_agents": 3, "tau": 0.5}),
+        ("--num-agents 3 --num-agents 5", {"num_agents": 5}),  # the last one counts
+        ("--num-agents 4", {"num_agents": 4}),  # given, though it is the default
+        ("--tau 1", {"tau": 1.0}),
+        ("--tau 1e-3", {"tau": 0.001}),
+        ("--v-min -5", {"v_min": -5.0}),
+        ("--v-min=-5", {"v_min": -5.0}),
+        ("--v-min -1e1 --v-max -.5", {"v_min": -10.0, "v_max": -0.5}),
+        ("--stop-at-score -140.5", {"stop_at_score": -140.5}),
+        ("--resume", {"resume": True}),
+        ("--no-resume", {"resume": False}),
+        ("--no_resume --use_batch_norm", {"resume": False, "use_batch_norm": True}),
+        ("--noise-scale 0.1 --noise_decay 1", {"noise_scale": 0.1, "noise_decay": 1.0}),  # no "no" before "ise"
+        ("--obs-scale 1 2 8", {"obs_scale": (1.0, 2.0, 8.0)}),
+        ("--obs_scale 4 --tau 0.5", {"obs_scale": (4.0,), "tau": 0.5}),
+        ("--obs-mean -1 -2.5 3 --resume", {"obs_mean": (-1.0, -2.5, 3.0), "resume": True}),
+        ("--run second --ckpt-file Toy.ckpt-5", {"run": "second", "ckpt_file": "Toy.ckpt-5"}),
+        ("--ckpt-file None --obs-clip None", {}),
+    ],
+)
+def test_flags_become_values(line, values):
+    assert given(line) == values
+
+
+@pytest.mark.parametrize(("line", "render"), [("", None), ("--render", True), ("--no-render", False), ("--no_render", False)])
+def test_a_switch_can_be_on_off_or_not_given(line, render):
+    if render is None:
+        assert parsed(line, PlayParams).values.render is None
+    else:
+        assert given(line, PlayParams) == {"render": render}
+
+
+@pytest.mark.parametrize(
+    "form", ["--env BipedalWalker-v3", "--env=BipedalWalker-v3", "--env Pendulum-v1 --env BipedalWalker-v3"]
+)
+def test_the_environment_brings_its_own_values(form):
+    resolved = parsed(f"{form} --v-min -1")
+    assert (resolved.values.v_min, resolved.sources["v_min"]) == (-1.0, "flag")
+    assert (resolved.values.v_max, resolved.sources["v_max"]) == (40.0, "ENVS")
+    assert resolved.values.num_steps_train == 1_000_000
+
+
+def test_an_old_id_brings_todays_values_and_a_note():
+    resolved = parsed("--env LunarLanderContinuous-v2")
+    assert resolved.values == parsed("--env LunarLanderContinuous-v3").values
+    assert len(resolved.notes) == 1
+
+
+@pytest.mark.parametrize("env", ENVS)
+def test_help_shows_what_the_environment_would_really_use(env, capsys):
+    text = help_of(f"--env {env}", TrainParams, capsys)
+    for name, value in ENVS[env].items():
+        shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        described = text.split(f"--{name.replace('_', '-')} ")[1]
+        assert re.search(r"\(default: (.*?)\)", described)[1] == shown
+
+
+def test_help_reads_the_last_env_as_the_training_does(capsys):
+    text = help_of("--env Pendulum-v1 --env BipedalWalker-v3", TrainParams, capsys)
+    assert re.search(r"--v-min .*?\(default: (.*?)\)", text)[1] == "-40.0"
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_help_explains_every_parameter_by_its_comment(cls, capsys):
+    text = help_of("", cls, capsys)
+    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(cls), re.MULTILINE))
+    assert set(comments) == {field.name for field in dataclasses.fields(cls)}
+    assert [comment for comment in comments.values() if comment not in text] == []
+    assert help_of("--env Hopper-v5", cls, capsys)  # help must not need what is missing
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--num-agnts 3",
+        "--norender",
+        "--num-ag 3",  # an abbreviation is a misspelling
+        "--num-agents x",
+        "--num-agents 1.5",
+        "--num-agents",
+        "--obs-scale 1 x",
+        "--render yes",
+        "stray",
+    ],
+)
+def test_what_cannot_be_read_ends_with_code_2(line, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        parsed(line)
+    assert exit_.value.code == 2
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    assert line.split()[-1] in said.out + said.err
+
+
+def test_a_misspelt_flag_is_answered_with_near_ones(capsys):
+    with pytest.raises(SystemExit):
+        parsed("--num-agnts 3")
+    said = capsys.readouterr()
+    assert "--num-agents" in said.out + said.err
+
+
+def test_a_flag_of_another_script_is_unknown():
+    with pytest.raises(SystemExit) as exit_:
+        parsed("--num-atoms 51", params.TestParams)
+    assert exit_.value.code == 2
+
+
+def test_all_bad_values_come_in_one_error_with_code_2():
+    with pytest.raises(ParameterError) as error:
+        parsed("--num-agents 0 --tau=7 --v-min nan --discount_rate -1")
+    assert error.value.exit_code == 2
+    assert all(name in str(error.value) for name in ("num_agents", "tau", "v_min", "discount_rate"))
+
+
+def test_an_unknown_environment_says_what_it_needs():
+    with pytest.raises(ParameterError, match="Hopper-v5 has no entry in ENVS of params.py, so give --v-min and --v-max"):
+        parsed("--env Hopper-v5")
+    assert parsed("--env Hopper-v5 --v-min 0 --v-max 100").values.support == (0.0, 100.0)
+
+
+def test_no_numbers_after_a_flag_that_takes_many_are_refused():
+    with pytest.raises(ParameterError, match="obs_scale needs a number for each dimension"):
+        parsed("--obs-scale")
+
+
+def test_the_flags_of_the_process_are_read_when_none_are_handed_over(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train.py", "--num-agents", "2"])
+    assert parse(TrainParams, resolve).values.num_agents == 2

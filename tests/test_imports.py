@@ -1,0 +1,80 @@
+"""The arrows of the house: who may import whom, and who may load TensorFlow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ["train", "test", "play", "test_every_new_ckpt"]
+# Inside utils/ only these arrows exist, besides those to errors and lines.
+UTILS = {
+    "replay": {"segment_tree", "experience"},
+    "runs": {"checkpoints"},
+    "watcher": {"bell", "checkpoints", "results", "runs"},
+    "metrics": {"board"},
+}
+
+
+def imports_of(path):
+    """The modules that a file imports anywhere, except under TYPE_CHECKING."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for inner in ast.walk(node):
+                inner.names, inner.module = [], None
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("utils/*.py")), ids=lambda path: path.name)
+def test_utils_know_neither_the_algorithm_nor_the_parameters(path):
+    for name in imports_of(path):
+        assert name.split(".")[0] not in {"agent", "params", *SCRIPTS}, f"{path.name} imports {name}"
+        parts = name.split(".")
+        if parts[0] == "utils" and len(parts) > 1 and parts[1] not in ("errors", "lines"):
+            assert parts[1] in UTILS.get(path.stem, set()), f"{path.name} imports {name}"
+
+
+def test_params_imports_the_standard_library_only():
+    assert {name.split(".")[0] for name in imports_of(ROOT / "params.py")} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("path", sorted([*ROOT.glob("*.py"), *ROOT.glob("agent/*.py")]), ids=lambda path: path.name)
+def test_nothing_imports_a_script(path):
+    assert not {name.split(".")[0] for name in imports_of(path)} & set(SCRIPTS)
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("*.py"), *ROOT.glob("agent/*.py"), *ROOT.glob("utils/*.py")]), ids=lambda p: p.name
+)
+def test_tensorflow_lives_in_four_rooms(path):
+    rooms = {"networks.py", "losses.py", "learner.py", "original.py"}
+    assert path.name in rooms or not {name.split(".")[0] for name in imports_of(path)} & {"tensorflow", "keras"}
+
+
+@pytest.mark.parametrize(
+    "module", ["test", "play", "test_every_new_ckpt", "train", "agent.archive", "agent.progress", "agent.choice"]
+)
+def test_importing_loads_no_tensorflow_and_does_nothing(module):
+    # By path, since the name `test` may be the standard library's.
+    path = ROOT / (module.replace(".", "/") + ".py")
+    code = (
+        f"import sys, importlib.util; sys.path.insert(0, {str(ROOT)!r})\n"
+        f"spec = importlib.util.spec_from_file_location('script', {str(path)!r})\n"
+        "spec.loader.exec_module(importlib.util.module_from_spec(spec))\n"
+        "print([name for name in ('tensorflow', 'keras', 'torch', 'jax') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_scripts_name_no_function_that_pytest_would_collect():
+    for script in SCRIPTS:
+        for node in ast.parse((ROOT / f"{script}.py").read_text()).body:
+            assert not (isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))

@@ -1,0 +1,76 @@
+"""Sizes, initial ranges and the place of batch normalisation."""
+
+import keras
+import numpy as np
+import pytest
+
+from agent.networks import kernels, make_actor, make_critic, named_arrays
+
+
+def actor(batch_norm=False, seed=0):
+    return make_actor(3, 2, (40, 30), 0.003, batch_norm, np.random.default_rng(seed))
+
+
+def critic(batch_norm=False, seed=0):
+    return make_critic(3, 2, (40, 30), 51, 0.003, batch_norm, np.random.default_rng(seed))
+
+
+def test_the_actor_maps_observations_to_unit_actions():
+    actions = actor()(np.random.default_rng(0).normal(size=(7, 3)) * 1e6).numpy()
+    assert actions.shape == (7, 2)
+    assert np.abs(actions).max() <= 1.0
+
+
+def test_the_critic_maps_observations_and_actions_to_logits():
+    assert critic()([np.zeros((7, 3)), np.zeros((7, 2))]).shape == (7, 51)
+
+
+def test_the_action_joins_the_critic_after_the_first_layer():
+    arrays = named_arrays(critic())
+    assert arrays["dense1/kernel"].shape == (3, 40)
+    assert arrays["dense2/kernel"].shape == (40 + 2, 30)
+
+
+@pytest.mark.parametrize(
+    ("make", "layer", "limit"),
+    [
+        (actor, "dense1", 3**-0.5),
+        (actor, "dense2", 40**-0.5),
+        (actor, "output", 0.003),
+        (critic, "dense1", 3**-0.5),
+        (critic, "dense2", 42**-0.5),  # fan-in: 40 of the state, 2 of the action
+        (critic, "output", 0.003),
+    ],
+)
+def test_layers_start_uniform_within_their_limit(make, layer, limit):
+    arrays = named_arrays(make())
+    for kind in ("kernel", "bias"):
+        values = arrays[f"{layer}/{kind}"]
+        assert np.abs(values).max() <= limit
+    kernel = arrays[f"{layer}/kernel"]
+    assert kernel.std() == pytest.approx(limit / 3**0.5, rel=0.25)  # of a uniform distribution
+    assert abs(kernel.mean()) < 0.3 * limit
+
+
+def test_a_seed_fixes_the_weights():
+    first, again, other = named_arrays(actor(seed=1)), named_arrays(actor(seed=1)), named_arrays(actor(seed=2))
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["dense1/kernel"], other["dense1/kernel"])
+
+
+@pytest.mark.parametrize("make", [actor, critic])
+def test_batch_normalisation_is_on_the_input_and_before_each_hidden_relu(make):
+    def inputs_of(layer):
+        return layer.input._keras_history.operation
+
+    model = make(batch_norm=True)
+    for number in (1, 2):
+        norm = inputs_of(model.get_layer(f"relu{number}"))
+        assert isinstance(norm, keras.layers.BatchNormalization)
+        assert inputs_of(norm).name == f"dense{number}"
+    assert inputs_of(model.get_layer("dense1")).name == "norm0"
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in make().layers)
+
+
+def test_kernels_are_the_matrices_of_the_dense_layers():
+    assert [tuple(kernel.shape) for kernel in kernels(critic(batch_norm=True))] == [(3, 40), (42, 30), (30, 51)]

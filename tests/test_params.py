@@ -1,0 +1,471 @@
+"""Parameters: where each value comes from, and every rule that it has to keep."""
+
+import dataclasses
+import math
+import re
+import typing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import params
+from params import ENVS, LIMITS, RENAMED, PlayParams, TrainParams, WatchParams, folder_name, resolve, run_folder
+
+CLASSES = [TrainParams, params.TestParams, WatchParams, PlayParams]
+FIELDS = [(cls, field.name) for cls in CLASSES for field in dataclasses.fields(cls)]
+
+
+def problems(cls, **values):
+    """The sentences that `values` are refused with; none when they are accepted."""
+    try:
+        resolve(cls, **values)
+    except ValueError as error:
+        return str(error).split("; ")
+    return []
+
+
+def accused(cls, values):
+    """The first words of these sentences: the parameters that they blame."""
+    return {sentence.split()[0] for sentence in problems(cls, **values)}
+
+
+def kind_of(cls, name):
+    """The type of a field, without its `| None`."""
+    hint = typing.get_type_hints(cls)[name]
+    kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+    return kinds[0] if type(None) in typing.get_args(hint) else hint
+
+
+# ---- where a value comes from
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_the_defaults_keep_every_rule(cls):
+    resolved = resolve(cls)
+    assert resolved.values.env == params.ENV
+    assert resolved.notes == []
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("env", ENVS)
+def test_every_entry_of_envs_resolves(env, cls):
+    resolved = resolve(cls, env=env)
+    for name in {field.name for field in dataclasses.fields(cls)} & set(ENVS[env]):
+        assert getattr(resolved.values, name) == ENVS[env][name]
+        assert resolved.sources[name] == "ENVS"
+
+
+def test_a_flag_beats_envs_and_envs_beats_the_default(monkeypatch):
+    monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, tau=0.5, num_atoms=11))
+    resolved = resolve(TrainParams, env="Toy-v0", tau=0.25)
+    assert (resolved.values.tau, resolved.sources["tau"]) == (0.25, "flag")
+    assert (resolved.values.num_atoms, resolved.sources["num_atoms"]) == (11, "ENVS")
+    assert (resolved.values.batch_size, resolved.sources["batch_size"]) == (256, "default")
+    assert resolved.sources["env"] == "flag"
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_none_means_not_given(cls):
+    nothing = dict.fromkeys((field.name for field in dataclasses.fields(cls)), None)
+    assert resolve(cls, **nothing) == resolve(cls)
+
+
+def test_none_in_envs_means_not_given_either(monkeypatch):
+    monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, tau=None))
+    resolved = resolve(TrainParams, env="Toy-v0")
+    assert (resolved.values.tau, resolved.sources["tau"]) == (0.001, "default")
+
+
+@pytest.mark.parametrize("value", [False, 0, 0.0, ""])
+def test_a_falsy_value_is_given_all_the_same(monkeypatch, value):
+    name = {bool: "use_batch_norm", int: "target_update_period", float: "critic_l2_lambda", str: "run"}[type(value)]
+    other = {bool: True, int: 100, float: 0.5, str: "else"}[type(value)]
+    monkeypatch.setitem(ENVS, "Toy-v0", {"v_min": -1.0, "v_max": 1.0, name: other})
+    assert getattr(resolve(TrainParams, env="Toy-v0").values, name) == other
+    resolved = resolve(TrainParams, **{"env": "Toy-v0", name: value})
+    assert (getattr(resolved.values, name), resolved.sources[name]) == (value, "flag")
+
+
+def test_what_an_entry_says_of_training_reaches_the_other_scripts_where_they_share_it(monkeypatch):
+    monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, max_ep_length=77))
+    assert [resolve(cls, env="Toy-v0").values.max_ep_length for cls in CLASSES] == [77] * 4
+
+
+def test_the_seeds_of_an_entry_are_those_of_training_alone(monkeypatch):
+    # The seeds that choose a checkpoint are never those of a published score, and training uses neither.
+    monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, random_seed=7))
+    assert [resolve(cls, env="Toy-v0").values.random_seed for cls in CLASSES] == [7, 0, 1_000_000, 999_999]
+
+
+def test_differing_lists_what_is_no_class_default_with_its_source():
+    assert resolve(TrainParams, env="BipedalWalker-v3", tau=0.5, batch_size=256).differing() == {
+        "env": "BipedalWalker-v3 (flag)",
+        "reward_scale": "10.0 (ENVS)",
+        "tau": "0.5 (flag)",
+        "v_min": "-40.0 (ENVS)",
+        "v_max": "40.0 (ENVS)",
+    }
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_parameters_never_change_once_made(cls):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        cls().env = "other"
+
+
+# ---- names
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "nearest"),
+    [
+        (TrainParams, "num_agnts", "num_agents"),
+        (TrainParams, "batchsize", "batch_size"),
+        (TrainParams, "n_steps_returns", "n_step_returns"),
+        (params.TestParams, "num_ep_test", "num_eps_test"),
+        (WatchParams, "exit_when_don", "exit_when_done"),
+        (PlayParams, "formats", "format"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest(cls, name, nearest):
+    assert problems(cls, **{name: 1}) == [f"there is no parameter {name}, did you mean {nearest}?"]
+
+
+def test_a_name_like_no_other_gets_no_suggestion():
+    assert problems(TrainParams, zzzzzz=1) == ["there is no parameter zzzzzz"]
+
+
+def test_a_misspelt_name_in_envs_is_reported_with_its_entry(monkeypatch):
+    monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, nun_atoms=11))
+    for cls in CLASSES:
+        assert problems(cls, env="Toy-v0") == ["ENVS['Toy-v0']: there is no parameter nun_atoms, did you mean num_atoms?"]
+
+
+def test_a_bad_value_in_envs_is_refused_like_any_other(monkeypatch):
+    monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, num_atoms=1))
+    assert problems(TrainParams, env="Toy-v0") == ["num_atoms must be at least 2, got 1"]
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_an_id_of_the_original_becomes_todays_and_says_what_changed(old):
+    new, change = RENAMED[old]
+    resolved = resolve(TrainParams, env=old)
+    assert resolved.values == resolve(TrainParams, env=new).values
+    assert resolved.notes == [f"{old} is {new} today: {change}."]
+
+
+def test_every_environment_of_the_original_is_known_by_its_old_id():
+    assert {new for new, _ in RENAMED.values()} == set(ENVS)
+
+
+@pytest.mark.parametrize(
+    ("env", "folder"),
+    [
+        ("Pendulum-v1", "Pendulum-v1"),
+        ("ALE/Pong-v5", "ALE_Pong-v5"),
+        ("package:Toy-v0", "package_Toy-v0"),
+        ("a/b:c/d", "a_b_c_d"),
+    ],
+)
+def test_an_id_becomes_one_folder(env, folder):
+    assert folder_name(env) == folder
+    assert run_folder("root", params.TestParams(env=env)) == Path("root") / folder
+    assert run_folder("root", params.TestParams(env=env, run="second")) == Path("root") / folder / "second"
+
+
+# ---- rules of one value
+
+
+def test_every_number_has_limits_and_every_limit_belongs_to_a_number():
+    numbers = {name for cls, name in FIELDS if kind_of(cls, name) in (int, float)}
+    assert set(LIMITS) == numbers - {"stop_at_score"}  # returns have no bounds
+
+
+LIMITED = [(cls, name) for cls, name in FIELDS if name in LIMITS]
+# Values for the fields that a rule ties to the one under test, so that only the limit decides.
+AROUND = dict(v_min=-math.ldexp(1, 60), v_max=math.ldexp(1, 60), replay_mem_size=10**10, learning_starts=1)
+
+
+@pytest.mark.parametrize(("cls", "name"), LIMITED)
+def test_a_number_may_reach_its_limits_but_not_pass_them(cls, name):
+    least, greatest, inclusive = LIMITS[name]
+    around = {other: value for other, value in AROUND.items() if cls is TrainParams}
+    whole = kind_of(cls, name) is int
+
+    def complaints(value):
+        return problems(cls, **around | {name: value})
+
+    if math.isfinite(least):
+        assert complaints(least) == ([] if inclusive else [f"{name} must be greater than {least}, got {least}"])
+        below = least - 1 if whole else math.nextafter(least, -math.inf)
+        words = "at least" if inclusive else "greater than"
+        assert complaints(below) == [f"{name} must be {words} {least}, got {below}"]
+    if math.isfinite(greatest):
+        above = greatest + 1 if whole else math.nextafter(greatest, math.inf)
+        assert complaints(greatest) == []
+        assert complaints(above) == [f"{name} must be at most {greatest}, got {above}"]
+
+
+@pytest.mark.parametrize("name", [name for cls, name in FIELDS if cls is TrainParams and kind_of(cls, name) is float])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_only_finite_numbers_are_numbers(name, value):
+    assert problems(TrainParams, **{name: value}) == [f"{name} must be a finite number, got {value}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("num_agents", 2.0, "a whole number"),
+        ("num_agents", True, "a whole number"),
+        ("num_agents", "4", "a whole number"),
+        ("tau", "0.5", "a number"),
+        ("tau", False, "a number"),
+        ("tau", 1j, "a number"),
+        ("render", 1, "true or false"),
+        ("render", "yes", "true or false"),
+        ("run", 5, "text"),
+        ("env", ["Pendulum-v1"], "text"),
+        ("ckpt_dir", Path("ckpts"), "text"),
+        ("obs_scale", 5, "finite numbers"),
+        ("obs_scale", "123", "finite numbers"),
+        ("obs_scale", [1, math.nan, 1], "finite numbers"),
+        ("obs_mean", (1, True), "finite numbers"),
+        ("obs_mean", [[1.0]], "finite numbers"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_and_shown(name, value, words):
+    assert f"{name} must be {words}, got {value!r}" in problems(TrainParams, **{name: value})
+
+
+def test_a_whole_number_may_stand_for_any_number():
+    assert resolve(TrainParams, tau=1, obs_scale=[1, 2, 3]).values.tau == 1
+
+
+@pytest.mark.parametrize("name", ["noise_scale", "reward_scale", "v_max", "max_minutes"])
+def test_a_whole_number_too_large_for_a_float_is_a_bad_value_like_any_other(name):
+    assert accused(TrainParams, {name: 10**400}) == {name}
+
+
+@pytest.mark.parametrize("name", ["obs_mean", "obs_scale"])
+def test_a_list_with_a_whole_number_too_large_for_a_float_is_a_bad_value_too(name):
+    assert accused(TrainParams, {name: [1, 10**400, 1]}) == {name}
+
+
+@pytest.mark.parametrize("name", ["obs_mean", "obs_scale"])
+def test_no_numbers_at_all_are_no_scaling(name):
+    assert problems(TrainParams, **{name: ()}) == [f"{name} needs a number for each dimension of the observation, got none"]
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0])
+def test_a_divisor_of_observations_is_positive(scale):
+    assert accused(TrainParams, {"obs_scale": (1.0, scale, 1.0)}) == {"obs_scale"}
+    assert problems(TrainParams, obs_mean=(1.0, scale, 1.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("reward_scale", 1e-50),  # a divisor that float32 makes 0: rewards become infinite
+        ("obs_scale", (1.0, 1e-50, 1.0)),
+        ("obs_mean", (0.0, 1e50, 0.0)),  # infinite in float32
+        ("v_max", 1e50),
+        ("v_min", -1e50),
+        ("v_min", -1e-50),  # with v_max = 0 a support of no width in float32: divided by
+    ],
+)
+def test_a_number_that_float32_cannot_hold_is_refused_before_it_becomes_nan(name, value):
+    # The networks and the support compute in float32.
+    assert name in " ".join(problems(TrainParams, **{name: value}))
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("run", ["a/b", "..", ".hidden", "a\\b", "shipped", "a:b", "/etc"])
+def test_the_name_of_a_run_is_a_plain_folder_name(cls, run):
+    assert problems(cls, run=run) == [f"run must be a plain folder name, got {run!r}"]
+
+
+@pytest.mark.parametrize("run", ["", "second", "lr 5e-4", "a.b", "shipped2", "é"])
+def test_any_plain_folder_name_will_do_for_a_run(run):
+    assert resolve(TrainParams, run=run).values.run == run
+
+
+@pytest.mark.parametrize("name", ["env", "run", "ckpt_dir", "ckpt_file"])
+def test_no_path_holds_a_null_character(name):
+    assert f"{name} must not contain a null character" in problems(params.TestParams, **{name: "a\0b"})
+
+
+def test_an_empty_id_names_no_environment():
+    assert "env must name an environment" in problems(params.TestParams, env="")
+
+
+@pytest.mark.parametrize("name", ["avi", "GIF", ""])
+def test_films_are_gif_or_mp4(name):
+    assert problems(PlayParams, format=name) == [f"format must be gif or mp4, got {name!r}"]
+
+
+# ---- rules across values
+
+
+@pytest.mark.parametrize(("v_min", "v_max"), [(1.0, 1.0), (2.0, 1.0)])
+def test_the_support_has_a_width(v_min, v_max):
+    assert problems(TrainParams, v_min=v_min, v_max=v_max) == [f"v_min must be less than v_max, got {v_min} and {v_max}"]
+
+
+@pytest.mark.parametrize("half", [{}, {"v_min": -1.0}, {"v_max": 1.0}])
+def test_an_environment_without_an_entry_needs_its_support(half):
+    (problem,) = problems(TrainParams, env="Hopper-v5", **half)
+    assert problem.startswith("Hopper-v5 has no entry in ENVS of params.py, so give --v-min and --v-max")
+    assert resolve(TrainParams, env="Hopper-v5", v_min=0.0, v_max=100.0).values.support == (0.0, 100.0)
+
+
+@pytest.mark.parametrize("cls", [params.TestParams, WatchParams, PlayParams])
+def test_only_training_needs_an_entry(cls):
+    assert resolve(cls, env="Hopper-v5").values.env == "Hopper-v5"
+
+
+def test_the_replay_must_hold_what_learning_starts_with():
+    (problem,) = problems(TrainParams, learning_starts=101, replay_mem_size=100)
+    assert problem.startswith("learning_starts must be at most replay_mem_size, got 101 and 100")
+    assert problems(TrainParams, learning_starts=100, replay_mem_size=100) == []
+
+
+def test_one_cannot_go_on_and_start_anew():
+    (problem,) = problems(TrainParams, resume=True, fresh=True)
+    assert problem.startswith("resume and fresh exclude each other")
+
+
+# ---- all at once
+
+
+def test_all_bad_values_come_in_one_message():
+    values = dict(num_agents=0, tau=2.0, num_atoms=1, discount_rate=math.nan, render="yes", obs_mean="x", env="")
+    assert accused(TrainParams, values) >= set(values)
+
+
+def test_bad_values_come_together_with_unknown_names_and_broken_entries(monkeypatch):
+    monkeypatch.setitem(ENVS, "Toy-v0", dict(nun_atoms=11))
+    message = " ".join(problems(TrainParams, env="Toy-v0", num_agnts=3, tau=5.0))
+    assert all(word in message for word in ("nun_atoms", "num_agnts", "tau"))
+
+
+def test_a_bad_value_does_not_hide_what_is_wrong_with_another():
+    values = dict(run="a/b", obs_scale=(-1.0, 1.0, 1.0), obs_mean=(), num_agents=0)
+    assert accused(TrainParams, values) == set(values)
+    assert accused(PlayParams, dict(format="avi", run="..", num_eps_play=0)) == {"format", "run", "num_eps_play"}
+
+
+def test_a_bad_value_does_not_hide_rules_that_it_has_no_part_in():
+    message = " ".join(problems(TrainParams, num_agents=0, v_min=2.0, v_max=1.0, resume=True, fresh=True))
+    assert all(word in message for word in ("num_agents", "v_min", "resume"))
+
+
+def bad_values(cls, name):
+    """Values that no field of this name can have."""
+    kind = kind_of(cls, name)
+    special = {
+        "env": [""],
+        "run": ["a/b", "..", "shipped"],
+        "format": ["avi"],
+        "obs_scale": [(-1.0, 1.0), (0.0,), ()],
+        "obs_mean": [()],
+    }.get(name, [])
+    if kind in (int, float):
+        least, greatest, inclusive = LIMITS.get(name, (-math.inf, math.inf, True))
+        outside = [least - 1 if inclusive else least] if math.isfinite(least) else []
+        outside += [greatest * 2] if math.isfinite(greatest) else []
+        outside = [kind(value) for value in outside]
+        return [True, "x", b"1", [], {}, math.nan, math.inf, 1.5 if kind is int else 10**400, *outside, *special]
+    if kind is bool:
+        return [0, 1, 0.5, "yes", [], *special]
+    if kind is str:
+        return [5, 1.5, True, [], b"bytes", "a\0b", *special]
+    return [5, "123", [math.nan], [math.inf, 1], [True], ["x"], [None], {1.0: 2.0}, [10**400], *special]
+
+
+def bad_parameters(cls):
+    fields = {field.name: st.sampled_from(bad_values(cls, field.name)) for field in dataclasses.fields(cls)}
+    return st.fixed_dictionaries({}, optional=fields).map(lambda values: (cls, values))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of([bad_parameters(cls) for cls in CLASSES]))
+def test_every_bad_field_is_named_in_any_company(drawn):
+    cls, values = drawn
+    assert accused(cls, values) >= set(values)
+
+
+def good_values(cls, name):
+    """Values that a field of this name can have, whatever the others are."""
+    kind = kind_of(cls, name)
+    least, greatest, inclusive = LIMITS.get(name, (-1e30, 1e30, True))
+    if name in ("v_min", "v_max"):
+        return st.floats(-1e6, -1e3) if name == "v_min" else st.floats(1e3, 1e6)
+    if name == "learning_starts":
+        return st.integers(1, 1000)
+    if name == "samples_per_insert":
+        return st.just(0.0) | st.floats(1e-3, greatest)
+    if name == "replay_mem_size":
+        return st.integers(1000, greatest)
+    if kind is int:
+        return st.integers(least, greatest)
+    if kind is float:
+        return st.floats(least if inclusive else least + 1e-6, min(greatest, 1e30))
+    if kind is bool:
+        return st.just(False) if name == "fresh" else st.booleans()
+    if kind is str:
+        return {"format": st.sampled_from(["gif", "mp4"]), "run": st.from_regex(r"[a-z]{0,5}", fullmatch=True)}.get(
+            name, st.sampled_from(["x", "Toy-v9", "a b"])
+        )
+    return st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=4).map(tuple)
+
+
+def good_parameters(cls):
+    fields = {field.name: good_values(cls, field.name) for field in dataclasses.fields(cls)}
+    # These are tied to each other, and an entry of ENVS would bring its own.
+    needed = {name: fields.pop(name) for name in ("v_min", "v_max", "learning_starts") if name in fields}
+    return st.fixed_dictionaries(needed, optional=fields).map(lambda values: (cls, values))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of([good_parameters(cls) for cls in CLASSES]))
+def test_good_values_are_taken_as_they_are(drawn):
+    cls, values = drawn
+    resolved = resolve(cls, **values)
+    assert {name: getattr(resolved.values, name) for name in values} == values
+    assert {resolved.sources[name] for name in values} <= {"flag"}
+
+
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.binary(max_size=3), st.complex_numbers()
+)
+SPECIAL = st.sampled_from([10**400, np.int64(3), np.float32(0.5), np.ones(3), object(), int, math.nan])
+LISTS = st.lists(SCALARS | SPECIAL, max_size=3)
+GARBAGE = SCALARS | SPECIAL | LISTS | LISTS.map(tuple) | st.dictionaries(st.text(max_size=3), SCALARS, max_size=2)
+NAMES = st.sampled_from(sorted({name for _, name in FIELDS})) | st.text(max_size=8)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(CLASSES), st.dictionaries(NAMES.filter(lambda name: name != "cls"), GARBAGE, max_size=6))
+def test_garbage_is_refused_or_it_was_none(cls, values):
+    fields = {field.name for field in dataclasses.fields(cls)}
+    try:
+        resolved = vars(resolve(cls, **values).values)
+    except ValueError as error:
+        message = str(error)
+    else:
+        message = ""
+        for name, value in resolved.items():
+            kind = kind_of(cls, name)
+            allowed = {int: int, float: (int, float), bool: bool, str: str}.get(kind, (tuple, list))
+            assert value is None or isinstance(value, allowed)
+    for name in set(values) - fields:
+        assert f"there is no parameter {name}" in message
+
+
+def test_problems_are_sentences_about_flags_that_exist():
+    message = str(problems(TrainParams, env="Hopper-v5"))
+    for flag in re.findall(r"--([a-z-]+)", message):
+        assert flag.replace("-", "_") in {field.name for field in dataclasses.fields(TrainParams)}

@@ -1,0 +1,121 @@
+"""What is logged and shown of a training, from counters whose values are known."""
+
+import csv
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from agent.progress import Progress
+from params import TrainParams
+from utils.experience import Block, Episode
+from utils.metrics import Metrics
+from utils.rate_limiter import RateLimiter
+from utils.replay import PrioritisedReplay
+
+
+class Screen:
+    """Keeps what a console would say."""
+
+    def __init__(self):
+        self.said = []
+
+    def say_once(self, sentence, key=None):
+        self.said.append(sentence)
+
+
+class Means:
+    """The averages of a learner."""
+
+    def __init__(self, **values):
+        self.values = {"critic_loss": 2.5, "mean_q": -3.0, "target_mass_below": 0.0, "target_mass_above": 0.0} | values
+
+    def take(self):
+        return self.values
+
+
+@pytest.fixture
+def training(tmp_path):
+    """A progress and the objects that it watches: 100 transitions, 40 learner steps of 100."""
+    params = TrainParams(v_min=-20.0, v_max=0.0, num_steps_train=100, learning_starts=20, replay_mem_size=200)
+    replay = PrioritisedReplay(200, 1, 1, 1.0, 1e-5, np.random.default_rng(0))
+    column = np.zeros((100, 1), np.float32)
+    replay.add(Block(column, column, column[:, 0], column[:, 0], column))
+    limiter = RateLimiter(0.0, 20, 0.0)
+    limiter._inserts, limiter._samples = 100, 160
+    learner = SimpleNamespace(learner_step=40, averages=Means(), beta=lambda step: 0.64)
+    archive = SimpleNamespace(seconds=50.0, env_step=800)
+    logs = Metrics(tmp_path / "learner.csv", "learner_step"), Metrics(tmp_path / "agents.csv", "env_step")
+    progress = Progress(params, learner, archive, replay, limiter, *logs, Screen())
+    return SimpleNamespace(progress=progress, learner=learner, archive=archive, folder=tmp_path, screen=progress._console)
+
+
+def rows(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_row_holds_counters_means_and_rates_since_the_last(training):
+    training.progress._counts = (40.0, 20, 640)  # ten seconds ago
+    training.progress.write_row()
+    (row,) = rows(training.folder / "learner.csv")
+    assert {name: float(value) for name, value in row.items()} == {
+        "learner_step": 40,
+        "env_step": 800,
+        "seconds": 50.0,
+        "updates_per_s": 2.0,
+        "env_steps_per_s": 16.0,
+        "critic_loss": 2.5,
+        "mean_q": -3.0,
+        "target_mass_below": 0.0,
+        "target_mass_above": 0.0,
+        "beta": 0.64,
+        "samples_per_insert": 2.0,  # 160 samples of the 80 inserts past the first 20
+        "replay_size": 100,
+        "mean_priority": 1.0,
+    }
+
+
+def test_without_an_update_there_is_no_row(training):
+    training.learner.averages.values = {}
+    training.progress.write_row()
+    assert rows(training.folder / "learner.csv") == []
+
+
+def test_an_episode_is_a_row_of_agents_csv_and_part_of_the_recent_mean(training):
+    agent = SimpleNamespace(index=2, noise=SimpleNamespace(deviation=0.25))
+    training.progress.episode(agent, Episode(-100.0, 200))
+    training.progress.episode(agent, Episode(-50.0, 150))
+    first, second = rows(training.folder / "agents.csv")
+    assert first == {"env_step": "800", "agent": "2", "return": "-100.0", "length": "200", "noise": "0.25"}
+    assert second["return"] == "-50.0"
+    assert training.progress._view()["mean return of 2 episodes"] == "-75.0"
+
+
+def test_the_view_says_how_far_it_is_and_how_long_it_will_take(training):
+    training.progress._counts = (40.0, 20, 640)
+    training.progress.write_row()
+    view = training.progress._view()
+    assert view["learner steps"] == "40 of 100"
+    assert view["replay"] == "100 (50%)"
+    assert view["critic loss"] == "2.500"
+    assert view["time left"] == "0:00:30"  # 60 steps at 2 a second
+    assert view["fraction"] == 0.4
+
+
+@pytest.mark.parametrize(("side", "advice"), [("above", "raise v_max"), ("below", "lower v_min")])
+def test_target_mass_outside_the_support_is_said_after_the_first_tenth(training, side, advice):
+    training.learner.averages = Means(**{f"target_mass_{side}": 0.07})
+    training.learner.learner_step = 9
+    training.progress.write_row()
+    assert training.screen.said == []
+    training.learner.learner_step = 11
+    training.progress.write_row()
+    assert "7%" in training.screen.said[0]
+    assert advice in training.screen.said[0]
+
+
+def test_a_log_that_cannot_be_written_is_said_and_does_not_raise(training):
+    training.progress._learner_log._path = training.folder / "nowhere" / "learner.csv"
+    training.progress.write_row()
+    assert "nowhere" in training.screen.said[0]

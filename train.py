@@ -1,0 +1,180 @@
+"""Train one policy. The architecture in a page: build replay, limiter, learner and agents, and run them together.
+
+python train.py                                     Pendulum, in some minutes
+python train.py --env LunarLanderContinuous-v3      another environment
+python train.py --help                              every parameter
+"""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import params as parameters
+from agent.agent import BLOCK, Agent
+from agent.archive import Archive, checkpoint_to_continue, next_incarnation
+from agent.choice import choose
+from agent.evaluation import evaluate
+from agent.examiner import Examiner
+from agent.policy import Scaling
+from agent.progress import Progress
+from params import TestParams, TrainParams, run_folder
+from utils import flags
+from utils.board import Board
+from utils.checkpoints import Checkpoint
+from utils.console import Console, quiet_stderr
+from utils.envs import Environment, has_screen, make_env
+from utils.errors import DependencyError, StorageError, run_script
+from utils.metrics import Metrics
+from utils.rate_limiter import RateLimiter
+from utils.replay import PrioritisedReplay
+from utils.results import append_result
+from utils.runs import Run, move_aside
+from utils.threads import Signals, is_running, run_together
+
+NETWORKS, REPLAY, AGENTS = range(3)  # whose random numbers they are
+
+
+def main() -> int:
+    """Train as the flags say; returns the exit code."""
+    resolved = flags.parse(TrainParams, parameters.resolve)
+    params: TrainParams = resolved.values
+    console = Console()
+    make = partial(make_env, params.env, params.max_ep_length)
+    env = make()
+    scaling = Scaling.fitting(env, params)
+    if params.render and not has_screen():
+        raise DependencyError("--render needs a screen and there is none here; play.py writes a GIF without one.")
+    run = Run(run_folder(params.ckpt_dir, params))
+    checkpoint, notes = checkpoint_to_continue(run, params)
+    console.say(
+        f"{params.env}: {env.obs_size} numbers observed, {env.action_size} acted, {params.num_steps_train:,} learner steps."
+    )
+    console.say(
+        "Differs from the defaults: "
+        + (", ".join(f"{name} {value}" for name, value in resolved.differing().items()) or "nothing")
+    )
+    for note in resolved.notes + notes:
+        console.say(note)
+    console.say(f"Checkpoints go to {run.folder}. TensorFlow is loading ...")
+    with quiet_stderr():
+        from agent.learner import Learner  # loads TensorFlow: not before everything else has been checked
+
+        incarnation = next_incarnation(checkpoint)
+        replay = PrioritisedReplay(
+            params.replay_mem_size,
+            env.obs_size,
+            env.action_size,
+            params.priority_alpha,
+            params.priority_epsilon,
+            np.random.default_rng(seeds(params, REPLAY, 0, incarnation)),
+        )
+        learner = Learner(params, scaling, replay, np.random.default_rng(seeds(params, NETWORKS, 0, incarnation)))
+    limiter = RateLimiter.fitting(
+        params.samples_per_insert,
+        params.learning_starts,
+        params.updates_per_call * params.batch_size,
+        params.num_agents * BLOCK,
+    )
+    agents = [
+        Agent(
+            index,
+            [make() for _ in range(params.envs_per_agent)],
+            learner,
+            params,
+            scaling,
+            seeds(params, AGENTS, index, incarnation),
+        )
+        for index in range(params.num_agents)
+    ]
+    archive = Archive(run, params, scaling, learner, agents, limiter, incarnation)
+    if checkpoint is not None:
+        for note in archive.restore(checkpoint):
+            console.say(note)
+        console.say(f"Going on from {checkpoint.path}, learner step {checkpoint.step:,}, with an empty replay.")
+    progress = Progress(params, learner, archive, replay, limiter, *open_logs(params, checkpoint), console)
+
+    stop = threading.Event()
+    loops: dict[str, Callable[[], object]] = {
+        "learner": partial(learner.run, limiter, stop, archive.save),
+        "progress": partial(progress.run, stop),
+    }
+    for agent in agents:
+        loops[f"agent {agent.index}"] = partial(agent.run, replay, limiter, stop, progress.episode)
+    if params.max_minutes is not None:
+        loops["timer"] = partial(stop.wait, params.max_minutes * 60)
+    if params.stop_at_score is not None:
+        loops["examiner"] = partial(Examiner(params.stop_at_score, archive, make, console).run, stop)
+    if params.render:
+        loops["window"] = partial(show_checkpoints, params, archive, stop)
+
+    run.report("training", learner.learner_step)
+    sys.setswitchinterval(0.0005)  # with the default of 5 ms the learner waits for the agents' Python
+    with Signals(stop) as signals, threadpool_limits(1, "blas"):
+        try:
+            archive.start_clock()
+            with console.live():
+                for name in run_together(loops, stop):
+                    console.say(f"{name} did not come back and is left behind.")
+        finally:
+            progress.write_row()
+            if not is_running("learner"):
+                console.say(f"Saved {archive.save()}.")
+                run.report("done" if learner.learner_step >= params.num_steps_train else "stopped", learner.learner_step)
+        if not signals.exit_code:
+            score_last(params, archive.save(), make, console, lambda: bool(signals.exit_code))
+        return signals.exit_code
+
+
+def seeds(params: TrainParams, role: int, index: int, incarnation: int) -> np.random.SeedSequence:
+    """The seeds of one part of the run; a resumed run never draws the same numbers again."""
+    return np.random.SeedSequence(params.random_seed, spawn_key=(role, index, incarnation))
+
+
+def open_logs(params: TrainParams, checkpoint: Checkpoint | None) -> tuple[Metrics, Metrics]:
+    """The logs of the learner and of the agents, cut back to the checkpoint that training goes on from."""
+    folder = run_folder(params.log_dir, params)
+    if checkpoint is None:
+        move_aside([path for name in ("learner.csv", "agents.csv", "tensorboard") if (path := folder / name).exists()])
+    logs = []
+    for name, step_column in (("learner", "learner_step"), ("agents", "env_step")):
+        step = checkpoint.manifest[step_column] if checkpoint else None
+        try:
+            board = Board(folder / "tensorboard" / name, resumed_after=step)
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be written: {error}. Choose another with --log-dir.") from None
+        logs.append(Metrics(folder / f"{name}.csv", step_column, board, keep_through=step))
+    return logs[0], logs[1]
+
+
+def show_checkpoints(params: TrainParams, archive: Archive, stop: threading.Event) -> None:
+    """Show each new checkpoint in a window. In a process of its own: drawing is not safe beside other threads."""
+    shown, window = None, None
+    while not stop.wait(0.5):
+        if archive.newest not in (None, shown) and (window is None or window.poll() is not None):
+            shown = archive.newest
+            command = [sys.executable, Path(__file__).with_name("play.py"), "--env", params.env, "--ckpt-file", shown]
+            window = subprocess.Popen([*map(str, command), "--render", "--no-record", "--num-eps-play", "1"])
+    if window is not None:
+        window.terminate()
+
+
+def score_last(
+    params: TrainParams, path: Path, make: Callable[[], Environment], console: Console, stop: Callable[[], bool]
+) -> None:
+    """Score the last checkpoint as test.py would, so that a score exists without the watcher."""
+    test = TestParams(env=params.env, ckpt_file=str(path))
+    choice = choose(test, make())
+    score = evaluate(choice.policy, make, range(test.random_seed, test.random_seed + test.num_eps_test), stop=stop)
+    if len(score.episodes) == test.num_eps_test:
+        append_result(run_folder(params.results_dir, params), score.row(choice, test.random_seed))
+        console.say(f"{path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {test.num_eps_test} noise-free episodes.")
+
+
+if __name__ == "__main__":
+    run_script(main)

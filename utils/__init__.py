@@ -1,0 +1,1 @@
+"""Everything that would be the same for another algorithm."""

@@ -1,0 +1,109 @@
+"""The errors a person is meant to read: one sentence each, and the exit code a script ends with."""
+
+import contextlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from typing import TextIO
+
+
+class ToolkitError(Exception):
+    """Something a person can mend. The message says what, where and what to do."""
+
+    exit_code = 1
+
+
+class ParameterError(ToolkitError):
+    """A parameter or a space that cannot be used."""
+
+    exit_code = 2
+
+
+class DependencyError(ToolkitError):
+    """A package or a display that is not there."""
+
+    exit_code = 3
+
+
+class EnvironmentFailure(ToolkitError):
+    """An environment raised, or answered with something that is not a finite number."""
+
+    exit_code = 4
+
+
+class DivergenceError(ToolkitError):
+    """The learner's numbers went bad."""
+
+    exit_code = 5
+
+
+class StorageError(ToolkitError):
+    """A folder or a disk that cannot be written."""
+
+    exit_code = 6
+
+
+class CheckpointError(ToolkitError):
+    """A checkpoint that is missing, damaged or of another kind."""
+
+    exit_code = 7
+
+
+class FolderInUseError(ToolkitError):
+    """Another process trains in this folder."""
+
+    exit_code = 8
+
+
+def run_script(main: Callable[[], int | None]) -> None:
+    """Run a script's `main` and exit: with its code, or with the sentence and code of the error it raised.
+
+    A traceback is shown only with --debug; that of an error nobody foresaw is kept in a file.
+    """
+    try:
+        code = main() or 0
+    except ToolkitError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        _say(f"Error: {error}")
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        _say(f"Error: {type(error).__name__}: {error}. {_keep_traceback()}")
+        code = 1
+    for stream in (sys.stdout, sys.stderr):
+        _leave_quietly(stream)
+    sys.exit(code)
+
+
+def _leave_quietly(stream: TextIO | None) -> None:
+    # What is still buffered for a reader that has gone would otherwise fail at exit and change the code to 120.
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _say(sentence: str) -> None:
+    try:
+        print(sentence, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        pass  # a closed stderr must not change the exit code
+
+
+def _keep_traceback() -> str:
+    if "--debug" in sys.argv:
+        traceback.print_exc()
+        return "This is a bug in the toolkit."
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="d4pg-", suffix=".traceback.txt", delete=False) as file:
+            file.write(traceback.format_exc())
+        return f"This is a bug in the toolkit; the traceback is in {file.name}, or run again with --debug."
+    except OSError:
+        return "This is a bug in the toolkit; run again with --debug to see the traceback."

@@ -1,0 +1,133 @@
+"""Experience: the steps of an environment become N-step transitions, and transitions become blocks."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+class Resets(Protocol):
+    """The two verbs of an environment (utils/envs.py)."""
+
+    def reset(self, seed: int | None = None) -> np.ndarray:
+        """The first observation of an episode."""
+        ...
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
+        """The next observation, reward, terminated, truncated."""
+        ...
+
+
+class Step(NamedTuple):
+    """One environment step. obs and next_obs float32 [S], action float32 [A]."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: float
+    next_obs: np.ndarray
+    terminated: bool
+    truncated: bool
+
+
+class Transition(NamedTuple):
+    """k environment steps in one: `reward` is their discounted sum, `discount` what the value of next_obs counts for."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: float
+    discount: float
+    next_obs: np.ndarray
+
+
+class Episode(NamedTuple):
+    """A finished episode: its undiscounted return in raw rewards, and its length in environment steps."""
+
+    score: float
+    length: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """n transitions, stacked: obs and next_obs [n, S], action [n, A], reward and discount [n], all float32."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    discount: np.ndarray
+    next_obs: np.ndarray
+    episodes: list[Episode] = field(default_factory=list)
+    policy_version: int = 0
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    @classmethod
+    def stack(cls, transitions: list[Transition], episodes: list[Episode] | None = None, policy_version: int = 0) -> "Block":
+        """Transitions as one block; an empty list is not a block."""
+        columns = [np.array(column, dtype=np.float32) for column in zip(*transitions, strict=True)]
+        obs, action, reward, discount, next_obs = columns
+        return cls(obs, action, reward, discount, next_obs, episodes or [], policy_version)
+
+
+def rollout(
+    envs: Sequence[Resets], act: Callable[[np.ndarray], np.ndarray], next_seed: Callable[[], int]
+) -> Iterator[tuple[int, Step]]:
+    """Step `envs` for ever with one `act(obs [n, S]) -> actions [n, A]` for all, and yield (i, Step of environment i).
+
+    Each episode is reset with `next_seed()`. An environment whose episode ended is reset before the next `act`.
+    """
+    obs = np.stack([env.reset(next_seed()) for env in envs])  # [n, S]
+    while True:
+        actions = act(obs)  # [n, A]
+        following = obs.copy()
+        for i, env in enumerate(envs):
+            next_obs, reward, terminated, truncated = env.step(actions[i])
+            following[i] = next_obs
+            yield i, Step(obs[i], actions[i], reward, next_obs, terminated, truncated)
+            if terminated or truncated:
+                following[i] = env.reset(next_seed())
+        obs = following
+
+
+class NStep:
+    """Folds the steps of one environment to N-step transitions.
+
+    Fed step by step rather than from an iterator, because an agent steps its environments in turn. A stream that
+    breaks off without an end (stop, crash, bad number) is followed by `drop`: its tail is not a terminal state.
+    """
+
+    def __init__(self, n: int, discount_rate: float):
+        self._n = n
+        self._rate = discount_rate
+        self._open: deque[Step] = deque()  # steps that have not become the start of a transition yet
+
+    def fold(self, step: Step) -> list[Transition]:
+        """The transitions that `step` completes: one once n steps are open, and the whole tail at an episode's end.
+
+        A truncated episode bootstraps from its real last observation; a terminated one has the discount 0.
+        """
+        self._open.append(step)
+        ended = step.terminated or step.truncated
+        if not ended and len(self._open) < self._n:
+            return []
+        transitions = []
+        while self._open:
+            transitions.append(self._oldest(step))
+            self._open.popleft()
+            if not ended:
+                break
+        return transitions
+
+    def drop(self) -> None:
+        """Forget the open steps."""
+        self._open.clear()
+
+    def _oldest(self, last: Step) -> Transition:
+        reward, discount = 0.0, 1.0
+        for step in self._open:
+            reward += discount * step.reward
+            discount *= self._rate
+        first = self._open[0]
+        return Transition(first.obs, first.action, reward, 0.0 if last.terminated else discount, last.next_obs)

@@ -1,0 +1,67 @@
+"""Logs: a CSV file and TensorBoard. A log that cannot be written is said once and never raises into training."""
+
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from utils.board import Board
+from utils.lines import append, csv_line
+
+
+class Metrics:
+    """One CSV file of rows by step, and the same numbers as TensorBoard scalars. Any thread may write.
+
+    Values are numbers or plain words: no cell ever needs quoting.
+    """
+
+    def __init__(self, path: Path, step_column: str, board: Board | None = None, keep_through: int | None = None):
+        """Append to `path`; rows whose `step_column` is past `keep_through` are cut (all of them when it is None)."""
+        self._path, self._step_column, self._board = path, step_column, board
+        self._lock = threading.Lock()
+        self._columns: list[str] | None = None
+        self.failure: str | None = None  # the first thing that went wrong, for whoever talks to the person
+        self._guarded(lambda: self._cut(keep_through))
+
+    def write(self, step: int, group: str = "", **values: Any) -> None:
+        """Append a row; the columns are those of the first. Numbers are shown in TensorBoard as group + name."""
+        with self._lock:
+            self._guarded(lambda: self._append({self._step_column: step, **values}))
+            numbers = {f"{group}{name}": value for name, value in values.items() if isinstance(value, int | float)}
+            if self._board is not None and not self._guarded(partial(self._board.scalars, numbers, step)):
+                self._board = None  # an event file cannot be read past a record that was cut short
+
+    def _append(self, row: dict[str, Any]) -> None:
+        columns = self._columns or list(row)
+        header = "" if self._path.exists() and self._path.stat().st_size else csv_line(columns)
+        append(self._path, header + csv_line(row.get(column, "") for column in columns))
+        self._columns = columns
+
+    def _cut(self, keep_through: int | None) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        kept = []
+        if keep_through is not None and self._path.exists():
+            header, *lines = self._path.read_text(errors="replace").split("\n")
+            columns = header.split(",")
+            if self._step_column in columns:
+                self._columns = columns
+                place = columns.index(self._step_column)
+                rows = (line.split(",") for line in lines[:-1])  # what follows the last line's end was cut short
+                whole = (row for row in rows if len(row) == len(columns) and row[place].isdecimal())
+                kept = [columns, *(row for row in whole if int(row[place]) <= keep_through)]
+        working = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
+        try:
+            working.write_text("".join(map(csv_line, kept)))
+            os.replace(working, self._path)
+        finally:
+            working.unlink(missing_ok=True)
+
+    def _guarded(self, action: Callable[[], None]) -> bool:
+        try:
+            action()
+        except (OSError, ValueError) as error:
+            self.failure = self.failure or f"{self._path} could not be written: {error}"
+            return False
+        return True

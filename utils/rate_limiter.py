@@ -1,0 +1,80 @@
+"""Keeps the learner and the agents to a fixed number of samples for each insert (as Reverb does, arXiv 2102.04736)."""
+
+import threading
+from collections.abc import Callable
+from typing import Self
+
+
+class RateLimiter:
+    """Holds |samples - samples_per_insert * (inserts - learning_starts)| within `tolerance`, by waiting.
+
+    The learner waits when it has sampled too much, the agents when they have inserted too much. Both can never wait
+    at once as long as `tolerance` covers two of the learner's calls and all inserts in flight (times
+    samples_per_insert); `fitting` sees to that. With samples_per_insert 0 nobody waits once learning has started.
+    """
+
+    def __init__(self, samples_per_insert: float, learning_starts: int, tolerance: float):
+        self._ratio = samples_per_insert
+        self._learning_starts = learning_starts
+        self._tolerance = tolerance
+        self._changed = threading.Condition()
+        self._promised = 0  # inserts allowed, some of them still on their way
+        self._inserts = 0
+        self._samples = 0
+
+    @classmethod
+    def fitting(cls, samples_per_insert: float, learning_starts: int, samples_per_call: int, in_flight: int) -> Self:
+        """With the least tolerance at which nobody can stall, or a tenth of what learning_starts stands for.
+
+        `samples_per_call` is what the learner asks for at once, `in_flight` the inserts that all agents may ask for at once.
+        """
+        least = max(2.0 * samples_per_call, samples_per_insert * in_flight)
+        return cls(samples_per_insert, learning_starts, max(least, 0.1 * samples_per_insert * learning_starts))
+
+    @property
+    def inserts(self) -> int:
+        """Transitions inserted so far."""
+        return self._inserts
+
+    @property
+    def samples(self) -> int:
+        """Transitions sampled so far."""
+        return self._samples
+
+    def may_insert(self, count: int, stop: threading.Event) -> bool:
+        """Wait until `count` transitions may be inserted; False when `stop` was set first. `inserted` follows."""
+        with self._changed:
+            if not self._wait(lambda: self._insert_fits(count), stop):
+                return False
+            self._promised += count
+            return True
+
+    def inserted(self, count: int) -> None:
+        """Count `count` transitions that may_insert allowed and that can be sampled from now on."""
+        with self._changed:
+            self._inserts += count
+            self._changed.notify_all()
+
+    def may_sample(self, count: int, stop: threading.Event) -> bool:
+        """Wait until `count` transitions may be sampled, and count them; False when `stop` was set first."""
+        with self._changed:
+            if not self._wait(lambda: self._sample_fits(count), stop):
+                return False
+            self._samples += count
+            self._changed.notify_all()
+            return True
+
+    def _insert_fits(self, count: int) -> bool:
+        ahead = self._ratio * (self._promised + count - self._learning_starts) - self._samples
+        return not self._ratio or ahead <= self._tolerance
+
+    def _sample_fits(self, count: int) -> bool:
+        if self._inserts < self._learning_starts:
+            return False
+        ahead = self._samples + count - self._ratio * (self._inserts - self._learning_starts)
+        return not self._ratio or ahead <= self._tolerance
+
+    def _wait(self, fits: Callable[[], bool], stop: threading.Event) -> bool:
+        while not fits() and not stop.is_set():
+            self._changed.wait(0.1)  # bounded, because `stop` does not notify
+        return not stop.is_set()

@@ -1,0 +1,151 @@
+"""Films of episodes: GIFs small enough for a README, MP4s of full size."""
+
+import contextlib
+import io
+import itertools
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import imageio.v2 as imageio_v2
+import imageio.v3 as imageio
+import numpy as np
+
+from utils.errors import DependencyError, StorageError
+
+GIF_WIDTH = 320  # pixels
+GIF_SECONDS = 10.0
+GIF_BYTES = 1_000_000
+_LOST_BITS = (0, 2, 4)  # of each colour, until the file is small enough
+
+
+class Film(Protocol):
+    """Takes the frames of one episode, uint8 [H, W, 3], at the environment's own frame rate."""
+
+    path: Path
+
+    def add(self, frame: np.ndarray) -> None:
+        """Take a frame."""
+        ...
+
+    def wants_more(self) -> bool:
+        """Whether a later frame would still be in the film."""
+        ...
+
+    def save(self) -> None:
+        """Write the file. Raises StorageError."""
+        ...
+
+
+class Gif:
+    """The first seconds, GIF_WIDTH pixels wide, at most GIF_BYTES, at true speed with 12 to 25 frames a second."""
+
+    def __init__(self, path: Path, fps: float):
+        self.path = path
+        self._fps = fps
+        self._stride = math.ceil(fps / 25.0)
+        self._count = 0
+        self._frames: list[np.ndarray] = []
+
+    def add(self, frame: np.ndarray) -> None:
+        """Take a frame; those that the frame rate does not need are dropped."""
+        if self._count % self._stride == 0 and self.wants_more():
+            height, width = frame.shape[:2]
+            size = (GIF_WIDTH, round(height * GIF_WIDTH / width))
+            self._frames.append(cv2.resize(frame, size, interpolation=cv2.INTER_AREA) if width > GIF_WIDTH else frame)
+        self._count += 1
+
+    def wants_more(self) -> bool:
+        """Whether a later frame would still be in the film."""
+        return self._count < GIF_SECONDS * self._fps
+
+    def save(self) -> None:
+        """Write the file. Raises StorageError."""
+        frames, stride = self._frames, self._stride
+        while True:
+            for lost_bits in _LOST_BITS:
+                content = _gif(frames, self._fps / stride, lost_bits)
+                if len(content) <= GIF_BYTES:
+                    _write(self.path, content)
+                    return
+            if self._fps / (2 * stride) >= 12.0:
+                frames, stride = frames[::2], 2 * stride
+            else:
+                frames = frames[: max(1, len(frames) * 3 // 4)]
+
+
+class Mp4:
+    """The whole episode in full size and at the environment's own frame rate."""
+
+    def __init__(self, path: Path, fps: float):
+        self.path = path
+        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+        self._count = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            import imageio_ffmpeg  # what imageio needs for this format
+
+            self._frames_in = imageio_ffmpeg.count_frames_and_secs
+            self._writer: Any = imageio_v2.get_writer(self._partial, fps=fps, macro_block_size=2)
+        except (ImportError, RuntimeError) as error:
+            raise DependencyError("MP4 needs a writer: pip install imageio-ffmpeg, or use --format gif.") from error
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path} could not be written: {error}.") from None
+
+    def add(self, frame: np.ndarray) -> None:
+        """Take a frame; an odd size loses a row or column, since the format wants even ones. Raises StorageError."""
+        height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
+        with self._cleared_up():
+            self._writer.append_data(np.ascontiguousarray(frame[:height, :width]))
+        self._count += 1
+
+    def wants_more(self) -> bool:
+        """Always."""
+        return True
+
+    def save(self) -> None:
+        """Finish the file. Raises StorageError."""
+        with self._cleared_up():
+            self._writer.close()
+            # The encoder is a process of its own that does not say whether the disk took all it wrote.
+            written, _ = self._frames_in(self._partial)
+            if written != self._count:
+                raise OSError(f"only {written} of {self._count} frames arrived; is the disk full?")
+            os.replace(self._partial, self.path)
+
+    @contextlib.contextmanager
+    def _cleared_up(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            with contextlib.suppress(Exception):  # the encoder has failed already
+                self._writer.close()
+            with contextlib.suppress(OSError):
+                self._partial.unlink(missing_ok=True)
+            reason = " ".join(str(error).split())[:200]
+            raise StorageError(f"{self.path} could not be written: {reason}.") from None
+
+
+def _gif(frames: list[np.ndarray], fps: float, lost_bits: int) -> bytes:
+    # A GIF counts in hundredths of a second: rounding the times, not the durations, keeps the true speed.
+    times = [round(100.0 * i / fps) for i in range(len(frames) + 1)]
+    durations = [10 * (after - before) for before, after in itertools.pairwise(times)]
+    buffer = io.BytesIO()
+    with imageio.imopen(buffer, "w", extension=".gif", plugin="pillow") as file:
+        file.write(np.stack(frames) >> lost_bits << lost_bits, duration=durations if len(frames) > 1 else durations[0], loop=0)
+    return buffer.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    working = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        working.write_bytes(content)
+        os.replace(working, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            working.unlink(missing_ok=True)
+        raise StorageError(f"{path} could not be written: {error}.") from None

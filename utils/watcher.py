@@ -1,0 +1,55 @@
+"""The watcher: handles every checkpoint of a folder once, oldest first, and keeps a ledger of it."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from utils.bell import FolderBell
+from utils.checkpoints import Checkpoint, list_checkpoints
+from utils.errors import CheckpointError
+from utils.results import Ledger
+from utils.runs import has_ended
+
+LISTING_EVERY = 2.0  # seconds
+
+
+class Watcher:
+    """Calls `test(path) -> outcome` for each checkpoint that the ledger does not know yet."""
+
+    def __init__(self, folder: Path, ledger: Ledger, test: Callable[[Path], str]):
+        self._folder, self._ledger, self._test = folder, ledger, test
+
+    def run(self, stop: threading.Event, exit_when_done: bool = False) -> None:
+        """Watch until `stop`, or, with `exit_when_done`, until the run in the folder has ended and all is tested."""
+        bell = FolderBell(self._folder)
+        try:
+            while not stop.is_set():
+                ended = exit_when_done and has_ended(self._folder)  # asked before the listing, which then holds the last one
+                if self.test_one(stop):
+                    continue  # list again: an older one may have appeared, or ours may have been the last for now
+                if ended:
+                    return
+                bell.wait(LISTING_EVERY)
+        finally:
+            bell.close()
+
+    def test_one(self, stop: threading.Event) -> bool:
+        """Test the oldest checkpoint that is not in the ledger; False when there is none."""
+        known = self._ledger.keys()
+        for path in list_checkpoints(self._folder):
+            try:
+                checkpoint = Checkpoint(path)
+                key = (checkpoint.run_id, checkpoint.step)
+            except CheckpointError:
+                stop.wait(0.2)
+                if not path.exists():
+                    continue  # it was being removed
+                key = ("", int(path.name.rpartition("-")[2]))  # no manifest that could be read: known by its name alone
+            if key in known:
+                continue
+            outcome = self._test(path)
+            if stop.is_set() and outcome != "tested":
+                return False  # interrupted: that was no outcome
+            self._ledger.add(*key, outcome if path.exists() or outcome == "tested" else "gone", checkpoint=path.name)
+            return True
+        return False
