@@ -53,7 +53,8 @@ def main() -> int:
     run = Run(run_folder(params.ckpt_dir, params))
     checkpoint, notes = checkpoint_to_continue(run, params)
     console.say(
-        f"{params.env}: {env.obs_size} numbers observed, {env.action_size} acted, {params.num_steps_train:,} learner steps."
+        f"{params.env}: {env.obs_size} numbers observed, {env.action_size} acted; networks of {params.dense1_size} and "
+        f"{params.dense2_size} units, {params.num_atoms} atoms; {params.num_steps_train:,} learner steps."
     )
     console.say(
         "Differs from the defaults: "

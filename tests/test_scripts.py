@@ -28,6 +28,15 @@ def run(script, folder, *flags, env=None):
 
 
 @pytest.fixture(scope="module")
+def without_tensorflow(tmp_path_factory):
+    """An environment for processes in which importing TensorFlow or Keras ends them."""
+    blocked = tmp_path_factory.mktemp("blocked")
+    for name in ("tensorflow", "keras"):
+        (blocked / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')")
+    return {**os.environ, "PYTHONPATH": str(blocked)}
+
+
+@pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder after a training of 64 learner steps, and what it printed."""
     folder = tmp_path_factory.mktemp("trained")
@@ -73,22 +82,22 @@ def test_train_refuses_a_folder_with_a_run_and_resumes_it_when_told(trained, tmp
     assert steps[-1] == 80
 
 
-def test_test_scores_and_play_films_the_newest(trained):
+def test_test_scores_and_play_films_the_newest(trained, without_tensorflow):
     folder, _ = trained
-    tested = run("test.py", folder, "--num-eps-test", "3", "--random-seed", "7")
+    tested = run("test.py", folder, "--num-eps-test", "3", "--random-seed", "7", env=without_tensorflow)
     assert tested.returncode == 0, tested.stderr
     assert "over 3 episodes from seeds 7 to 9" in tested.stdout
-    played = run("play.py", folder, "--num-eps-play", "1")
+    played = run("play.py", folder, "--num-eps-play", "1", env=without_tensorflow)
     assert played.returncode == 0, played.stderr
     gif = folder / "record" / "Pendulum-v1.gif"
     assert gif.read_bytes().startswith(b"GIF8")
     assert gif.stat().st_size < 1_000_000
 
 
-def test_the_watcher_tests_each_checkpoint_once_and_in_order(trained):
+def test_the_watcher_tests_each_checkpoint_once_and_in_order(trained, without_tensorflow):
     folder, _ = trained
     for _ in range(2):  # a second watcher finds nothing left to do
-        watched = run("test_every_new_ckpt.py", folder, "--exit-when-done", "--num-eps-test", "2")
+        watched = run("test_every_new_ckpt.py", folder, "--exit-when-done", "--num-eps-test", "2", env=without_tensorflow)
         assert watched.returncode == 0, watched.stderr
     lines = (folder / "results" / "Pendulum-v1.tested.jsonl").read_text().splitlines()
     entries = [json.loads(line) for line in lines]
@@ -113,29 +122,20 @@ def test_the_watcher_tests_each_checkpoint_once_and_in_order(trained):
         (["--obs-scale", "1", "2"], "obs_scale has 2 numbers"),
     ],
 )
-def test_wrong_input_gets_one_sentence_and_code_2_before_tensorflow_is_there(tmp_path, flags, says):
-    blocked = tmp_path / "blocked"  # importing TensorFlow would fail
-    (blocked / "tensorflow").mkdir(parents=True)
-    (blocked / "tensorflow" / "__init__.py").write_text("raise SystemExit('TensorFlow was imported')")
-    (blocked / "keras.py").write_text("raise SystemExit('Keras was imported')")
-    done = subprocess.run(
-        command("train.py", tmp_path, *flags),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": str(blocked)},
-    )
+def test_wrong_input_gets_one_sentence_and_code_2_before_tensorflow_is_there(tmp_path, without_tensorflow, flags, says):
+    done = run("train.py", tmp_path, *flags, env=without_tensorflow)
     assert done.returncode == 2, done.stdout + done.stderr
     assert says in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("script", ["train.py", "test.py", "play.py", "test_every_new_ckpt.py"])
-def test_help_names_every_parameter(script, tmp_path):
+def test_help_names_every_parameter(script, without_tensorflow):
     import params
 
     classes = {"train.py": params.TrainParams, "test.py": params.TestParams, "play.py": params.PlayParams}
-    done = subprocess.run([sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, timeout=60)
+    shown = [sys.executable, str(ROOT / script), "--help"]
+    done = subprocess.run(shown, capture_output=True, text=True, timeout=60, env=without_tensorflow)
     assert done.returncode == 0
     for name in classes.get(script, params.WatchParams).__dataclass_fields__:
         assert f"--{name.replace('_', '-')}" in done.stdout

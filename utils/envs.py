@@ -38,7 +38,7 @@ class Environment:
             raise ParameterError(
                 f"{self.id} has the observation space {observation}; only flat vectors (a Box of one dimension) are supported."
             )
-        if not isinstance(action, gymnasium.spaces.Box) or len(action.shape) != 1:
+        if not isinstance(action, gymnasium.spaces.Box) or len(action.shape) != 1 or action.dtype.kind != "f":
             raise ParameterError(
                 f"{self.id} has the action space {action}; only continuous vectors (a Box of one dimension) are supported."
             )

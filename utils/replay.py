@@ -43,6 +43,7 @@ class PrioritisedReplay:
         self._added = 0
         self._greatest_priority = 1.0
         self.refused_priorities = 0  # not finite or negative: never stored
+        self.limited_priorities = 0  # greater than HIGHEST_PRIORITY
 
     def __len__(self) -> int:
         return min(self._added, self.capacity)
@@ -93,6 +94,7 @@ class PrioritisedReplay:
         priorities = np.minimum(losses + self._epsilon, HIGHEST_PRIORITY)
         with self._lock:
             self.refused_priorities += int((~sound).sum())
+            self.limited_priorities += int((losses[sound] > HIGHEST_PRIORITY).sum())
             kept = sound & (ids >= self._added - self.capacity)
             if kept.any():
                 self._greatest_priority = max(self._greatest_priority, float(priorities[kept].max()))
