@@ -194,6 +194,7 @@ class PlayParams:
     ckpt_file: str | None = None  # a path, or a name in the run's folder; the newest when not given
     render: bool | None = None  # show the episodes in a window; when not given, where there is a screen
     record: bool = True  # write a file to record_dir
+    overlay: bool = True  # draw below each frame what the critic expects, the reward so far and the action
     format: str = "gif"  # of the file: gif (320 pixels wide, 10 seconds, 1 MB at most) or mp4 (whole episode, full size)
     ckpt_dir: str = str(HERE / "ckpts")  # root of the checkpoints
     record_dir: str = str(HERE / "video")  # root of the recordings
@@ -362,7 +363,7 @@ def _outside(name: str, value: float) -> Iterator[str]:
 def _text_problems(name: str, value: str) -> Iterator[str]:
     if "\0" in value:
         yield f"{name} must not contain a null character"
-    elif name == "env" and not value:
+    elif name == "env" and value in ("", ".", ".."):
         yield "env must name an environment"
     elif name == "format" and value not in FORMATS:
         yield f"format must be {' or '.join(FORMATS)}, got {value!r}"

@@ -5,18 +5,22 @@ python play.py --format mp4                     the whole first episode, full si
 python play.py --render --no-record             only the window
 """
 
+from collections.abc import Iterator
 from functools import partial
 from itertools import count
 
+import numpy as np
+
 import params as parameters
-from agent.choice import choose
-from agent.policy import Policy
+from agent.choice import Choice, choose
+from agent.policy import Critic, Policy
 from params import PlayParams, run_folder
 from utils import flags
 from utils.console import Console
 from utils.envs import Environment, has_screen, make_env
 from utils.errors import DependencyError, run_script
-from utils.experience import Episode, rollout
+from utils.experience import Step, rollout
+from utils.overlay import with_panel
 from utils.video import Film, Gif, Mp4
 
 
@@ -33,30 +37,28 @@ def main() -> int:
         console.say(note)
     console.say(f"Playing {choice.path.name}.")
     if params.record:
-        film = play_film(params, make, choice.policy)
+        film = play_film(params, make, choice)
         console.say(f"Wrote {film.path}.")
     show = has_screen() if params.render is None else params.render
     env = make(render_mode=_window_mode(make()) if show else None)
     for i in range(params.num_eps_play):
-        episode = play(choice.policy, env, params.random_seed + i)
-        console.say(f"Episode {i + 1}: return {episode.score:.2f} in {episode.length} steps.")
+        *_, (length, (_, score)) = enumerate(play(choice.policy, env, params.random_seed + i), start=1)
+        console.say(f"Episode {i + 1}: return {score:.2f} in {length} steps.")
     env.close()
     return 0
 
 
-def play(policy: Policy, env: Environment, seed: int, film: Film | None = None) -> Episode:
-    """Play one noise-free episode; with a `film`, until the film wants no more."""
-    score, length = 0.0, 0
+def play(policy: Policy, env: Environment, seed: int) -> Iterator[tuple[Step, float]]:
+    """One noise-free episode: each step, and the reward up to it."""
+    score = 0.0
     for _, step in rollout([env], policy.act, partial(next, count(seed))):
-        score, length = score + step.reward, length + 1
-        if film is not None:
-            film.add(env.render())
-        if step.terminated or step.truncated or film is not None and not film.wants_more():
-            break
-    return Episode(score, length)
+        score += step.reward
+        yield step, score
+        if step.terminated or step.truncated:
+            return
 
 
-def play_film(params: PlayParams, make: partial[Environment], policy: Policy) -> Film:
+def play_film(params: PlayParams, make: partial[Environment], choice: Choice) -> Film:
     """Record the first episode to record_dir. Raises DependencyError when the environment draws no pictures."""
     modes = make().env.metadata.get("render_modes", [])
     if "rgb_array" not in modes:
@@ -65,10 +67,21 @@ def play_film(params: PlayParams, make: partial[Environment], policy: Policy) ->
     path = run_folder(params.record_dir, params)
     kind = Gif if params.format == "gif" else Mp4
     film = kind(path.with_name(f"{path.name}.{params.format}"), env.env.metadata.get("render_fps") or 30)
-    play(policy, env, params.random_seed, film)
+    for step, score in play(choice.policy, env, params.random_seed):
+        frame = env.render()
+        film.add(explained(frame, film.width(frame), choice.critic, step, score) if params.overlay else frame)
+        if not film.wants_more():
+            break
     film.save()
     env.close()
     return film
+
+
+def explained(frame: np.ndarray, width: int, critic: Critic, step: Step, score: float) -> np.ndarray:
+    """A frame with what the critic expects of the state and the action that led to it."""
+    (probs,) = critic.distribution(step.obs[None], step.action[None])
+    scaling = critic.scaling
+    return with_panel(frame, width, critic.atoms, probs, score, step.action, scaling.action_low, scaling.action_high)
 
 
 def _window_mode(env: Environment) -> str | None:

@@ -602,6 +602,7 @@ def test_a_save_killed_at_any_operation_leaves_whole_checkpoints_only(tmp_path, 
         save(folder, 1)
         finished = killed_before_operation(n, lambda: save(folder, 2))
         assert whole_steps(folder) in ([1], [1, 2]), n
+        assert {name for name in os.listdir(folder) if not name.startswith(".")} <= {"Toy-v0.ckpt-1", "Toy-v0.ckpt-2"}, n
         save(folder, 3)  # the next start is not hindered by what is left
         assert whole_steps(folder)[-1] == 3
         if finished:

@@ -15,6 +15,7 @@ UTILS = {
     "runs": {"checkpoints"},
     "watcher": {"bell", "checkpoints", "results", "runs"},
     "metrics": {"board"},
+    "video": {"overlay"},
 }
 
 

@@ -136,6 +136,7 @@ def test_an_interrupt_of_the_main_thread_stops_the_loops(run_code, moment):
         """
         import os, signal, sys, threading, time
         from utils.threads import run_together
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         stop, ended = threading.Event(), []
         def loop():
             time.sleep(float(sys.argv[1]))
@@ -162,6 +163,14 @@ def test_threads_carry_the_names_of_their_loops():
 
 
 # ---- signals
+
+# Tests that run in the background or under nohup hand down ignored signals.
+AS_IN_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+"""
 
 OBEDIENT = """
 import sys, threading
@@ -195,7 +204,7 @@ with Signals(stop) as signals:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_the_first_signal_stops_and_the_last_work_is_done(spawn, number, code):
-    process = spawn(OBEDIENT)
+    process = spawn(AS_IN_A_TERMINAL + OBEDIENT)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
@@ -207,7 +216,7 @@ def test_the_first_signal_stops_and_the_last_work_is_done(spawn, number, code):
 )
 def test_the_second_signal_ends_at_once(spawn, numbers):
     first, second = numbers
-    process = spawn(STUBBORN)
+    process = spawn(AS_IN_A_TERMINAL + STUBBORN)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(first)
     assert process.stdout.readline() == "stop is set\n"

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
@@ -22,10 +23,13 @@ class FolderBell:
         self._observer: BaseObserver | None = None
         self._watched: int | None = None  # inode of the folder that is observed
 
-    def wait(self, timeout: float) -> None:
-        """Return after a change in the folder, or after `timeout` seconds."""
+    def wait(self, timeout: float, stop: threading.Event | None = None) -> None:
+        """Return after a change in the folder, after `timeout` seconds, or soon after `stop`."""
         self._observe()
-        self._rung.wait(timeout)
+        deadline = time.monotonic() + timeout
+        while not self._rung.wait(min(0.2, max(0.0, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline or stop is not None and stop.is_set():
+                break
         self._rung.clear()
 
     def ring(self) -> None:

@@ -145,6 +145,23 @@ def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointE
     return None, passed_over
 
 
+def newest_manifest(folder: Path) -> dict[str, Any]:
+    """The newest manifest in `folder` that can be read, whatever state its checkpoint is in; empty when there is none."""
+    for path in reversed(list_checkpoints(folder)):
+        with contextlib.suppress(CheckpointError):
+            return Checkpoint(path).manifest
+    return {}
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove what killed processes left half-written or half-removed. Only for who holds the folder's lock."""
+    for remains in [*folder.glob(".*.partial"), *folder.glob(".*.removed")]:
+        if remains.is_dir():
+            shutil.rmtree(remains, ignore_errors=True)
+        else:
+            remains.unlink(missing_ok=True)
+
+
 def save_checkpoint(path: Path, files: Mapping[str, Arrays | dict[str, Any]], manifest: dict[str, Any]) -> None:
     """Write `files` (arrays as .npz, the rest as .json) and their manifest so that `path` appears complete or not at all.
 

@@ -49,26 +49,43 @@ class Ledger:
 
     def __init__(self, path: Path):
         self.path = path
+        self._known: set[tuple[str, int]] = set()
+        self._read = 0  # bytes of the file that `keys` has been through
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """All lines that can be read; one that a kill cut short is passed over."""
+        return self._entries(self._lines(0))
+
+    def keys(self) -> set[tuple[str, int]]:
+        """The (run_id, learner_step) of everything in it. Reads only what has been added since the last call."""
+        if self.path.exists() and self.path.stat().st_size < self._read:
+            self._known, self._read = set(), 0  # it is another file now
+        lines = self._lines(self._read)
+        whole = lines[: lines.rfind(b"\n") + 1]
+        self._read += len(whole)
+        self._known |= {(entry["run_id"], entry["learner_step"]) for entry in self._entries(whole)}
+        last = self._entries(lines[len(whole) :])  # without its end of line yet, it is read again next time
+        return self._known | {(entry["run_id"], entry["learner_step"]) for entry in last}
+
+    def _lines(self, start: int) -> bytes:
         try:
-            lines = self.path.read_text(errors="replace").split("\n")
+            with open(self.path, "rb") as file:
+                file.seek(start)
+                return file.read()
         except FileNotFoundError:
-            return
+            return b""
         except OSError as error:
             raise StorageError(f"{self.path} cannot be read: {error}.") from None
-        for line in lines:
+
+    @staticmethod
+    def _entries(lines: bytes) -> Iterator[dict[str, Any]]:
+        for line in lines.decode(errors="replace").split("\n"):
             try:
                 entry = json.loads(line)
                 if isinstance(entry["run_id"], str):
                     yield {**entry, "learner_step": int(entry["learner_step"])}
             except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 continue
-
-    def keys(self) -> set[tuple[str, int]]:
-        """The (run_id, learner_step) of everything in it."""
-        return {(entry["run_id"], entry["learner_step"]) for entry in self.entries()}
 
     def add(self, run_id: str, learner_step: int, outcome: str, **more: Any) -> None:
         """Append a line; `outcome` is "tested", "failed" or "gone". Raises StorageError."""

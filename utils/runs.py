@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from utils.checkpoints import list_checkpoints, write_file
+from utils.checkpoints import list_checkpoints, newest_manifest, remove_remains, write_file
 from utils.errors import FolderInUseError, ParameterError, StorageError
 
 RUN_FILE = "run.json"
@@ -36,8 +36,9 @@ class Run:
             (folder / ".probe").unlink()
         except OSError as error:
             raise StorageError(f"{folder} cannot be written: {error}. Choose another with --ckpt-dir.") from None
-        before = read_run(folder)
-        self.run_id = str(before.get("run_id") or uuid.uuid4().hex[:12])
+        remove_remains(folder)
+        before, newest = read_run(folder), newest_manifest(folder)
+        self.run_id = str(before.get("run_id") or newest.get("run_id") or uuid.uuid4().hex[:12])
         self.holds_a_run = bool(before) or bool(list_checkpoints(folder))
 
     def refuse_if_taken(self) -> None:

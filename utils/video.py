@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import imageio.v2 as imageio_v2
 import imageio.v3 as imageio
 import numpy as np
 
 from utils.errors import DependencyError, StorageError
+from utils.overlay import fit
 
 GIF_WIDTH = 320  # pixels
 GIF_SECONDS = 10.0
@@ -26,6 +26,10 @@ class Film(Protocol):
     """Takes the frames of one episode, uint8 [H, W, 3], at the environment's own frame rate."""
 
     path: Path
+
+    def width(self, frame: np.ndarray) -> int:
+        """The width, in pixels, that a frame will have in the film."""
+        ...
 
     def add(self, frame: np.ndarray) -> None:
         """Take a frame."""
@@ -50,12 +54,14 @@ class Gif:
         self._count = 0
         self._frames: list[np.ndarray] = []
 
+    def width(self, frame: np.ndarray) -> int:
+        """GIF_WIDTH, or less when the frame is smaller."""
+        return min(GIF_WIDTH, frame.shape[1])
+
     def add(self, frame: np.ndarray) -> None:
         """Take a frame; those that the frame rate does not need are dropped."""
         if self._count % self._stride == 0 and self.wants_more():
-            height, width = frame.shape[:2]
-            size = (GIF_WIDTH, round(height * GIF_WIDTH / width))
-            self._frames.append(cv2.resize(frame, size, interpolation=cv2.INTER_AREA) if width > GIF_WIDTH else frame)
+            self._frames.append(fit(frame, self.width(frame)))
         self._count += 1
 
     def wants_more(self) -> bool:
@@ -65,16 +71,17 @@ class Gif:
     def save(self) -> None:
         """Write the file. Raises StorageError."""
         frames, stride = self._frames, self._stride
-        while True:
-            for lost_bits in _LOST_BITS:
-                content = _gif(frames, self._fps / stride, lost_bits)
-                if len(content) <= GIF_BYTES:
-                    _write(self.path, content)
-                    return
+        for lost_bits in _LOST_BITS:
+            content = _gif(frames, self._fps / stride, lost_bits)
+            if len(content) <= GIF_BYTES:
+                break
+        while len(content) > GIF_BYTES and len(frames) > 1:
             if self._fps / (2 * stride) >= 12.0:
                 frames, stride = frames[::2], 2 * stride
-            else:
-                frames = frames[: max(1, len(frames) * 3 // 4)]
+            else:  # as much of the beginning as fits
+                frames = frames[: max(1, int(0.9 * len(frames) * GIF_BYTES / len(content)))]
+            content = _gif(frames, self._fps / stride, lost_bits)
+        _write(self.path, content)
 
 
 class Mp4:
@@ -94,6 +101,10 @@ class Mp4:
             raise DependencyError("MP4 needs a writer: pip install imageio-ffmpeg, or use --format gif.") from error
         except (OSError, ValueError) as error:
             raise StorageError(f"{path} could not be written: {error}.") from None
+
+    def width(self, frame: np.ndarray) -> int:
+        """That of the frame."""
+        return frame.shape[1]
 
     def add(self, frame: np.ndarray) -> None:
         """Take a frame; an odd size loses a row or column, since the format wants even ones. Raises StorageError."""

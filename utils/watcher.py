@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from utils.bell import FolderBell
-from utils.checkpoints import Checkpoint, list_checkpoints
+from utils.checkpoints import MANIFEST, Checkpoint, list_checkpoints
 from utils.errors import CheckpointError
 from utils.results import Ledger
 from utils.runs import has_ended
@@ -18,6 +18,7 @@ class Watcher:
 
     def __init__(self, folder: Path, ledger: Ledger, test: Callable[[Path], str]):
         self._folder, self._ledger, self._test = folder, ledger, test
+        self._keys: dict[tuple[str, int, int], tuple[str, int]] = {}  # of manifests read before, by name, inode and time
 
     def run(self, stop: threading.Event, exit_when_done: bool = False) -> None:
         """Watch until `stop`, or, with `exit_when_done`, until the run in the folder has ended and all is tested."""
@@ -29,7 +30,7 @@ class Watcher:
                     continue  # list again: an older one may have appeared, or ours may have been the last for now
                 if ended:
                     return
-                bell.wait(LISTING_EVERY)
+                bell.wait(LISTING_EVERY, stop)
         finally:
             bell.close()
 
@@ -37,15 +38,8 @@ class Watcher:
         """Test the oldest checkpoint that is not in the ledger; False when there is none."""
         known = self._ledger.keys()
         for path in list_checkpoints(self._folder):
-            try:
-                checkpoint = Checkpoint(path)
-                key = (checkpoint.run_id, checkpoint.step)
-            except CheckpointError:
-                stop.wait(0.2)
-                if not path.exists():
-                    continue  # it was being removed
-                key = ("", int(path.name.rpartition("-")[2]))  # no manifest that could be read: known by its name alone
-            if key in known:
+            key = self._key(path, stop)
+            if key is None or key in known:
                 continue
             outcome = self._test(path)
             if stop.is_set() and outcome != "tested":
@@ -53,3 +47,17 @@ class Watcher:
             self._ledger.add(*key, outcome if path.exists() or outcome == "tested" else "gone", checkpoint=path.name)
             return True
         return False
+
+    def _key(self, path: Path, stop: threading.Event) -> tuple[str, int] | None:
+        """(run_id, learner_step); None for a checkpoint that is being removed."""
+        try:
+            status = (path / MANIFEST).stat()
+            place = (path.name, status.st_ino, status.st_mtime_ns)
+            if place not in self._keys:
+                checkpoint = Checkpoint(path)
+                self._keys[place] = (checkpoint.run_id, checkpoint.step)
+            return self._keys[place]
+        except (OSError, CheckpointError):
+            stop.wait(0.2)
+            # Without a manifest that can be read it is known by its name alone.
+            return ("", int(path.name.rpartition("-")[2])) if path.exists() else None
