@@ -159,6 +159,7 @@ class TestParams:
     max_ep_length: int = 10_000  # environment steps after which an episode is cut
     random_seed: int = 0  # episode i starts with reset(seed=random_seed + i)
     starts: str | None = None  # CSV file of Pendulum start states (columns theta0, thetadot0), instead of seeds
+    versus: str | None = None  # CSV file of another policy's returns (columns seed, return), to be compared with in pairs
     run: str = ""  # name of the run
     ckpt_file: str | None = None  # a path, or a name in the run's folder; the newest when not given
     ckpt_dir: str = str(HERE / "ckpts")  # root of the checkpoints

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 import params as parameters
 from agent.choice import choose
-from agent.evaluation import evaluate, read_starts
+from agent.evaluation import evaluate, read_returns, read_starts
 from params import TestParams, run_folder
 from utils import flags
 from utils.console import Console
@@ -30,12 +30,13 @@ def main() -> int:
     console = Console()
     make = partial(make_env, params.env, params.max_ep_length)
     starts = read_starts(params.starts, params.env) if params.starts is not None else None
+    episodes = params.num_eps_test if starts is None else len(starts)
+    seeds = range(params.random_seed, params.random_seed + episodes)
+    others = read_returns(params.versus, seeds) if params.versus is not None else None
     choice = choose(params, make())
     for note in resolved.notes + choice.notes:
         console.say(note)
-    episodes = params.num_eps_test if starts is None else len(starts)
     with Signals(threading.Event()) as signals, threadpool_limits(1, "blas"):
-        seeds = range(params.random_seed, params.random_seed + episodes)
         score = evaluate(choice.policy, make, seeds, starts, stop=lambda: bool(signals.exit_code))
     if signals.exit_code:
         return signals.exit_code  # part of the episodes is no score
@@ -43,6 +44,9 @@ def main() -> int:
     append_result(run_folder(params.results_dir, params), row)
     where = f"the start states of {params.starts}" if params.starts else f"seeds {seeds[0]} to {seeds[-1]}"
     console.say(f"{choice.path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {episodes} episodes from {where}.")
+    if others is not None:
+        difference = score.minus(others)
+        console.say(f"Against {params.versus}, in pairs: {difference.mean:+.2f} +/- {difference.sem:.2f} an episode.")
     return 0
 
 

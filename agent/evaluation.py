@@ -4,7 +4,7 @@ import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,6 +22,13 @@ class Acts(Protocol):
     def act(self, obs: np.ndarray) -> np.ndarray:
         """Actions [n, A] for observations [n, S]."""
         ...
+
+
+class Difference(NamedTuple):
+    """The mean of differences in pairs, and its standard error."""
+
+    mean: float
+    sem: float
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,11 @@ class Score:
     def sem(self) -> float:
         """Standard error of the mean, with ddof 1; 0 for a single episode."""
         return float(self.returns.std(ddof=1) / len(self.returns) ** 0.5) if len(self.returns) > 1 else 0.0
+
+    def minus(self, others: np.ndarray) -> "Difference":
+        """How much more these episodes returned than `others` [episodes] did from the same starts."""
+        gaps = self.returns - others
+        return Difference(float(gaps.mean()), float(gaps.std(ddof=1) / len(gaps) ** 0.5) if len(gaps) > 1 else 0.0)
 
     def row(self, choice: Choice, first_seed: int | None, starts: str = "") -> dict[str, Any]:
         """A row of the results; `starts` names the file of the start states where they did not come from seeds."""
@@ -101,6 +113,18 @@ def evaluate(
     return Score(episodes)
 
 
+def read_returns(path: str | Path, seeds: Sequence[int]) -> np.ndarray:
+    """Another policy's returns from `seeds`, float64 [episodes], of a CSV file with the columns seed and return.
+
+    Raises ParameterError.
+    """
+    returns = dict(_columns(path, "seed", "return"))
+    missing = [seed for seed in seeds if seed not in returns]
+    if missing:
+        raise ParameterError(f"{path} has no return for the seed {missing[0]}, and {len(missing) - 1} more are missing.")
+    return np.array([returns[seed] for seed in seeds])
+
+
 def start_pendulum(env: Environment, start: np.ndarray) -> np.ndarray:
     """Put a freshly reset Pendulum at `start` (angle in radians, speed in radians a second); returns its observation [3]."""
     angle, speed = (float(value) for value in start)
@@ -112,13 +136,17 @@ def read_starts(path: str | Path, env_id: str) -> np.ndarray:
     """The columns theta0 and thetadot0 of a CSV file, float64 [episodes, 2]. Raises ParameterError."""
     if not env_id.startswith("Pendulum"):
         raise ParameterError(f"--starts sets the angle and speed of Pendulum, it does not work for {env_id}.")
-    try:
-        with open(path, newline="") as file:
-            starts = np.array([(float(row["theta0"]), float(row["thetadot0"])) for row in csv.DictReader(file)])
-    except OSError as error:
-        raise ParameterError(f"the start states cannot be read: {error}.") from None
-    except (ValueError, KeyError, TypeError, csv.Error) as error:
-        raise ParameterError(f"{path} needs the columns theta0 and thetadot0 with a number in each row: {error!r}.") from None
+    starts = np.array(_columns(path, "theta0", "thetadot0"))
     if not len(starts) or not np.isfinite(starts).all():
         raise ParameterError(f"{path} holds no start states, or one that is not a finite number.")
     return starts
+
+
+def _columns(path: str | Path, first: str, second: str) -> list[tuple[float, float]]:
+    try:
+        with open(path, newline="") as file:
+            return [(float(row[first]), float(row[second])) for row in csv.DictReader(file)]
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be read: {error}.") from None
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ParameterError(f"{path} needs the columns {first} and {second} with a number in each row: {error!r}.") from None

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.evaluation import AT_ONCE, Score, evaluate, read_starts, start_pendulum
+from agent.evaluation import AT_ONCE, Score, evaluate, read_returns, read_starts, start_pendulum
 from utils.envs import make_env
 from utils.errors import ParameterError
 from utils.experience import Episode
@@ -104,6 +104,17 @@ def test_files_without_starts_are_refused(tmp_path, text):
     (tmp_path / "starts.csv").write_text(text)
     with pytest.raises(ParameterError):
         read_starts(tmp_path / "starts.csv", "Pendulum-v1")
+
+
+def test_two_policies_are_compared_in_pairs(tmp_path):
+    (tmp_path / "other.csv").write_text("seed,return\n7,1\n6,2\n5,0\n")
+    others = read_returns(tmp_path / "other.csv", range(5, 8))
+    assert others.tolist() == [0, 2, 1]
+    difference = Score([Episode(1.0, 1), Episode(2.0, 1), Episode(6.0, 1)]).minus(others)
+    assert difference.mean == 2.0  # 1, 0 and 5
+    assert difference.sem == pytest.approx(7**0.5 / 3**0.5)
+    with pytest.raises(ParameterError, match="no return for the seed 8, and 1 more"):
+        read_returns(tmp_path / "other.csv", range(5, 10))
 
 
 def test_starts_are_for_pendulum_only():
