@@ -27,11 +27,12 @@ ENVS: dict[str, dict[str, Any]] = {
         v_max=0.0,
         num_steps_train=50_000,
         save_ckpt_step=5_000,
-        # The original's are 1e-4, 0.001 and less than 1 000. With them some seeds drive the actor into the flat ends of its
-        # tanh before the critic knows anything, and leave it there (README, Results).
+        # The original's are 1e-4, 0.001, less than 1 000 and 0. With them some seeds drive the actor into the flat ends of
+        # its tanh before the critic knows anything, and leave it there (README, Results).
         critic_learning_rate=5e-4,
         tau=0.005,
         learning_starts=10_000,
+        saturation_penalty=1e-3,
     ),
     "LunarLanderContinuous-v3": dict(reward_scale=10.0, v_min=-20.0, v_max=20.0, num_steps_train=320_000),
     "BipedalWalker-v3": dict(reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000),
@@ -91,6 +92,7 @@ class TrainParams:
     critic_learning_rate: float = 1e-4  # Adam's, for the critic
     actor_learning_rate: float = 1e-4  # Adam's, for the actor
     critic_l2_lambda: float = 0.0  # weight of the critic's kernels' squares in its loss
+    saturation_penalty: float = 0.0  # weight, in the actor's loss, of the squared inputs of its tanh; 0 as in the paper
     tau: float = 0.001  # share of the networks that the targets take over at each learner step
     target_update_period: int = 0  # learner steps between hard copies to the targets; 0 means soft, by tau
 
@@ -231,6 +233,7 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "critic_learning_rate": (0, 1, False),
     "actor_learning_rate": (0, 1, False),
     "critic_l2_lambda": (0, 10, True),
+    "saturation_penalty": (0, 10, True),
     "tau": (0, 1, False),
     "target_update_period": (0, 10**9, True),
     "dense1_size": (1, 2**16, True),

@@ -41,6 +41,7 @@ class Learner:
         self.target_actor, self.target_critic = make_pair()
         self.target_actor.set_weights(self.actor.get_weights())
         self.target_critic.set_weights(self.critic.get_weights())
+        self._actor_inside = keras.Model(self.actor.input, [self.actor.output, self.actor.get_layer("output").output])
         self._actor_optimiser = keras.optimizers.Adam(params.actor_learning_rate, epsilon=1e-8, name="adam")
         self._critic_optimiser = keras.optimizers.Adam(params.critic_learning_rate, epsilon=1e-8, name="adam")
         self._actor_optimiser.build(self.actor.trainable_variables)
@@ -148,10 +149,11 @@ class Learner:
         self._critic_optimiser.apply(tape.gradient(critic_loss, [variable.value for variable in variables]), variables)
 
         with tf.GradientTape() as tape:
-            chosen = self.actor(obs, training=True)  # [B, A]
+            chosen, tanh_inputs = self._actor_inside(obs, training=True)  # [B, A] each
             actor_loss = losses.actor_loss(self.critic([obs, chosen], training=False), atoms)
+            descended = actor_loss + self._params.saturation_penalty * losses.saturation(tanh_inputs)
         variables = self.actor.trainable_variables
-        self._actor_optimiser.apply(tape.gradient(actor_loss, [variable.value for variable in variables]), variables)
+        self._actor_optimiser.apply(tape.gradient(descended, [variable.value for variable in variables]), variables)
 
         self._step.assign_add(1)
         self._follow(self.actor, self.target_actor)

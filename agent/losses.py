@@ -41,6 +41,15 @@ def actor_loss(logits: tf.Tensor, atoms: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(mean_value(logits, atoms))
 
 
+def saturation(inputs: tf.Tensor) -> tf.Tensor:
+    """The mean square of what goes into the actor's tanh [B, A]. A scalar.
+
+    An actor that has been driven far into the flat ends of its tanh gets no gradient from the critic any more, however
+    clearly the critic prefers another action; of this term the gradient never vanishes. Not part of the paper.
+    """
+    return tf.reduce_mean(tf.square(inputs))
+
+
 def l2(kernels: list[tf.Tensor]) -> tf.Tensor:
     """Half the sum of the squares of all kernels. A scalar."""
     return tf.add_n([tf.nn.l2_loss(kernel) for kernel in kernels])

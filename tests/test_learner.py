@@ -202,6 +202,18 @@ def test_importance_weights_count_for_the_critic_and_not_for_the_actor():
     assert np.abs(light["actor_optimiser/adam/dense1_kernel_momentum"]).max() > 0
 
 
+def test_a_saturated_actor_comes_back_by_the_penalty_alone():
+    # Far out in its tanh the critic's gradient is zero in float32; the first layers' biases must move all the same.
+    for penalty, moves in ((0.0, False), (1e-3, True)):
+        learner, _ = make(small(updates_per_call=1, saturation_penalty=penalty), bandit())
+        learner.actor.get_layer("output").bias.assign([100.0])
+        learner.step()
+        momentum = learner.snapshot()["learner.npz"]["actor_optimiser/adam/output_bias_momentum"]
+        assert bool(momentum[0]) is moves
+        if moves:  # Adam's first momentum is 0.1 times the gradient, 2 * penalty * input
+            assert momentum[0] == pytest.approx(0.1 * 2 * penalty * 100.0, rel=0.01)
+
+
 def test_l2_pulls_the_critics_kernels_and_nothing_else():
     learner, replay = make(small(updates_per_call=1, critic_l2_lambda=0.5), bandit())
     sample = replay.sample(1, 64, 0.4)

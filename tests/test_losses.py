@@ -78,6 +78,10 @@ def test_mean_value_and_actor_loss_by_hand():
     assert float(losses.actor_loss(logits, atoms)) == pytest.approx(0.1)
 
 
+def test_saturation_is_the_mean_square():
+    assert float(losses.saturation(tf.constant([[1.0, -2.0], [3.0, 0.0]]))) == pytest.approx(3.5)
+
+
 def test_l2_is_half_the_sum_of_squares():
     assert float(losses.l2([tf.constant([[1.0, 2.0]]), tf.constant([[3.0]])])) == pytest.approx(7.0)
 
