@@ -371,7 +371,7 @@ def _text_problems(name: str, value: str) -> Iterator[str]:
         yield "env must name an environment"
     elif name == "format" and value not in FORMATS:
         yield f"format must be {' or '.join(FORMATS)}, got {value!r}"
-    elif name == "run" and (value != folder_name(value) or value.startswith(".") or "\\" in value or value == "shipped"):
+    elif name == "run" and (value != folder_name(value) or _is_taken(value)):
         yield f"run must be a plain folder name, got {value!r}"
 
 
@@ -380,6 +380,11 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 # What an entry of ENVS says of these is about training; the scores have seeds and checkpoints of their own.
 _OF_TRAINING_ALONE = ("random_seed", "ckpt_file", "run", "render")
+
+
+def _is_taken(run: str) -> bool:
+    # Folders that mean something else beside a run's checkpoints and logs.
+    return run.startswith((".", "before-")) or "\\" in run or ".ckpt-" in run or run in ("shipped", "tensorboard")
 
 
 def _is_number(value: Any) -> bool:

@@ -98,7 +98,7 @@ def main() -> int:
         for note in archive.restore(checkpoint):
             console.say(note)
         console.say(f"Going on from {checkpoint.path}, learner step {checkpoint.step:,}, with an empty replay.")
-    progress = Progress(params, learner, archive, replay, limiter, *open_logs(params, checkpoint), console)
+    progress = Progress(params, learner, archive, replay, limiter, *open_logs(params, checkpoint, run), console)
 
     stop = threading.Event()
     loops: dict[str, Callable[[], object]] = {
@@ -127,7 +127,7 @@ def main() -> int:
             if not is_running("learner"):
                 console.say(f"Saved {archive.save()}.")
                 run.report("done" if learner.learner_step >= params.num_steps_train else "stopped", learner.learner_step)
-        if not signals.exit_code:
+        if not signals.exit_code and not is_running("learner"):
             score_last(params, archive.save(), make, console, lambda: bool(signals.exit_code))
         return signals.exit_code
 
@@ -137,10 +137,11 @@ def seeds(params: TrainParams, role: int, index: int, incarnation: int) -> np.ra
     return np.random.SeedSequence(params.random_seed, spawn_key=(role, index, incarnation))
 
 
-def open_logs(params: TrainParams, checkpoint: Checkpoint | None) -> tuple[Metrics, Metrics]:
+def open_logs(params: TrainParams, checkpoint: Checkpoint | None, run: Run) -> tuple[Metrics, Metrics]:
     """The logs of the learner and of the agents, cut back to the checkpoint that training goes on from."""
     folder = run_folder(params.log_dir, params)
-    if checkpoint is None:
+    if checkpoint is None or checkpoint.run_id != run.run_id:
+        checkpoint = None  # what is logged there belongs to another run
         move_aside([path for name in ("learner.csv", "agents.csv", "tensorboard") if (path := folder / name).exists()])
     logs = []
     for name, step_column in (("learner", "learner_step"), ("agents", "env_step")):

@@ -142,11 +142,16 @@ def checkpoint_to_continue(run: Run, params: TrainParams) -> tuple[Checkpoint | 
     ParameterError when the folder holds a run and nothing says what to do with it.
     """
     notes = []
+    named = None
+    if params.ckpt_file is not None:  # before anything is moved
+        named = Checkpoint(named_checkpoint(params.ckpt_file, run.folder)).verify()
     if params.fresh:
         aside = run.start_anew()
         notes += [f"The run that was here is now in {aside}."] if aside else []
-    if params.ckpt_file is not None:
-        checkpoint = Checkpoint(named_checkpoint(params.ckpt_file, run.folder)).verify()
+        if named is not None and aside is not None and not named.path.exists():
+            named = Checkpoint(aside / named.path.name)
+    if named is not None:
+        checkpoint = named
         if checkpoint.run_id == run.run_id and params.resume:
             newer = [path for path in list_checkpoints(run.folder) if Checkpoint(path).step > checkpoint.step]
             if newer:

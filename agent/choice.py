@@ -44,6 +44,8 @@ def choose(params: TestParams | PlayParams, env: Environment) -> Choice:
     notes += [f"Passed over: {error}" for error in passed_over]
     if newest is None and passed_over:
         raise CheckpointError(f"no checkpoint in {folder} is whole: {passed_over[0]}")
+    if newest is None and params.run:
+        raise CheckpointError(f"there is no checkpoint in {folder}; is {params.run} the name of the run?")
     if newest is None:
         shipped = HERE / "ckpts" / "shipped" / folder_name(params.env)
         newest, _ = newest_checkpoint(shipped)

@@ -13,7 +13,7 @@ from agent import losses, networks
 from agent.policy import Critic, Policy, Scaling
 from params import TrainParams
 from utils.checkpoints import Arrays
-from utils.errors import CheckpointError
+from utils.errors import CheckpointError, DivergenceError
 from utils.rate_limiter import RateLimiter
 from utils.replay import PrioritisedReplay, Sample
 
@@ -64,6 +64,11 @@ class Learner:
         sample = sample or self._draw(self.learner_step)
         updates = self.updates_due(self.learner_step)
         transition_losses, sums = self._update(tf.constant(updates, tf.int32), *(tf.constant(column) for column in sample[1:]))
+        if not np.isfinite(sums.numpy()).all():
+            raise DivergenceError(
+                f"the learner's numbers are no longer finite after learner step {self.learner_step}; lower its rates or check "
+                "the scales, and go on from the last checkpoint with --resume."
+            )
         self._replay.update_priorities(sample.ids[:updates], transition_losses.numpy()[:updates])
         self.learner_step += updates
         self.policy = Policy(networks.named_arrays(self.actor), self._scaling, self.learner_step)
@@ -179,6 +184,8 @@ class Learner:
         """All that acting, judging and learning on need, as arrays by file name. Call it from the learner's own thread."""
         policy = Policy(networks.named_arrays(self.actor), self._scaling, self.learner_step)
         critic = Critic(networks.named_arrays(self.critic) | {"atoms": self._atoms}, self._scaling, self.learner_step)
+        if not all(np.isfinite(array).all() for network in (policy, critic) for array in network.weights().values()):
+            raise DivergenceError("the networks hold numbers that are not finite; they are not saved.")
         return {
             Policy.FILE: policy.arrays(),
             Critic.FILE: critic.arrays(),

@@ -92,6 +92,10 @@ class _Frozen:
         scaled = self.scaling.observe(obs)
         return scaled * self._norm[0] + self._norm[1] if self._norm else scaled
 
+    def weights(self) -> Arrays:
+        """The network's arrays by the name layer/variable."""
+        return self._weights
+
     def arrays(self) -> Arrays:
         """Everything `from_arrays` needs, for a checkpoint."""
         return self._weights | self.scaling.arrays()

@@ -120,6 +120,20 @@ def test_fresh_moves_the_old_run_aside(tmp_path):
     assert str(aside) in notes[0]
 
 
+def test_fresh_moves_nothing_when_the_named_checkpoint_cannot_be_used(tmp_path):
+    saved(tmp_path / "E", [10])
+    with pytest.raises(CheckpointError, match="there is no checkpoint typo"):
+        checkpoint_to_continue(Run(tmp_path / "E"), small(fresh=True, ckpt_file="typo"))
+    assert len(list_checkpoints(tmp_path / "E")) == 1
+
+
+def test_fresh_can_begin_from_a_checkpoint_of_the_run_that_it_moves(tmp_path):
+    saved(tmp_path / "E", [10])
+    checkpoint, _ = checkpoint_to_continue(Run(tmp_path / "E"), small(fresh=True, ckpt_file="Pendulum-v1.ckpt-10"))
+    assert checkpoint.step == 10
+    assert checkpoint.path.parent.name.startswith("before-")
+
+
 def test_resume_takes_the_newest_whole_checkpoint_and_says_what_it_passed_over(tmp_path):
     saved(tmp_path / "E", [10, 20, 30])
     (tmp_path / "E" / "Pendulum-v1.ckpt-30" / "learner.npz").write_bytes(b"")

@@ -8,7 +8,7 @@ import pytest
 from agent.learner import Learner
 from agent.policy import Critic, Policy, Scaling
 from params import TrainParams
-from utils.errors import CheckpointError
+from utils.errors import CheckpointError, DivergenceError
 from utils.experience import Block
 from utils.rate_limiter import RateLimiter
 from utils.replay import PrioritisedReplay
@@ -264,6 +264,16 @@ def test_restore_names_everything_that_does_not_fit():
         "target_actor/output/bias is",
     ):
         assert name in str(caught.value)
+
+
+def test_numbers_that_go_bad_end_the_learner_and_are_never_saved():
+    block = bandit()
+    block.obs[:] = np.nan  # as no environment may give it
+    learner, _ = make(small(), block)
+    with pytest.raises(DivergenceError, match="no longer finite after learner step 0"):
+        learner.step()
+    with pytest.raises(DivergenceError, match="not saved"):
+        learner.snapshot()
 
 
 def test_the_published_policy_is_whole_and_never_changes():

@@ -122,6 +122,8 @@ def make_env(env_id: str, max_ep_length: int = 10_000, render_mode: str | None =
         raise DependencyError(f"{env_id} needs something that is not installed: {_sentence(error)}.") from error
     except (gymnasium.error.Error, ValueError, TypeError) as error:
         raise ParameterError(f"{env_id!r} is not an environment that Gymnasium can make: {_sentence(error)}") from error
+    except Exception as error:  # whatever its constructor raised
+        raise EnvironmentFailure(f"{env_id} could not be made: {type(error).__name__}: {_sentence(error)}") from error
     return Environment(env, env_id, max_ep_length)
 
 
