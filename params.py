@@ -65,6 +65,8 @@ class TrainParams:
     num_agents: int = 4  # threads that act at once
     envs_per_agent: int = 1  # environments that one agent steps with one batched policy call
     max_ep_length: int = 10_000  # environment steps after which an episode is truncated
+    env_timeout: float = 60.0  # seconds after which an environment that does not answer is replaced
+    env_restarts: int = 10  # failures of an agent's environments that are borne; 1 000 sound steps give one back
     noise_scale: float = 0.3  # standard deviation of the exploration noise, where actions are in [-1, 1]
     noise_decay: float = 0.9999  # factor on the noise for each episode an agent has finished
 
@@ -111,7 +113,10 @@ class TrainParams:
     fresh: bool = False  # move the run that the folder holds aside and start anew
     ckpt_file: str | None = None  # checkpoint to continue from: a path, or a name in the run's folder
     save_ckpt_step: int = 10_000  # learner steps between checkpoints
-    max_ckpts: int = 201  # checkpoints kept
+    max_ckpts: int = 201  # checkpoints kept; the best by the watcher's score besides, and as many again that are untested
+    save_replay: bool = True  # save the replay too, so that a resumed run goes on with it
+    save_replay_every: int = 5  # checkpoints between two snapshots of the replay
+    synchronous: bool = False  # agents and learner in turn, in one thread: slower, but the same bit for bit from a seed
     max_minutes: float | None = None  # stop after this long
     stop_at_score: float | None = None  # stop when a checkpoint scores this over 20 noise-free episodes
     ckpt_dir: str = str(HERE / "ckpts")  # root of the checkpoints
@@ -147,6 +152,11 @@ class TrainParams:
                 {"learning_starts", "replay_mem_size"},
                 f"learning_starts must be at most replay_mem_size, got {self.learning_starts} and {self.replay_mem_size}: "
                 "the replay would never hold enough to begin",
+            )
+        if self.synchronous and not self.samples_per_insert:
+            yield (
+                {"synchronous", "samples_per_insert"},
+                "synchronous takes turns by the ratio, so samples_per_insert must not be 0",
             )
         if self.resume and self.fresh:
             yield {"resume", "fresh"}, "resume and fresh exclude each other: go on with the old run, or start anew"
@@ -244,6 +254,9 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "v_max": (-math.inf, math.inf, False),
     "save_ckpt_step": (1, 10**12, True),
     "max_ckpts": (1, 10**6, True),
+    "save_replay_every": (1, 10**6, True),
+    "env_timeout": (0, 10**6, False),
+    "env_restarts": (0, 10**6, True),
     "max_minutes": (0, math.inf, False),
     "num_eps_test": (1, 10**6, True),
     "num_eps_play": (1, 10**6, True),

@@ -15,7 +15,7 @@ from params import HERE, WatchParams, run_folder
 from utils import flags
 from utils.console import Console
 from utils.errors import run_script
-from utils.results import Ledger
+from utils.results import LEDGER_ENDING, Ledger
 from utils.threads import Signals
 from utils.watcher import Watcher
 
@@ -28,7 +28,7 @@ def main() -> int:
     for note in resolved.notes:
         console.say(note)
     folder, results = run_folder(params.ckpt_dir, params), run_folder(params.results_dir, params)
-    ledger = Ledger(results.with_name(results.name + ".tested.jsonl"))
+    ledger = Ledger(results.with_name(results.name + LEDGER_ENDING))
     console.say(f"Watching {folder}; scores go to {results}.csv. Ctrl-C ends it.")
     stop = threading.Event()
     with Signals(stop) as signals:

@@ -11,18 +11,22 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 import params as parameters
 from agent.agent import BLOCK, Agent
-from agent.archive import Archive, checkpoint_to_continue, next_incarnation
+from agent.archive import SLOW_DISK, Archive
 from agent.choice import choose
+from agent.continuation import checkpoint_to_continue, next_incarnation
+from agent.crew import Crew
 from agent.evaluation import evaluate
 from agent.examiner import Examiner
 from agent.policy import Scaling
 from agent.progress import Progress
+from agent.turns import Turns
 from params import TestParams, TrainParams, run_folder
 from utils import flags
 from utils.board import Board
@@ -35,7 +39,11 @@ from utils.rate_limiter import RateLimiter
 from utils.replay import PrioritisedReplay
 from utils.results import append_result
 from utils.runs import Run, move_aside
+from utils.stacks import write_stacks
 from utils.threads import Signals, is_running, run_together
+
+if TYPE_CHECKING:
+    from agent.learner import Learner
 
 NETWORKS, REPLAY, AGENTS = range(3)  # whose random numbers they are
 
@@ -82,31 +90,28 @@ def main() -> int:
         params.updates_per_call * params.batch_size,
         params.num_agents * BLOCK,
     )
-    agents = [
-        Agent(
-            index,
-            [make() for _ in range(params.envs_per_agent)],
-            learner,
-            params,
-            scaling,
-            seeds(params, AGENTS, index, incarnation),
-        )
-        for index in range(params.num_agents)
-    ]
-    archive = Archive(run, params, scaling, learner, agents, limiter, incarnation)
+
+    def make_agent(index: int) -> Agent:
+        return Agent(index, make, learner, params, scaling, seeds(params, AGENTS, index, incarnation))
+
+    stacks = run_folder(params.log_dir, params) / "stacks.txt"
+    crew = Crew(make_agent, params.num_agents, params.env_timeout, stacks, console)
+    archive = Archive(run, params, scaling, learner, crew, replay, limiter, console, incarnation)
     if checkpoint is not None:
+        console.say(f"Going on from {checkpoint.path}, learner step {checkpoint.step:,}.")
         for note in archive.restore(checkpoint):
             console.say(note)
-        console.say(f"Going on from {checkpoint.path}, learner step {checkpoint.step:,}, with an empty replay.")
     progress = Progress(params, learner, archive, replay, limiter, *open_logs(params, checkpoint, run), console)
 
     stop = threading.Event()
-    loops: dict[str, Callable[[], object]] = {
-        "learner": partial(learner.run, limiter, stop, archive.save),
-        "progress": partial(progress.run, stop),
-    }
-    for agent in agents:
-        loops[f"agent {agent.index}"] = partial(agent.run, replay, limiter, stop, progress.episode)
+    loops: dict[str, Callable[[], object]] = {"progress": partial(progress.run, stop)}
+    if params.synchronous:
+        turns = Turns(learner, crew.agents, replay, limiter, archive, progress.episode, progress.failure)
+        loops["learner"] = partial(turns.run, params.batch_size, stop)
+    else:
+        loops["learner"] = partial(learner.run, limiter, stop, archive)
+        act = partial(Agent.run, replay=replay, limiter=limiter, stop=stop, report=progress.episode, failed=progress.failure)
+        loops["agents"] = partial(crew.run, stop, act)
     if params.max_minutes is not None:
         loops["timer"] = partial(stop.wait, params.max_minutes * 60)
     if params.stop_at_score is not None:
@@ -120,16 +125,24 @@ def main() -> int:
         try:
             archive.start_clock()
             with console.live():
-                for name in run_together(loops, stop):
-                    console.say(f"{name} did not come back and is left behind.")
+                for thread in run_together(loops, stop):
+                    console.say(f"{thread.name} did not come back and is left behind; {write_stacks(stacks, [thread])}.")
         finally:
             progress.write_row()
-            if not is_running("learner"):
-                console.say(f"Saved {archive.save()}.")
-                run.report("done" if learner.learner_step >= params.num_steps_train else "stopped", learner.learner_step)
+            end(learner, archive, run, params, signals, console)
         if not signals.exit_code and not is_running("learner"):
-            score_last(params, archive.save(), make, console, lambda: bool(signals.exit_code))
+            score_last(params, archive.save_last(), make, console, lambda: bool(signals.exit_code))
         return signals.exit_code
+
+
+def end(learner: "Learner", archive: Archive, run: Run, params: TrainParams, signals: Signals, console: Console) -> None:
+    """Save what there is; after a signal in some seconds, for whoever sent it will not wait."""
+    patience = 8.0 if signals.exit_code else SLOW_DISK
+    if is_running("learner"):  # it hangs, and its networks may be half of one step and half of the next
+        archive.finish(patience)
+        return
+    console.say(f"Saved {archive.save_last(patience)}.")
+    run.report("done" if learner.learner_step >= params.num_steps_train else "stopped", learner.learner_step)
 
 
 def seeds(params: TrainParams, role: int, index: int, incarnation: int) -> np.random.SeedSequence:

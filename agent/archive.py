@@ -3,30 +3,29 @@
 import dataclasses
 import importlib.metadata
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.agent import Agent
+from agent.crew import Crew
 from agent.policy import Scaling
-from params import FOLDERS, TrainParams, folder_name
-from utils.checkpoints import (
-    Checkpoint,
-    checkpoint_path,
-    list_checkpoints,
-    named_checkpoint,
-    newest_checkpoint,
-    remove_checkpoint,
-    save_checkpoint,
-)
-from utils.errors import CheckpointError
+from agent.retention import judged, superfluous
+from agent.snapshots import restore_newest, write_snapshot
+from params import FOLDERS, TrainParams, folder_name, run_folder
+from utils.checkpoints import Checkpoint, checkpoint_path, list_checkpoints, list_snapshots, newest_checkpoint
+from utils.console import Console
+from utils.errors import CheckpointError, StorageError
 from utils.rate_limiter import RateLimiter
-from utils.runs import Run, move_aside
+from utils.replay import PrioritisedReplay
+from utils.runs import Run
+from utils.saver import Saver
+from utils.sealed_folder import remove_sealed, write_sealed
 
 if TYPE_CHECKING:
     from agent.learner import Learner  # TensorFlow, which nothing here needs
 
 STATE = "state.json"
-LEARNER = "learner.npz"
+SLOW_DISK = 600.0  # seconds that a save may take before it counts as failed
 
 # Parameters that shape what learner.npz holds. With another value a checkpoint cannot be continued.
 _SHAPING = (
@@ -54,17 +53,23 @@ class Archive:
         params: TrainParams,
         scaling: Scaling,
         learner: "Learner",
-        agents: list[Agent],
+        crew: Crew,
+        replay: PrioritisedReplay,
         limiter: RateLimiter,
+        console: Console,
         incarnation: int = 0,
     ):
-        self._run, self._params, self._scaling = run, params, scaling
-        self._learner, self._agents, self._limiter = learner, agents, limiter
+        self._run, self._params, self._scaling, self._console = run, params, scaling, console
+        self._learner, self._crew, self._replay, self._limiter = learner, crew, replay, limiter
         self._incarnation = incarnation
+        self._saver = Saver("saver")
         self._begun = time.monotonic()
         self._env_steps_before = 0
         self._seconds_before = 0.0
-        self._saved_step: int | None = None
+        self._handed_over: int | None = None  # the last learner step that the saver was given
+        self._saved_step: int | None = None  # the last that is on the disk
+        self._replay_step: int | None = None  # of the replay that is on the disk
+        self._failure: StorageError | None = None  # of the last save
 
     @property
     def env_step(self) -> int:
@@ -89,12 +94,85 @@ class Archive:
         """Where the checkpoint of a learner step lives."""
         return checkpoint_path(self._run.folder, folder_name(self._params.env), learner_step)
 
-    def save(self) -> Path:
-        """Save the learner as it is now, unless that is on the disk already. From the learner's thread, or after it ended."""
+    def save(self) -> None:
+        """Copy the learner as it is now and have the saver write it, from time to time with the replay.
+
+        From the learner's thread. A save that fails is said, and the next one tries again. In the synchronous mode each
+        has the replay, and this returns when all is on the disk.
+        """
+        number = self._learner.learner_step // self._params.save_ckpt_step
+        with_replay = self._params.synchronous or number % self._params.save_replay_every == 0
+        self._hand_over(with_replay)
+        if self._params.synchronous:
+            self.finish()
+
+    def save_last(self, patience: float = SLOW_DISK) -> Path:
+        """Save the learner, which has ended, with the replay; returns where. Raises StorageError."""
         step = self._learner.learner_step
-        path = self.path(step)
-        if self._saved_step == step:
-            return path
+        if self._handed_over != step or self._failure is not None:
+            self._hand_over(with_replay=True)
+        elif self._replay_step != step and self._params.save_replay:
+            self._saver.submit(partial(self._write_replay, step))
+        self.finish(patience)
+        if self._failure is not None:
+            raise self._failure
+        return self.path(step)
+
+    def finish(self, patience: float = SLOW_DISK) -> None:
+        """Wait for what is being written. Raises StorageError when the disk takes longer than `patience` seconds."""
+        if not self._saver.wait(patience):
+            raise StorageError(
+                f"{self._run.folder} takes more than {patience:g} seconds to write a checkpoint; it is given up."
+            )
+
+    def reload(self) -> bool:
+        """Put the learner back to the newest whole checkpoint of this run; False when there is none."""
+        self.finish()
+        newest, _ = newest_checkpoint(self._run.folder)
+        if newest is None:
+            return False
+        self._learner.restore(newest.arrays(self._learner.FILE), self._learner.learner_step)
+        self._console.say(f"The learner's numbers went bad, so its networks are again those of {newest.path.name}.")
+        return True
+
+    def restore(self, checkpoint: Checkpoint) -> list[str]:
+        """Go on from a checkpoint, and from the newest whole replay. Returns sentences on what is not as it was.
+
+        Raises CheckpointError listing what does not fit: another environment or other sizes.
+        """
+        then, now = checkpoint.manifest.get("params", {}), recorded(self._params)
+        changed = {name: (then.get(name), value) for name, value in now.items() if name in then and then.get(name) != value}
+        unfit = [f"{name} was {changed[name][0]} and is {changed[name][1]}" for name in _SHAPING if name in changed]
+        if unfit:
+            raise CheckpointError(f"{checkpoint.path} cannot be continued with these parameters: {'; '.join(unfit)}.")
+        self._learner.restore(checkpoint.arrays(self._learner.FILE), checkpoint.step)
+        try:
+            self._crew.restore(checkpoint.json(STATE)["agents"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError(f"{checkpoint.path / STATE} does not hold the agents' state: {error!r}.") from None
+        self._seconds_before = float(checkpoint.manifest.get("seconds", 0.0))
+        notes = [f"{name} was {old} and is {new} from here on." for name, (old, new) in changed.items()]
+        if checkpoint.path.parent == self._run.folder:
+            self._saved_step = self._handed_over = checkpoint.step
+            replay_step, passed_over = restore_newest(self._run.folder, checkpoint.run_id, self._replay, self._limiter)
+            notes += passed_over
+            if replay_step is None:
+                notes.append("There is no replay to go on with, so it starts empty.")
+            else:
+                notes.append(f"The replay is that of learner step {replay_step:,}, {len(self._replay):,} transitions.")
+            if self._params.synchronous and replay_step != checkpoint.step:
+                notes.append("It is not of the checkpoint's own step, so this run will not be the same bit for bit.")
+        else:
+            notes.append("The replay starts empty.")
+        self._env_steps_before = int(checkpoint.manifest.get("env_step", 0)) - self._limiter.inserts
+        return notes
+
+    # ---- saving
+
+    def _hand_over(self, with_replay: bool) -> None:
+        step = self._learner.learner_step
+        state = {"incarnation": self._incarnation, "agents": self._crew.state()}
+        files = {**self._learner.snapshot(), STATE: state}
         manifest = {
             "run_id": self._run.run_id,
             "learner_step": step,
@@ -107,73 +185,40 @@ class Archive:
             "params": recorded(self._params),
             "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "gymnasium")},
         }
-        state = {"incarnation": self._incarnation, "episodes": [agent.noise.episodes for agent in self._agents]}
-        save_checkpoint(path, {**self._learner.snapshot(), STATE: state}, manifest)
-        self._saved_step = step
-        self._run.report("training", step)
-        for old in list_checkpoints(self._run.folder)[: -self._params.max_ckpts]:
-            remove_checkpoint(old)
-        return path
+        self._handed_over = step
+        self._saver.submit(partial(self._write, step, files, manifest, with_replay and self._params.save_replay))
 
-    def restore(self, checkpoint: Checkpoint) -> list[str]:
-        """Go on from a checkpoint. Returns a sentence on each parameter that is no longer what it was.
+    def _write(self, step: int, files: dict[str, Any], manifest: dict[str, Any], with_replay: bool) -> None:
+        """In the saver's thread: the replay first, then the checkpoint, then what is no longer needed goes."""
+        if with_replay:
+            self._write_replay(step)
+        try:
+            path = self.path(step)
+            write_sealed(path, files, manifest)
+            Checkpoint(path).verify()
+            self._saved_step, self._failure = step, None
+            self._run.report("training", step)
+            self._prune()
+        except (StorageError, CheckpointError) as error:
+            self._failure = StorageError(str(error))
+            self._console.say(f"{error} The checkpoints before it are kept, and the next one will be tried.")
 
-        Raises CheckpointError listing what does not fit: another environment or other sizes.
-        """
-        then, now = checkpoint.manifest.get("params", {}), recorded(self._params)
-        changed = {name: (then.get(name), value) for name, value in now.items() if name in then and then.get(name) != value}
-        unfit = [f"{name} was {changed[name][0]} and is {changed[name][1]}" for name in _SHAPING if name in changed]
-        if unfit:
-            raise CheckpointError(f"{checkpoint.path} cannot be continued with these parameters: {'; '.join(unfit)}.")
-        self._learner.restore(checkpoint.arrays(LEARNER), checkpoint.step)
-        for agent, episodes in zip(self._agents, checkpoint.json(STATE).get("episodes", []), strict=False):
-            agent.noise.episodes = int(episodes)
-        self._env_steps_before = int(checkpoint.manifest.get("env_step", 0))
-        self._seconds_before = float(checkpoint.manifest.get("seconds", 0.0))
-        if checkpoint.path.parent == self._run.folder:
-            self._saved_step = checkpoint.step
-        return [f"{name} was {old} and is {new} from here on." for name, (old, new) in changed.items()]
+    def _write_replay(self, step: int) -> None:
+        try:
+            path = write_snapshot(self._run.folder, self._run.run_id, step, self._replay, self._limiter)
+        except StorageError as error:
+            self._console.say(f"{error} Without it a resumed run would go on with an older replay, or an empty one.")
+            return
+        self._replay_step = step
+        for old in list_snapshots(self._run.folder):
+            if old != path:
+                remove_sealed(old)
 
-
-def checkpoint_to_continue(run: Run, params: TrainParams) -> tuple[Checkpoint | None, list[str]]:
-    """The checkpoint that the flags ask to go on from, and what a person should know about the choice.
-
-    None means a new run. Raises CheckpointError when a run shall be resumed of which no checkpoint is whole, and
-    ParameterError when the folder holds a run and nothing says what to do with it.
-    """
-    notes = []
-    named = None
-    if params.ckpt_file is not None:  # before anything is moved
-        named = Checkpoint(named_checkpoint(params.ckpt_file, run.folder)).verify()
-    if params.fresh:
-        aside = run.start_anew()
-        notes += [f"The run that was here is now in {aside}."] if aside else []
-        if named is not None and aside is not None and not named.path.exists():
-            named = Checkpoint(aside / named.path.name)
-    if named is not None:
-        checkpoint = named
-        if checkpoint.run_id == run.run_id and params.resume:
-            newer = [path for path in list_checkpoints(run.folder) if Checkpoint(path).step > checkpoint.step]
-            if newer:
-                notes.append(f"{len(newer)} newer checkpoints of this run are set aside in {move_aside(newer)}.")
-        else:
-            run.refuse_if_taken()
-        return checkpoint, notes
-    if not params.resume:
-        run.refuse_if_taken()
-        return None, notes
-    newest, passed_over = newest_checkpoint(run.folder)
-    notes += [f"Passed over: {error}" for error in passed_over]
-    if newest is None and passed_over:
-        raise CheckpointError(f"no checkpoint in {run.folder} is whole ({passed_over[0]}); start anew with --fresh.")
-    if newest is None:
-        notes.append(f"There is nothing to resume in {run.folder}, so this is a new run.")
-    return newest, notes
-
-
-def next_incarnation(checkpoint: Checkpoint | None) -> int:
-    """How often the run has been resumed: each time it draws its random numbers from new seeds."""
-    return 0 if checkpoint is None else int(checkpoint.json(STATE).get("incarnation", 0)) + 1
+    def _prune(self) -> None:
+        """Remove the oldest checkpoints. The newest has just been verified."""
+        tested, best = judged(run_folder(self._params.results_dir, self._params), self._run.run_id)
+        for path in superfluous(list_checkpoints(self._run.folder), self._params.max_ckpts, tested, best):
+            remove_sealed(path)
 
 
 def recorded(params: TrainParams) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.policy import Critic, Policy, Scaling
-from utils.checkpoints import Arrays
+from utils.arrays import Arrays
 from utils.console import quiet_stderr
 from utils.errors import CheckpointError
 

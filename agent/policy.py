@@ -9,7 +9,8 @@ from typing import ClassVar, Self
 import numpy as np
 
 from params import TrainParams
-from utils.checkpoints import Arrays, Checkpoint
+from utils.arrays import Arrays
+from utils.checkpoints import Checkpoint
 from utils.envs import Environment
 from utils.errors import CheckpointError, ParameterError
 

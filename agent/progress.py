@@ -8,6 +8,7 @@ from agent.agent import Agent
 from agent.archive import Archive
 from params import TrainParams
 from utils.console import Console
+from utils.errors import EnvironmentFailure
 from utils.experience import Episode
 from utils.metrics import Metrics
 from utils.rate_limiter import RateLimiter
@@ -42,7 +43,7 @@ class Progress:
         self._losses: dict[str, float] = {}
         self._counts = (0.0, 0, 0)  # seconds, learner step, environment step at the last row
         self._rates = (0.0, 0.0)
-        self._warned = False
+        self.env_failures = 0
 
     def episode(self, agent: Agent, episode: Episode) -> None:
         """Log an episode that an agent has finished."""
@@ -55,6 +56,11 @@ class Progress:
             length=episode.length,
             noise=round(agent.noise.deviation, 6),
         )
+
+    def failure(self, agent: Agent, error: EnvironmentFailure) -> None:
+        """Count an environment that failed and is made anew; the first of each agent is said."""
+        self.env_failures += 1
+        self._console.say_once(f"{error}. A new environment takes its place.", key=f"failure of agent {agent.index}")
 
     def run(self, stop: Event) -> None:
         """Refresh the view and write rows until told to stop."""
@@ -87,8 +93,17 @@ class Progress:
             samples_per_insert=round(self._limiter.samples / past_start, 3),
             replay_size=len(self._replay),
             mean_priority=round(self._replay.mean_priority(), 6),
+            skipped_updates=self._learner.skipped_updates,
+            refused_priorities=self._replay.refused_priorities,
+            limited_priorities=self._replay.limited_priorities,
+            env_failures=self.env_failures,
         )
         self._warn_of_support(now[1], means)
+        if self._learner.skipped_updates:
+            self._console.say_once(
+                "An update was skipped, since its numbers were not finite; learner.csv counts them (skipped_updates).",
+                "skipped",
+            )
         for log in (self._learner_log, self._agents_log):
             if log.failure:
                 self._console.say_once(f"Logging goes on without the lines that were lost: {log.failure}.")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils.checkpoints import checkpoint_path, save_checkpoint
+from utils.checkpoints import checkpoint_path
+from utils.sealed_folder import write_sealed
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -63,7 +64,7 @@ def make_checkpoint():
     def make(folder, step, run_id="a run", **manifest):
         path = checkpoint_path(folder, "Toy-v0", step)
         files = {"policy.npz": {"weights": np.arange(6.0).reshape(2, 3)}, "state.json": {"episodes": [step]}}
-        save_checkpoint(path, files, {"learner_step": step, "run_id": run_id, **manifest})
+        write_sealed(path, files, {"learner_step": step, "run_id": run_id, **manifest})
         return path
 
     return make

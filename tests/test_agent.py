@@ -33,7 +33,7 @@ class Counter:
     def step(self, action):
         self.taken += 1
         if self.taken == self.fails_at:
-            raise RuntimeError("a gear is broken")
+            raise EnvironmentFailure("a gear is broken")
         self.steps += 1
         self.actions.append(float(action[0]))
         return np.array([self.steps], np.float32), 1.0, self.steps == self.length, False
@@ -62,8 +62,16 @@ class Board:
 
 
 def make(envs, policy=None, seed=0, **changes):
-    params = TrainParams(v_min=-1.0, v_max=1.0, **{"n_step_returns": 3, "discount_rate": 0.5} | changes)
-    return Agent(0, envs, Board(policy), params, SCALING, np.random.SeedSequence(seed))
+    """An agent of these environments; when they have been used up, new ones are made as the last."""
+    envs = [*envs]
+    count = len(envs)
+    params = TrainParams(v_min=-1.0, v_max=1.0, envs_per_agent=count, **{"n_step_returns": 3, "discount_rate": 0.5} | changes)
+    last = envs[-1]
+
+    def next_env():
+        return envs.pop(0) if envs else Counter(last.length)
+
+    return Agent(0, next_env, Board(policy), params, SCALING, np.random.SeedSequence(seed))
 
 
 def test_a_block_holds_the_transitions_of_whole_episodes_in_order():
@@ -141,9 +149,7 @@ def test_its_seeds_fix_resets_and_actions():
 
 def test_a_failure_names_agent_step_and_action():
     agent = make([Counter(10, fails_at=6)], Constant(2.0), noise_scale=0.0)
-    with pytest.raises(
-        EnvironmentFailure, match=r"agent 0: Counter failed in environment step 6 .*action \[\[2.*a gear is broken"
-    ):
+    with pytest.raises(EnvironmentFailure, match=r"agent 0, its environment step 6, action \[\[2.*a gear is broken"):
         agent.collect(20)
 
 
@@ -151,7 +157,8 @@ def test_run_adds_at_the_limiters_pace_and_reports_episodes():
     agent, stop, reported = make([Counter(4)]), threading.Event(), []
     replay = PrioritisedReplay(1000, 1, 1, 0.6, 1e-5, np.random.default_rng(0))
     limiter = RateLimiter(1.0, 10, tolerance=2.0 * BLOCK)
-    thread = threading.Thread(target=agent.run, args=(replay, limiter, stop, lambda who, episode: reported.append(episode)))
+    args = (replay, limiter, stop, lambda who, episode: reported.append(episode), None)
+    thread = threading.Thread(target=agent.run, args=args, daemon=True)
     thread.start()
     while limiter.inserts < 2 * BLOCK:  # 10 to start, and 32 more at most
         stop.wait(0.01)

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
+from utils.arrays import read_npz
 from utils.checkpoints import (
     Checkpoint,
     checkpoint_path,
@@ -22,13 +23,9 @@ from utils.checkpoints import (
     list_checkpoints,
     named_checkpoint,
     newest_checkpoint,
-    read_arrays,
-    remove_checkpoint,
-    save_checkpoint,
-    seal,
-    write_file,
 )
 from utils.errors import CheckpointError, StorageError
+from utils.sealed_folder import remove_sealed, seal, write_file, write_sealed
 
 MANIFEST = {"learner_step": 5, "run_id": "a run"}
 FILES = ["manifest.json", "policy.npz", "state.json"]
@@ -73,7 +70,7 @@ def forge(path, contents, **changes):
     ids=lambda array: f"{array.dtype}{array.shape}",
 )
 def test_an_array_comes_back_as_it_was(tmp_path, array):
-    save_checkpoint(tmp_path / "a.ckpt-5", {"policy.npz": {"dense/kernel": array}}, MANIFEST)
+    write_sealed(tmp_path / "a.ckpt-5", {"policy.npz": {"dense/kernel": array}}, MANIFEST)
     (loaded,) = Checkpoint(tmp_path / "a.ckpt-5").arrays("policy.npz").values()
     assert (loaded.shape, loaded.dtype) == (array.shape, array.dtype)
     assert loaded.tobytes() == array.tobytes()
@@ -92,7 +89,7 @@ def test_an_array_comes_back_as_it_was(tmp_path, array):
 )
 def test_any_arrays_come_back(tmp_path_factory, arrays):
     path = tmp_path_factory.mktemp("any") / "a.ckpt-5"
-    save_checkpoint(path, {"policy.npz": arrays}, MANIFEST)
+    write_sealed(path, {"policy.npz": arrays}, MANIFEST)
     loaded = Checkpoint(path).arrays("policy.npz")
     assert list(loaded) == list(arrays)
     for name, array in arrays.items():
@@ -103,7 +100,7 @@ def test_any_arrays_come_back(tmp_path_factory, arrays):
 def test_json_and_manifest_come_back(tmp_path):
     path = tmp_path / "deep" / "down" / "a.ckpt-5"
     state = {"episodes": [1, 2], "text": "é", "nested": {"limit": None}}
-    save_checkpoint(path, {"state.json": state, "policy.npz": {}}, MANIFEST | {"env": "Toy-v0", "seconds": 1.5})
+    write_sealed(path, {"state.json": state, "policy.npz": {}}, MANIFEST | {"env": "Toy-v0", "seconds": 1.5})
     checkpoint = Checkpoint(str(path)).verify()
     assert checkpoint.json("state.json") == state
     assert checkpoint.arrays("policy.npz") == {}
@@ -129,7 +126,7 @@ def test_saving_again_replaces_what_was_there(tmp_path, make_checkpoint):
     path = make_checkpoint(tmp_path, 5)
     (path / "state.json").write_text("damaged")
     (path / "left over").write_text("")
-    save_checkpoint(path, {"state.json": {"episodes": [7]}}, MANIFEST)
+    write_sealed(path, {"state.json": {"episodes": [7]}}, MANIFEST)
     assert Checkpoint(path).verify().json("state.json") == {"episodes": [7]}
     assert sorted(os.listdir(path)) == ["manifest.json", "state.json"]
     assert os.listdir(tmp_path) == [path.name]
@@ -142,7 +139,7 @@ def test_everything_is_on_the_disk_before_the_name_appears(tmp_path, monkeypatch
     monkeypatch.setattr(os, "fsync", lambda number: (calls.append(os.fstat(number).st_ino), fsync(number)))
     monkeypatch.setattr(os, "rename", lambda *names: (calls.append("rename"), rename(*names)))
     path = tmp_path / "a.ckpt-5"
-    save_checkpoint(path, {"policy.npz": {"a": np.ones(3)}, "state.json": {}}, MANIFEST)
+    write_sealed(path, {"policy.npz": {"a": np.ones(3)}, "state.json": {}}, MANIFEST)
     before, after = calls[: calls.index("rename")], calls[calls.index("rename") + 1 :]
     assert {path.stat().st_ino, *((path / name).stat().st_ino for name in FILES)} <= set(before)
     assert before[-1] == path.stat().st_ino  # the names in the folder last, when they are all there
@@ -234,20 +231,20 @@ def test_a_folder_without_a_name_is_no_checkpoint_of_the_original(name):
 
 def test_removing_leaves_nothing_and_touches_no_other(tmp_path, make_checkpoint):
     make_checkpoint(tmp_path, 1)
-    remove_checkpoint(make_checkpoint(tmp_path, 2))
+    remove_sealed(make_checkpoint(tmp_path, 2))
     assert os.listdir(tmp_path) == ["Toy-v0.ckpt-1"]
 
 
 def test_removing_what_has_gone_already_does_nothing(tmp_path, make_checkpoint):
     make_checkpoint(tmp_path, 1)
-    remove_checkpoint(tmp_path / "Toy-v0.ckpt-2")
+    remove_sealed(tmp_path / "Toy-v0.ckpt-2")
     assert os.listdir(tmp_path) == ["Toy-v0.ckpt-1"]
 
 
 def test_a_removal_that_a_kill_cut_short_does_not_hinder_the_next(tmp_path, make_checkpoint):
     path = make_checkpoint(tmp_path, 1)
     shutil.copytree(path, tmp_path / f".{path.name}.removed")  # as a kill during the removal of an earlier one leaves it
-    remove_checkpoint(path)
+    remove_sealed(path)
     assert list_checkpoints(tmp_path) == []
 
 
@@ -310,7 +307,7 @@ def test_a_flipped_bit_is_never_loaded_as_something_else(tmp_path, make_checkpoi
 def test_any_rewriting_is_refused_or_harmless(tmp_path_factory, name, data):
     path = tmp_path_factory.mktemp("rewritten") / "a.ckpt-5"
     state = {"policy.npz": {"a": np.arange(3.0)}, "state.json": {"episodes": [1]}}
-    save_checkpoint(path, state, MANIFEST)
+    write_sealed(path, state, MANIFEST)
     saved, whole = read_all(path), (path / name).read_bytes()
     start = data.draw(st.integers(0, len(whole)))
     end = data.draw(st.integers(start, len(whole)))
@@ -341,7 +338,7 @@ def test_a_file_that_the_manifest_does_not_know_is_not_read(tmp_path, make_check
 
 def test_a_checkpoint_that_goes_while_it_is_read_is_an_error_that_names_it(tmp_path, make_checkpoint):
     checkpoint = Checkpoint(make_checkpoint(tmp_path, 5))
-    remove_checkpoint(checkpoint.path)
+    remove_sealed(checkpoint.path)
     with pytest.raises(CheckpointError, match=r"policy\.npz is missing"):
         checkpoint.arrays("policy.npz")
 
@@ -536,7 +533,7 @@ def test_the_name_of_a_member_is_a_key_and_never_a_path(tmp_path, monkeypatch, n
     (tmp_path / "a" / "b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a" / "b")
     before = sorted(tmp_path.rglob("*"))
-    assert list(read_arrays(zipped({name: npy()}), Path("x.npz"))) == [name.removesuffix(".npy")]
+    assert list(read_npz(zipped({name: npy()}), Path("x.npz"))) == [name.removesuffix(".npy")]
     assert sorted(tmp_path.rglob("*")) == before
     assert not Path("/stolen.npy").exists()
 
@@ -547,7 +544,7 @@ def test_a_rewritten_archive_is_an_array_or_a_checkpoint_error(start, new):
     # Here without the checksum, which a forger can compute as well as we can.
     content = GOOD[:start] + new + GOOD[start + len(new) :]
     try:
-        arrays = read_arrays(content, Path("x.npz"))
+        arrays = read_npz(content, Path("x.npz"))
     except CheckpointError:
         arrays = {}
     assert all(isinstance(array, np.ndarray) and not array.dtype.hasobject for array in arrays.values())
@@ -560,13 +557,14 @@ import os, random, signal, sys, time
 import numpy as np
 from pathlib import Path
 from utils.checkpoints import *
+from utils.sealed_folder import *
 
 def files(step):
     rng = np.random.default_rng(step)
     return {"policy.npz": {"weights": rng.random(20_000)}, "state.json": {"episodes": [step]}}
 
 def save(folder, step):
-    save_checkpoint(checkpoint_path(folder, "Toy-v0", step), files(step), {"learner_step": step, "run_id": "a run"})
+    write_sealed(checkpoint_path(folder, "Toy-v0", step), files(step), {"learner_step": step, "run_id": "a run"})
 
 def whole_steps(folder):
     "The learner steps of all visible checkpoints; raises CheckpointError unless each is whole and what was saved."
@@ -637,7 +635,7 @@ def test_a_removal_killed_at_any_operation_leaves_the_checkpoint_whole_or_gone(t
         folder = root / str(n)
         save(folder, 1)
         save(folder, 2)
-        finished = killed_before_operation(n, lambda: remove_checkpoint(checkpoint_path(folder, "Toy-v0", 1)))
+        finished = killed_before_operation(n, lambda: remove_sealed(checkpoint_path(folder, "Toy-v0", 1)))
         assert whole_steps(folder) in ([2], [1, 2]), n
         if finished:
             break
@@ -658,7 +656,7 @@ def test_fifteen_kills_at_random_instants_lose_nothing_that_was_reported(tmp_pat
             for step in range(acknowledged + 1, acknowledged + 1000):
                 save(root, step)
                 os.write(write, step.to_bytes(4, "big"))
-                remove_checkpoint(checkpoint_path(root, "Toy-v0", step - 3))
+                remove_sealed(checkpoint_path(root, "Toy-v0", step - 3))
         os.close(write)
         acknowledged = max(acknowledged, int.from_bytes(os.read(read, 4), "big"))  # it is at work
         time.sleep(random.uniform(0, 0.05))
@@ -717,8 +715,8 @@ def test_a_small_file_that_does_not_fit_leaves_the_old_one_and_no_remains(tmp_pa
 def test_a_file_in_place_of_a_folder_is_an_error_of_storage(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(StorageError, match="a.ckpt-5 could not be saved"):
-        save_checkpoint(tmp_path / "run" / "a.ckpt-5", {}, MANIFEST)
+        write_sealed(tmp_path / "run" / "a.ckpt-5", {}, MANIFEST)
     (tmp_path / "a.ckpt-5").write_text("")
     with pytest.raises(StorageError, match="a.ckpt-5 could not be saved"):
-        save_checkpoint(tmp_path / "a.ckpt-5", {}, MANIFEST)
+        write_sealed(tmp_path / "a.ckpt-5", {}, MANIFEST)
     assert sorted(os.listdir(tmp_path)) == ["a.ckpt-5", "run"]

@@ -8,9 +8,9 @@ from agent import choice
 from agent.choice import choose
 from agent.policy import Critic, Policy, Scaling
 from params import TrainParams
-from utils.checkpoints import save_checkpoint
 from utils.envs import make_env
 from utils.errors import CheckpointError
+from utils.sealed_folder import write_sealed
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def save(path, env, env_id="Pendulum-v1", obs_size=3):
         "critic.npz": Critic(weights(5, 1) | atoms, scaling).arrays(),
     }
     step = int(path.name.rpartition("-")[2])
-    save_checkpoint(path, files, {"learner_step": step, "run_id": "r1", "env": env_id, "env_step": 8 * step, "seconds": 1.5})
+    write_sealed(path, files, {"learner_step": step, "run_id": "r1", "env": env_id, "env_step": 8 * step, "seconds": 1.5})
     return path
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from agent import examiner
 from agent.examiner import Examiner
 from agent.policy import Policy, Scaling
-from utils.checkpoints import save_checkpoint
 from utils.console import Console
 from utils.envs import make_env
+from utils.sealed_folder import write_sealed
 
 make = partial(make_env, "Pendulum-v1", 5)
 
@@ -29,7 +29,7 @@ def put(shelf, folder, step):
     weights = {f"{layer}/kernel": np.zeros(size, np.float32) for layer, size in sizes.items()}
     weights |= {f"{layer}/bias": np.zeros(size[1], np.float32) for layer, size in sizes.items()}
     path = folder / f"E.ckpt-{step}"
-    save_checkpoint(path, {"policy.npz": Policy(weights, scaling).arrays()}, {"learner_step": step, "run_id": "r"})
+    write_sealed(path, {"policy.npz": Policy(weights, scaling).arrays()}, {"learner_step": step, "run_id": "r"})
     shelf.newest = path
 
 

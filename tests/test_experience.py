@@ -97,10 +97,12 @@ def test_no_window_crosses_an_episode():
     ]
 
 
-def test_a_dropped_tail_never_comes_out():
-    window = NStep(3, 0.5)
-    fold_all(window, episode_of([1, 2], end="not at all"))
-    window.drop()
+def test_a_cut_ends_the_episode_as_truncated():
+    window, like = NStep(3, 0.5), NStep(3, 0.5)
+    fold_all(window, episode_of([1, 2, 4, 8], end="not at all"))
+    whole = fold_all(like, episode_of([1, 2, 4, 8], end="truncated"))
+    assert plain(window.cut()) == plain(whole)[2:]
+    assert window.cut() == []
     assert plain(fold_all(window, episode_of([4, 8], first=9))) == [(9, -9, 4 + 0.5 * 8, 0, 11), (10, -10, 8, 0, 11)]
 
 
@@ -120,7 +122,7 @@ rewards = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=12)
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.tuples(rewards, st.sampled_from(["terminated", "truncated", "dropped"])), max_size=5),
+    st.lists(st.tuples(rewards, st.sampled_from(["terminated", "truncated", "cut"])), max_size=5),
     st.integers(1, 6),
     st.floats(0.0, 1.0),
 )
@@ -129,10 +131,10 @@ def test_folding_agrees_with_the_definition(episodes, n, rate):
     for i, (episode_rewards, end) in enumerate(episodes):
         steps = episode_of(episode_rewards, end, first=100 * i)
         transitions = fold_all(window, steps)
-        if end == "dropped":
-            window.drop()
-        else:
-            assert len(transitions) == len(steps)  # one for each step, none lost
+        if end == "cut":
+            transitions += window.cut()
+            steps[-1] = steps[-1]._replace(truncated=True)
+        assert len(transitions) == len(steps)  # one for each step, none lost
         found += plain(transitions)
         expected += naive_transitions(steps, n, rate)
     assert len(found) == len(expected)

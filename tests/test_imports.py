@@ -12,8 +12,10 @@ SCRIPTS = ["train", "test", "play", "test_every_new_ckpt"]
 # Inside utils/ only these arrows exist, besides those to errors and lines.
 UTILS = {
     "replay": {"segment_tree", "experience"},
-    "runs": {"checkpoints"},
-    "watcher": {"bell", "checkpoints", "results", "runs"},
+    "sealed_folder": {"arrays"},
+    "checkpoints": {"sealed_folder"},
+    "runs": {"checkpoints", "sealed_folder"},
+    "watcher": {"bell", "checkpoints", "results", "runs", "sealed_folder"},
     "metrics": {"board"},
     "video": {"overlay"},
 }
@@ -60,7 +62,7 @@ def test_tensorflow_lives_in_four_rooms(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["test", "play", "test_every_new_ckpt", "train", "agent.archive", "agent.progress", "agent.choice"]
+    "module", ["test", "play", "test_every_new_ckpt", "train", "agent.archive", "agent.turns", "agent.progress", "agent.choice"]
 )
 def test_importing_loads_no_tensorflow_and_does_nothing(module):
     # By path, since the name `test` may be the standard library's.

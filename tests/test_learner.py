@@ -52,6 +52,16 @@ def bandit(n=1000):
     return block_of(np.ones((n, 1)), action, 1.0 - 2.0 * (action[:, 0] - 0.3) ** 2, np.zeros(n), np.ones((n, 1)))
 
 
+class Keeper:
+    """Keeps nothing but when it was asked to, and reloads as often as it is told."""
+
+    def __init__(self, learner=None, reload=lambda: False):
+        self.learner, self.reload, self.saved = learner, reload, []
+
+    def save(self):
+        self.saved.append(self.learner.learner_step)
+
+
 def critic_of(learner):
     return Critic.from_arrays(learner.snapshot()[Critic.FILE])
 
@@ -148,11 +158,11 @@ def test_calls_end_at_checkpoints_and_at_the_last_step():
 
 def test_run_saves_when_due_and_keeps_to_the_limiter():
     learner, _ = make(small(updates_per_call=4, save_ckpt_step=6, num_steps_train=15), bandit())
-    limiter, saved = RateLimiter(0.0, 1, 0.0), []
+    limiter, keeper = RateLimiter(0.0, 1, 0.0), Keeper(learner)
     assert limiter.may_insert(1000, threading.Event())
     limiter.inserted(1000)
-    learner.run(limiter, threading.Event(), lambda: saved.append(learner.learner_step))
-    assert saved == [6, 12]
+    learner.run(limiter, threading.Event(), keeper)
+    assert keeper.saved == [6, 12]
     assert learner.learner_step == 15
     assert limiter.samples == 15 * 64
 
@@ -160,7 +170,7 @@ def test_run_saves_when_due_and_keeps_to_the_limiter():
 def test_run_ends_soon_after_stop_while_it_waits_for_data():
     learner, _ = make(small(), bandit())
     stop = threading.Event()
-    thread = threading.Thread(target=learner.run, args=(RateLimiter(1.0, 10**6, 10.0), stop, lambda: None))
+    thread = threading.Thread(target=learner.run, args=(RateLimiter(1.0, 10**6, 10.0), stop, Keeper()))
     thread.start()
     stop.set()
     thread.join(10)
@@ -266,12 +276,77 @@ def test_restore_names_everything_that_does_not_fit():
         assert name in str(caught.value)
 
 
-def test_numbers_that_go_bad_end_the_learner_and_are_never_saved():
+def spoilt(rows):
+    """The bandit with observations that no environment may give."""
     block = bandit()
-    block.obs[:] = np.nan  # as no environment may give it
-    learner, _ = make(small(), block)
-    with pytest.raises(DivergenceError, match="no longer finite after learner step 0"):
+    block.obs[rows] = np.nan
+    return block
+
+
+def weights_of(learner):
+    arrays = learner.snapshot()[Learner.FILE]
+    return {name: array for name, array in arrays.items() if name.startswith(("actor/", "critic/"))}
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_an_update_that_is_not_finite_changes_no_weight_and_is_counted(norm):
+    learner, replay = make(small(use_batch_norm=norm), spoilt(slice(None)))
+    before = weights_of(learner)
+    learner.step()
+    after = weights_of(learner)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert (learner.learner_step, learner.skipped_updates) == (4, 4)
+    assert learner.averages.take() == {}
+    assert replay.refused_priorities == 4 * 64
+
+
+def test_a_few_spoilt_transitions_do_not_keep_it_from_learning():
+    learner, replay = make(small(updates_per_call=50, actor_learning_rate=2e-4), spoilt([0, 500]))
+    for _ in range(80):
         learner.step()
+    assert 0 < learner.skipped_updates < 400  # of 4 000: they are drawn as seldom as can be
+    assert learner.policy.act(np.ones((1, 1)))[0, 0] == pytest.approx(0.3, abs=0.15)
+
+
+def test_after_ten_skipped_updates_in_a_row_the_numbers_are_bad():
+    learner, _ = make(small(), spoilt(slice(None)))
+    learner.step()
+    learner.step()
+    with pytest.raises(DivergenceError, match="no longer finite at learner step 12"):
+        learner.step()
+
+
+def test_a_sound_update_between_them_begins_the_count_anew():
+    learner, replay = make(small(), bandit())
+    good, bad = replay.sample(4, 64, 1.0), None
+    bad = good._replace(obs=np.full_like(good.obs, np.nan))
+    for sample in (bad, bad, good, bad, bad):
+        learner.step(sample)
+    assert learner.skipped_updates == 16
+
+
+def test_the_last_checkpoint_is_reloaded_once_and_then_it_is_over():
+    learner, _ = make(small(), spoilt(slice(None)))
+    reloads = []
+    keeper = Keeper(learner, lambda: reloads.append(learner.learner_step) or True)
+    for _ in range(5):
+        learner.advance(keeper)
+    with pytest.raises(DivergenceError, match="learner step 24"):
+        learner.advance(keeper)
+    assert reloads == [12]
+
+
+def test_without_a_checkpoint_there_is_nothing_to_reload():
+    learner, _ = make(small(), spoilt(slice(None)))
+    learner.step()
+    learner.step()
+    with pytest.raises(DivergenceError):
+        learner.advance(Keeper(learner))
+
+
+def test_weights_that_are_not_finite_are_never_saved():
+    learner, _ = make(small(), bandit())
+    learner.actor.get_layer("dense1").kernel.assign(np.full((1, 32), np.nan))
     with pytest.raises(DivergenceError, match="not saved"):
         learner.snapshot()
 

@@ -425,7 +425,7 @@ def good_values(cls, name):
 def good_parameters(cls):
     fields = {field.name: good_values(cls, field.name) for field in dataclasses.fields(cls)}
     # These are tied to each other, and an entry of ENVS would bring its own.
-    needed = {name: fields.pop(name) for name in ("v_min", "v_max", "learning_starts") if name in fields}
+    needed = {name: fields.pop(name) for name in ("v_min", "v_max", "learning_starts", "samples_per_insert") if name in fields}
     return st.fixed_dictionaries(needed, optional=fields).map(lambda values: (cls, values))
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from agent.policy import Critic, Policy, Scaling, UniformPolicy
 from params import TrainParams
-from utils.checkpoints import save_checkpoint
 from utils.envs import make_env
 from utils.errors import CheckpointError, ParameterError
+from utils.sealed_folder import write_sealed
 
 LOW, HIGH = np.array([-0.3, 0.0], np.float32), np.array([0.1, 7.0], np.float32)
 
@@ -102,7 +102,7 @@ def test_uniform_policy_fills_the_bounds():
 def test_a_policy_comes_back_from_a_checkpoint(tmp_path):
     policy = Policy(small_weights(), scaling(clip=5.0))
     path = tmp_path / "X.ckpt-7"
-    save_checkpoint(path, {"policy.npz": policy.arrays()}, {"learner_step": 7, "run_id": "r"})
+    write_sealed(path, {"policy.npz": policy.arrays()}, {"learner_step": 7, "run_id": "r"})
     loaded = Policy.load(path)
     obs = np.random.default_rng(0).normal(size=(5, 3))
     np.testing.assert_array_equal(loaded.act(obs), policy.act(obs))
@@ -123,7 +123,7 @@ def test_a_policy_comes_back_from_a_checkpoint(tmp_path):
 def test_arrays_that_are_no_policy_are_refused(tmp_path, break_it):
     arrays = Policy(small_weights(), scaling()).arrays()
     break_it(arrays)
-    save_checkpoint(tmp_path / "X.ckpt-7", {"policy.npz": arrays}, {"learner_step": 7, "run_id": "r"})
+    write_sealed(tmp_path / "X.ckpt-7", {"policy.npz": arrays}, {"learner_step": 7, "run_id": "r"})
     with pytest.raises(CheckpointError, match="policy.npz"):
         Policy.load(tmp_path / "X.ckpt-7")
 

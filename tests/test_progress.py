@@ -43,7 +43,7 @@ def training(tmp_path):
     replay.add(Block(column, column, column[:, 0], column[:, 0], column))
     limiter = RateLimiter(0.0, 20, 0.0)
     limiter._inserts, limiter._samples = 100, 160
-    learner = SimpleNamespace(learner_step=40, averages=Means(), beta=lambda step: 0.64)
+    learner = SimpleNamespace(learner_step=40, skipped_updates=0, averages=Means(), beta=lambda step: 0.64)
     archive = SimpleNamespace(seconds=50.0, env_step=800)
     logs = Metrics(tmp_path / "learner.csv", "learner_step"), Metrics(tmp_path / "agents.csv", "env_step")
     progress = Progress(params, learner, archive, replay, limiter, *logs, Screen())
@@ -73,6 +73,10 @@ def test_a_row_holds_counters_means_and_rates_since_the_last(training):
         "samples_per_insert": 2.0,  # 160 samples of the 80 inserts past the first 20
         "replay_size": 100,
         "mean_priority": 1.0,
+        "skipped_updates": 0,
+        "refused_priorities": 0,
+        "limited_priorities": 0,
+        "env_failures": 0,
     }
 
 

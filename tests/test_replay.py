@@ -224,13 +224,13 @@ def test_of_a_transition_drawn_twice_the_last_loss_counts():
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf, -1e-9])
-def test_a_loss_that_is_no_loss_is_refused_and_counted(loss):
+def test_a_loss_that_is_no_loss_gives_the_lowest_priority_and_is_counted(loss):
     replay = filled([1.0, 2.0], epsilon=1.0)
     replay.update_priorities(np.array([0, 1]), np.array([loss, 4.0]))
-    np.testing.assert_array_equal(leaves(replay), [2, 5])
+    np.testing.assert_array_equal(leaves(replay), [2, 5])  # 2 was the lowest
     assert replay.refused_priorities == 1
     replay.update_priorities(np.array([[1], [1]]), np.array([[6.0], [loss]]))
-    np.testing.assert_array_equal(leaves(replay), [2, 7])  # the last sound loss counts
+    np.testing.assert_array_equal(leaves(replay), [2, 2])
     assert replay.refused_priorities == 2
     replay.add(block_of([2]))
     assert leaves(replay)[2] == 7
@@ -267,8 +267,12 @@ class NaiveReplay:
         self.priorities += [self.greatest] * count
 
     def update(self, ids, losses):
+        lowest = min((self.priorities[i] for i in self.stored()), default=None)
         for i, loss in zip(ids, losses, strict=True):
-            if i >= len(self.priorities) - self.capacity and np.isfinite(loss) and loss >= 0:
+            if i >= len(self.priorities) - self.capacity:
+                if not (np.isfinite(loss) and loss >= 0):
+                    self.priorities[i] = lowest
+                    continue
                 self.priorities[i] = min(loss + self.epsilon, HIGHEST_PRIORITY)
                 self.greatest = max(self.greatest, self.priorities[i])
 

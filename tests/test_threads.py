@@ -101,9 +101,9 @@ def test_loops_that_hang_are_named_and_not_waited_for():
     stop, release = threading.Event(), threading.Event()
     hang = release.wait
     begun = time.monotonic()
-    names = run_together({"ends": lambda: None, "hangs": hang, "good": waits(stop), "hangs too": hang}, stop, patience=0.2)
+    left = run_together({"ends": lambda: None, "hangs": hang, "good": waits(stop), "hangs too": hang}, stop, patience=0.2)
     assert time.monotonic() - begun < 5  # 0.2 for all of them together
-    assert names == ["hangs", "hangs too"]
+    assert [thread.name for thread in left] == ["hangs", "hangs too"]
     assert [is_running(name) for name in ("ends", "hangs", "good", "hangs too")] == [False, True, False, True]
     release.set()
 
@@ -125,7 +125,8 @@ def test_a_loop_that_hangs_does_not_hold_the_process(run_code):
     ended = run_code("""
         import threading, time
         from utils.threads import run_together
-        print(run_together({"hangs": lambda: time.sleep(600), "ends": lambda: None}, threading.Event(), patience=0.1))
+        left = run_together({"hangs": lambda: time.sleep(600), "ends": lambda: None}, threading.Event(), patience=0.1)
+        print([thread.name for thread in left])
         """)
     assert (ended.returncode, ended.stdout) == (0, "['hangs']\n")
 

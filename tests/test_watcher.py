@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from utils.checkpoints import remove_checkpoint
 from utils.errors import StorageError
 from utils.results import Ledger
 from utils.runs import Run
+from utils.sealed_folder import remove_sealed
 from utils.watcher import Watcher
 
 
@@ -124,7 +124,7 @@ def test_a_checkpoint_that_was_pruned_meanwhile_is_gone_and_no_failure(folder, l
 
     def pruned(path):
         if not path.name.endswith("-3"):
-            remove_checkpoint(path)
+            remove_sealed(path)
         return "tested" if path.name.endswith("-2") else "failed"
 
     watch(folder, ledger, pruned)

@@ -95,7 +95,7 @@ class NStep:
     """Folds the steps of one environment to N-step transitions.
 
     Fed step by step rather than from an iterator, because an agent steps its environments in turn. A stream that
-    breaks off without an end (stop, crash, bad number) is followed by `drop`: its tail is not a terminal state.
+    breaks off without an end (stop, crash, bad number) is left with its window: its tail is not a terminal state.
     """
 
     def __init__(self, n: int, discount_rate: float):
@@ -112,17 +112,24 @@ class NStep:
         ended = step.terminated or step.truncated
         if not ended and len(self._open) < self._n:
             return []
+        if ended:
+            return self._all(step)
+        oldest = self._oldest(step)
+        self._open.popleft()
+        return [oldest]
+
+    def cut(self) -> list[Transition]:
+        """End the episode here as truncated: the transitions of the open steps, which are forgotten."""
+        if not self._open:
+            return []
+        return self._all(self._open[-1])
+
+    def _all(self, last: Step) -> list[Transition]:
         transitions = []
         while self._open:
-            transitions.append(self._oldest(step))
+            transitions.append(self._oldest(last))
             self._open.popleft()
-            if not ended:
-                break
         return transitions
-
-    def drop(self) -> None:
-        """Forget the open steps."""
-        self._open.clear()
 
     def _oldest(self, last: Step) -> Transition:
         reward, discount = 0.0, 1.0

@@ -1,5 +1,6 @@
 """Keeps the learner and the agents to a fixed number of samples for each insert (as Reverb does, arXiv 2102.04736)."""
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Self
@@ -40,6 +41,21 @@ class RateLimiter:
     def samples(self) -> int:
         """Transitions sampled so far."""
         return self._samples
+
+    def restore(self, inserts: int, samples: int) -> None:
+        """Go on counting from here; before anybody waits.
+
+        Counts that this limiter would not have allowed, because the ratio was another then, are brought within it.
+        """
+        if self._ratio:
+            expected = self._ratio * max(0, inserts - self._learning_starts)
+            samples = round(min(max(samples, expected - self._tolerance), expected + self._tolerance))
+        self._promised, self._inserts, self._samples = inserts, inserts, max(0, samples)
+
+    def inserts_due(self, count: int) -> int:
+        """Transitions to insert before `count` more samples are no more than the ratio allows exactly, without tolerance."""
+        needed = self._learning_starts + (math.ceil((self._samples + count) / self._ratio) if self._ratio else 0)
+        return max(0, needed - self._inserts)
 
     def may_insert(self, count: int, stop: threading.Event) -> bool:
         """Wait until `count` transitions may be inserted; False when `stop` was set first. `inserted` follows."""

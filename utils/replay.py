@@ -1,7 +1,8 @@
 """Prioritised experience replay (Schaul et al., 2016, arXiv 1511.05952), proportional variant."""
 
 import threading
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from utils.experience import Block
 from utils.segment_tree import SegmentTree
 
 HIGHEST_PRIORITY = 1e4  # a greater one, from a loss gone wild, would be drawn for ever
+CHUNK = 8192  # transitions copied at once for a snapshot: the lock is held for some milliseconds
 
 
 class Sample(NamedTuple):
@@ -42,7 +44,7 @@ class PrioritisedReplay:
         self._minima = SegmentTree(capacity, np.minimum)
         self._added = 0
         self._greatest_priority = 1.0
-        self.refused_priorities = 0  # not finite or negative: never stored
+        self.refused_priorities = 0  # not finite or negative: the lowest is stored instead
         self.limited_priorities = 0  # greater than HIGHEST_PRIORITY
 
     def __len__(self) -> int:
@@ -61,7 +63,7 @@ class PrioritisedReplay:
             slots = ids % self.capacity
             for column, values in zip(self._columns(), self._values(block), strict=True):
                 column[slots] = values[-self.capacity :]
-            self._set_priorities(slots, np.full(len(slots), self._greatest_priority))
+            self._set_leaves(slots, np.full(len(slots), self._greatest_priority**self._alpha))
             self._added += len(block)
 
     def sample(self, batches: int, batch_size: int, beta: float | np.ndarray) -> Sample:
@@ -87,7 +89,9 @@ class PrioritisedReplay:
         """Set priorities to losses + epsilon. `ids` and `losses` [batches, B] in the order of the updates.
 
         A transition overwritten since it was drawn is skipped, and of one drawn twice the last loss counts.
-        A loss that is negative or not finite is refused and counted; a huge one is limited.
+        A loss that is negative or not finite is refused and counted, and its transition gets the lowest priority that
+        any has: what spoils an update shall be drawn again as seldom as can be. (A lower one than that would be the
+        measure of all importance weights, and shrink them to nothing.) A huge loss is limited.
         """
         ids, losses = ids.ravel(), np.asarray(losses, np.float64).ravel()
         sound = np.isfinite(losses) & (losses >= 0.0)
@@ -95,15 +99,71 @@ class PrioritisedReplay:
         with self._lock:
             self.refused_priorities += int((~sound).sum())
             self.limited_priorities += int((losses[sound] > HIGHEST_PRIORITY).sum())
-            kept = sound & (ids >= self._added - self.capacity)
+            kept = ids >= self._added - self.capacity
             if kept.any():
-                self._greatest_priority = max(self._greatest_priority, float(priorities[kept].max()))
-                self._set_priorities(ids[kept] % self.capacity, priorities[kept])
+                self._greatest_priority = max(self._greatest_priority, float(priorities[kept & sound].max(initial=0.0)))
+                leaves = np.where(sound, priorities, 0.0) ** self._alpha
+                self._set_leaves(ids[kept] % self.capacity, np.where(sound, leaves, self._minima.root)[kept])
 
     def mean_priority(self) -> float:
         """Mean of priority**alpha over what is stored."""
         with self._lock:
             return self._sums.root / max(1, len(self))
+
+    # ---- snapshots
+
+    @property
+    def row(self) -> np.dtype:
+        """A stored transition in a snapshot; `mass` is its priority**alpha."""
+        columns = zip(("obs", "action", "reward", "discount", "next_obs"), self._columns(), strict=True)
+        return np.dtype([(name, "<f4", column.shape[1:]) for name, column in columns] + [("mass", "<f8")])
+
+    def snapshot(self) -> tuple[dict[str, Any], int, Iterator[np.ndarray]]:
+        """What `restore` needs to go on exactly here: the counters, and how many rows are stored, and those, CHUNK at a time.
+
+        Others may go on adding and sampling while the rows are taken. Each row is whole, with its own priority; where
+        the ring is full, a row that is overwritten meanwhile may be the newer one.
+        """
+        with self._lock:
+            rows = len(self)
+            counters = {
+                "capacity": self.capacity,
+                "alpha": self._alpha,
+                "added": self._added,
+                "greatest_priority": self._greatest_priority,
+                "generator": self._rng.bit_generator.state,
+            }
+        return counters, rows, (self._rows(slice(first, min(first + CHUNK, rows))) for first in range(0, rows, CHUNK))
+
+    def restore(self, counters: dict[str, Any], rows: np.ndarray) -> None:
+        """Hold what a snapshot held, in place of what is here. `rows` has the dtype `row`.
+
+        Where the capacity has changed, the newest rows stay. Raises ValueError when the rows cannot be what was saved.
+        """
+        added, expected = counters["added"], min(counters["added"], counters["capacity"])
+        if rows.dtype != self.row or len(rows) != expected or not (rows["mass"] > 0.0).all():
+            raise ValueError(f"the rows are {len(rows)} of {rows.dtype}, expected {expected} of {self.row}")
+        if counters["capacity"] != self.capacity:
+            oldest = added % len(rows) if added > len(rows) else 0
+            rows = np.roll(rows, -oldest)[-self.capacity :]
+            added = len(rows)
+        mass = rows["mass"] if counters["alpha"] == self._alpha else rows["mass"] ** (self._alpha / (counters["alpha"] or 1.0))
+        with self._lock:
+            for name, column in zip(self.row.names or (), self._columns(), strict=False):
+                column[: len(rows)] = rows[name]
+            for tree in (self._sums, self._minima):
+                tree.fill(mass)
+            self._added = added
+            self._greatest_priority = counters["greatest_priority"]
+            self._rng.bit_generator.state = counters["generator"]
+
+    def _rows(self, slots: slice) -> np.ndarray:
+        rows = np.empty(slots.stop - slots.start, self.row)
+        with self._lock:
+            for name, column in zip(self.row.names or (), self._columns(), strict=False):
+                rows[name] = column[slots]
+            rows["mass"] = self._sums.leaves[slots]
+        return rows
 
     def problems(self) -> list[str]:
         """What breaks the invariants of the trees; for tests and debugging."""
@@ -118,8 +178,7 @@ class PrioritisedReplay:
                 problems.append("a priority is not a positive number")
             return problems
 
-    def _set_priorities(self, slots: np.ndarray, priorities: np.ndarray) -> None:
-        leaves = priorities**self._alpha
+    def _set_leaves(self, slots: np.ndarray, leaves: np.ndarray) -> None:
         self._sums.set(slots, leaves)
         self._minima.set(slots, leaves)
 

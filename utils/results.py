@@ -9,6 +9,7 @@ from typing import Any
 from utils.errors import StorageError
 from utils.lines import append, csv_line
 
+LEDGER_ENDING = ".tested.jsonl"
 COLUMNS = (
     "learner_step",
     "env_step",

@@ -8,8 +8,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from utils.checkpoints import list_checkpoints, newest_manifest, remove_remains, write_file
+from utils.checkpoints import list_checkpoints, newest_manifest
 from utils.errors import FolderInUseError, ParameterError, StorageError
+from utils.sealed_folder import remove_remains, write_file
 
 RUN_FILE = "run.json"
 LOCK_FILE = ".lock"
@@ -53,7 +54,13 @@ class Run:
     def start_anew(self) -> Path | None:
         """Move the run that the folder holds aside; returns where to, or None when there was none."""
         self.run_id, self.holds_a_run = uuid.uuid4().hex[:12], False
-        return move_aside([path for path in (self.folder / RUN_FILE, *list_checkpoints(self.folder)) if path.exists()])
+        return move_aside(
+            [
+                path
+                for path in (self.folder / RUN_FILE, *list_checkpoints(self.folder), *self.folder.glob("replay-*"))
+                if path.exists()
+            ]
+        )
 
     def report(self, status: str, learner_step: int) -> None:
         """Record how far the run has come; `status` is "training" or "done". Raises StorageError."""

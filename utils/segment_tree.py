@@ -15,9 +15,9 @@ class SegmentTree:
         self._reduce = reduce
         self._first_leaf = 1 << max(0, capacity - 1).bit_length()
         self._levels = self._first_leaf.bit_length() - 1
-        empty = 0.0 if reduce is np.add else np.inf
+        self._empty = 0.0 if reduce is np.add else np.inf
         # Node 1 is the root, the children of node i are 2i and 2i + 1, node 0 is unused.
-        self._nodes = np.zeros(2 * self._first_leaf) if empty == 0.0 else np.full(2 * self._first_leaf, empty)
+        self._nodes = np.zeros(2 * self._first_leaf) if reduce is np.add else np.full(2 * self._first_leaf, np.inf)
 
     @property
     def root(self) -> float:
@@ -38,6 +38,15 @@ class SegmentTree:
             position >>= 1
             left = 2 * position
             nodes[position] = self._reduce(nodes[left], nodes[left + 1])
+
+    def fill(self, values: np.ndarray) -> None:
+        """Set the first leaves to `values` [n] and empty all others."""
+        nodes, first = self._nodes, self._first_leaf
+        nodes[first:] = self._empty
+        nodes[first : first + len(values)] = values
+        while first > 1:
+            first >>= 1
+            nodes[first : 2 * first] = self._reduce(nodes[2 * first : 4 * first : 2], nodes[2 * first + 1 : 4 * first : 2])
 
     def find(self, prefix_sums: np.ndarray) -> np.ndarray:
         """For each of `prefix_sums` [...], in [0, root], the index of the leaf that holds it, int64 [...].

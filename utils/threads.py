@@ -11,11 +11,13 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_together(loops: dict[str, Callable[[], object]], stop: threading.Event, patience: float = 5.0) -> list[str]:
+def run_together(
+    loops: dict[str, Callable[[], object]], stop: threading.Event, patience: float = 5.0
+) -> list[threading.Thread]:
     """Run each named loop in a daemon thread; the first to end, for whatever reason, ends them all.
 
     Raises what the first failing loop raised. A loop that has not come back `patience` seconds after `stop` is left
-    behind, and its name returned: it must not hold the process.
+    behind and returned: it must not hold the process.
     """
     errors: list[BaseException] = []
 
@@ -41,7 +43,7 @@ def run_together(loops: dict[str, Callable[[], object]], stop: threading.Event, 
                 thread.join(max(0.0, deadline - time.monotonic()))
     if errors:
         raise errors[0]
-    return [thread.name for thread in threads if thread.is_alive()]
+    return [thread for thread in threads if thread.is_alive()]
 
 
 def is_running(name: str) -> bool:

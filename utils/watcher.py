@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from utils.bell import FolderBell
-from utils.checkpoints import MANIFEST, Checkpoint, list_checkpoints
+from utils.checkpoints import Checkpoint, list_checkpoints
 from utils.errors import CheckpointError
 from utils.results import Ledger
 from utils.runs import has_ended
+from utils.sealed_folder import MANIFEST
 
 LISTING_EVERY = 2.0  # seconds
 

@@ -1,0 +1,26 @@
+"""Where threads are, written to a file: what explains a hang, and what no person wants on the screen."""
+
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from utils.lines import append
+
+
+def write_stacks(path: Path, threads: Iterable[threading.Thread]) -> str:
+    """Append the stacks of `threads` to a file; returns where they are, in words. Never raises."""
+    frames = sys._current_frames()
+    text = ""
+    for thread in threads:
+        frame = frames.get(thread.ident or 0)
+        if frame is not None:
+            text += f"{time.strftime('%Y-%m-%d %H:%M:%S')} {thread.name}\n{''.join(traceback.format_stack(frame))}\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        append(path, text)
+    except OSError as error:
+        return f"its stack could not be written: {error}"
+    return f"its stack is in {path}"
