@@ -5,6 +5,11 @@ python play.py --format mp4                     the whole first episode, full si
 python play.py --render --no-record             only the window
 """
 
+if __name__ == "__main__":
+    from utils.errors import quiet_interrupts
+
+    quiet_interrupts()
+
 from collections.abc import Iterator
 from functools import partial
 from itertools import count

@@ -5,6 +5,11 @@ python test.py --ckpt-file Pendulum-v1.ckpt-50000             one of the run's f
 python test.py --starts data/pendulum_legacy_starts.csv       the 100 start states behind the original's score
 """
 
+if __name__ == "__main__":
+    from utils.errors import quiet_interrupts
+
+    quiet_interrupts()
+
 import threading
 from functools import partial
 from pathlib import Path

@@ -4,6 +4,11 @@ python test_every_new_ckpt.py
 python test_every_new_ckpt.py --exit-when-done      end when training has ended and all is tested
 """
 
+if __name__ == "__main__":
+    from utils.errors import quiet_interrupts
+
+    quiet_interrupts()
+
 import subprocess
 import sys
 import threading

@@ -5,6 +5,11 @@ python train.py --env LunarLanderContinuous-v3      another environment
 python train.py --help                              every parameter
 """
 
+if __name__ == "__main__":
+    from utils.errors import quiet_interrupts
+
+    quiet_interrupts()
+
 import subprocess
 import sys
 import threading

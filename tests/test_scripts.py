@@ -203,3 +203,38 @@ def test_stop_at_score_ends_a_training_at_the_first_checkpoint_that_reaches_it(t
     assert done.returncode == 0, done.stderr
     assert "over 20 noise-free episodes" in done.stdout
     assert not (tmp_path / "ckpt" / "Pendulum-v1" / "Pendulum-v1.ckpt-100000").exists()
+
+
+# ---- nobody listens, or nobody waits
+
+SCRIPTS = ["train.py", "test.py", "play.py", "test_every_new_ckpt.py"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("shell", ["--help | head -1", "--help >&-", "--help >/dev/full", "--help 2>&-", "--help >&- 2>&- <&-"])
+def test_help_for_nobody_is_no_error(script, shell, tmp_path):
+    line = f'"{sys.executable}" "{ROOT / script}" {shell}; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_misspelt_flag_for_nobody_is_code_2_and_no_traceback(script, tmp_path):
+    line = f'"{sys.executable}" "{ROOT / script}" --evn X 2>&- >&-'
+    assert subprocess.run(["bash", "-c", line], timeout=60, cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_ctrl_c_during_the_imports_is_quiet(script, tmp_path):
+    (tmp_path / "numpy.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
+    process = subprocess.Popen(
+        command(script, tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "")

@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import TextIO
 
 
@@ -57,12 +59,22 @@ class FolderInUseError(ToolkitError):
     exit_code = 8
 
 
+def quiet_interrupts() -> None:
+    """From now on, and until `run_script` has begun, Ctrl-C ends the process at once, with code 130 and without a word.
+
+    The first line of a script: what it imports after that takes long enough for a person to change their mind.
+    """
+    _on_interrupt(_leave_at_once)
+
+
 def run_script(main: Callable[[], int | None]) -> None:
     """Run a script's `main` and exit: with its code, or with the sentence and code of the error it raised.
 
     A traceback is shown only with --debug; that of an error nobody foresaw is kept in a file.
     """
+    _open_missing_streams()
     try:
+        _on_interrupt(signal.default_int_handler)
         code = main() or 0
     except ToolkitError as error:
         if "--debug" in sys.argv:
@@ -74,9 +86,30 @@ def run_script(main: Callable[[], int | None]) -> None:
     except Exception as error:
         _say(f"Error: {type(error).__name__}: {error}. {_keep_traceback()}")
         code = 1
+    _on_interrupt(_leave_at_once)
     for stream in (sys.stdout, sys.stderr):
         _leave_quietly(stream)
     sys.exit(code)
+
+
+def _on_interrupt(handler: Callable[[int, FrameType | None], object]) -> None:
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is for a job that a shell put into the background
+        signal.signal(signal.SIGINT, handler)
+
+
+def _leave_at_once(number: int, _: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+def _open_missing_streams() -> None:
+    # A file opened later would get the number of a stream that is closed, and with it all that is meant for the stream.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _leave_quietly(stream: TextIO | None) -> None:
