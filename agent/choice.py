@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import params as parameters
+from agent.archive import LEARNER, STATE
 from agent.policy import Critic, Policy, Scaling
 from params import HERE, PlayParams, TestParams, TrainParams, folder_name, run_folder
 from utils.checkpoints import Checkpoint, is_tensorflow_1, named_checkpoint, newest_checkpoint
@@ -55,6 +56,25 @@ def choose(params: TestParams | PlayParams, env: Environment) -> Choice:
             )
         notes.append(f"There is no checkpoint of your own in {folder}: this is the shipped {newest.path.name}.")
     return _choice(newest, env, notes)
+
+
+def check_continuable(params: TrainParams) -> None:
+    """Raise CheckpointError when --ckpt-file names a checkpoint that can act but not go on learning, saying what it lacks."""
+    if params.ckpt_file is None:
+        return
+    path = named_checkpoint(params.ckpt_file, run_folder(params.ckpt_dir, params))
+    if is_tensorflow_1(path):
+        kind, lacking = "a checkpoint of the original", ["optimisers", "counters"]
+    else:
+        kind, files = "one to act and judge with", Checkpoint(path).manifest["files"]
+        lacking = [f"{what} ({file})" for file, what in _TO_GO_ON.items() if file not in files]
+    if lacking:
+        raise CheckpointError(
+            f"{path} is {kind}: it lacks {' and '.join(lacking)}, so training cannot go on from it, only test.py and play.py."
+        )
+
+
+_TO_GO_ON = {LEARNER: "target networks and optimisers", STATE: "counters"}
 
 
 def _choice(checkpoint: Checkpoint, env: Environment, notes: list[str]) -> Choice:

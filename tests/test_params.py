@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+import threading
 import typing
 from pathlib import Path
 
@@ -321,6 +322,23 @@ def test_an_environment_without_an_entry_needs_its_support(half):
     assert resolve(TrainParams, env="Hopper-v5", v_min=0.0, v_max=100.0).values.support == (0.0, 100.0)
 
 
+def test_an_id_that_is_near_one_of_the_entries_is_answered_with_that():
+    (problem,) = problems(TrainParams, env="Pendulum")
+    assert "(did you mean Pendulum-v1?)" in problem
+
+
+def test_who_misspelt_an_environment_is_told_that_instead_of_what_to_give_for_it():
+    with pytest.raises(ValueError, match="^Foo is no environment; num_agents must be at least 1, got 0$"):
+        resolve(TrainParams, lambda env: f"{env} is no environment", env="Foo", num_agents=0)
+    assert resolve(TrainParams, lambda env: "nobody asks for this where all is well").values.env == params.ENV
+
+
+@pytest.mark.parametrize("name", ["max_minutes", "test_timeout"])
+def test_what_ends_in_a_wait_is_no_longer_than_a_wait_can_be(name):
+    seconds = LIMITS[name][1] * (60 if name == "max_minutes" else 1)
+    assert seconds < threading.TIMEOUT_MAX / 10
+
+
 @pytest.mark.parametrize("cls", [params.TestParams, WatchParams, PlayParams])
 def test_only_training_needs_an_entry(cls):
     assert resolve(cls, env="Hopper-v5").values.env == "Hopper-v5"
@@ -448,7 +466,7 @@ NAMES = st.sampled_from(sorted({name for _, name in FIELDS})) | st.text(max_size
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from(CLASSES), st.dictionaries(NAMES.filter(lambda name: name != "cls"), GARBAGE, max_size=6))
+@given(st.sampled_from(CLASSES), st.dictionaries(NAMES | st.just("cls"), GARBAGE, max_size=6))
 def test_garbage_is_refused_or_it_was_none(cls, values):
     fields = {field.name for field in dataclasses.fields(cls)}
     try:

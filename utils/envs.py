@@ -187,6 +187,18 @@ def make_env(env_id: str, max_ep_length: int = 10_000, render_mode: str | None =
     return Environment(env, env_id, max_ep_length)
 
 
+def wrong_with(env_id: str) -> str | None:
+    """What keeps an environment from being used here, in words; None when nothing does.
+
+    Raises DependencyError and EnvironmentFailure as make_env does.
+    """
+    try:
+        make_env(env_id).close()
+    except ParameterError as error:
+        return str(error).removesuffix(".")
+    return None
+
+
 def _is_flat(space: gymnasium.spaces.Box) -> bool:
     return len(space.shape) == 1 and space.shape[0] > 0
 

@@ -12,8 +12,13 @@ import tyro
 from utils.errors import ParameterError
 
 
-def parse(cls: type, resolve: Callable[..., Any], argv: list[str] | None = None) -> Any:
-    """What `resolve(cls, **given)` answers for the flags in `argv` (default: the process's own).
+def parse(
+    cls: type,
+    resolve: Callable[..., Any],
+    argv: list[str] | None = None,
+    wrong_with: Callable[[str], str | None] = lambda env: None,
+) -> Any:
+    """What `resolve(cls, wrong_with, **given)` answers for the flags in `argv` (default: the process's own).
 
     tyro reads the flags twice: once to learn the environment, and once with that environment's values as the
     defaults, so that --help shows what would really be used. Raises ParameterError with every bad value in one
@@ -31,7 +36,7 @@ def parse(cls: type, resolve: Callable[..., Any], argv: list[str] | None = None)
     except OSError:  # whoever asked for help, or gave a flag that tyro complains of, listens no more
         sys.exit(0 if {"-h", "--help"} & set(argv) else 2)
     try:
-        return resolve(cls, **{name: value for name, value in vars(flags).items() if name in named})
+        return resolve(cls, wrong_with, **{name: value for name, value in vars(flags).items() if name in named})
     except ValueError as error:
         raise ParameterError(str(error)) from None
 
