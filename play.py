@@ -6,13 +6,12 @@ python play.py --render --no-record             only the window
 """
 
 if __name__ == "__main__":
-    from utils.errors import quiet_interrupts
+    from utils.errors import quiet_signals
 
-    quiet_interrupts()
+    quiet_signals()
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -30,7 +29,6 @@ from utils.errors import DependencyError, run_script
 from utils.experience import Step, rollout
 from utils.overlay import with_panel
 from utils.probe import probe
-from utils.threads import Signals
 from utils.video import Gif, Mp4
 
 
@@ -54,48 +52,41 @@ def main() -> int:
     for note in resolved.notes + choice.notes:
         console.say(note)
     console.say(f"Playing {choice.path.name}.")
-    with Signals(threading.Event()) as signals:
-        stop = partial(getattr, signals, "exit_code")
-        filmed = play_film(params, make, choice, stop, console) if params.record else None
-        env = make(render_mode="human" if show else None)
-        for i in range(params.num_eps_play):
-            if i == 0 and filmed and not show:
-                length, score = filmed
-            else:  # a window needs an episode of its own: an environment draws either on the screen or into pictures
-                *_, (length, (_, score)) = enumerate(play(choice.policy, env, params.random_seed + i, stop), start=1)
-            if stop():
-                break
-            console.say(f"Episode {i + 1}: return {score:.2f} in {length} steps.")
-        env.close()
-    return signals.exit_code
+    filmed = play_film(params, make, choice, console) if params.record else None
+    env = make(render_mode="human" if show else None)
+    for i in range(params.num_eps_play):
+        if i == 0 and filmed and not show:
+            length, score = filmed
+        else:  # a window needs an episode of its own: an environment draws either on the screen or into pictures
+            *_, (length, (_, score)) = enumerate(play(choice.policy, env, params.random_seed + i), start=1)
+        console.say(f"Episode {i + 1}: return {score:.2f} in {length} steps.")
+    env.close()
+    return 0
 
 
-def play(policy: Policy, env: Environment, seed: int, stop: Callable[[], int]) -> Iterator[tuple[Step, float]]:
-    """One noise-free episode, or what there is of it until `stop()`: each step, and the reward up to it."""
+def play(policy: Policy, env: Environment, seed: int) -> Iterator[tuple[Step, float]]:
+    """One noise-free episode: each step, and the reward up to it."""
     score = 0.0
     for _, step in rollout([env], policy.act, partial(next, count(seed))):
         score += step.reward
         yield step, score
-        if step.terminated or step.truncated or stop():
+        if step.terminated or step.truncated:
             return
 
 
-def play_film(
-    params: PlayParams, make: partial[Environment], choice: Choice, stop: Callable[[], int], console: Console
-) -> tuple[int, float]:
-    """Play the first episode, record it to record_dir unless `stop()` cuts it short, and return its length and return."""
+def play_film(params: PlayParams, make: partial[Environment], choice: Choice, console: Console) -> tuple[int, float]:
+    """Play the first episode, record it to record_dir, and return its length and return."""
     env = make(render_mode="rgb_array")
     film = (Gif if params.format == "gif" else Mp4)(film_path(params), env.fps)
     length, score = 0, 0.0
     with contextlib.closing(film), contextlib.closing(env):
-        for step, score in play(choice.policy, env, params.random_seed, stop):
+        for step, score in play(choice.policy, env, params.random_seed):
             length += 1
             if film.wants_more():
                 frame = env.render()
                 film.add(explained(frame, film.width(frame), choice.critic, step, score) if params.overlay else frame)
-        if not stop():
-            film.save()
-            console.say(f"Wrote {film.path}.")
+        film.save()
+        console.say(f"Wrote {film.path}.")
     return length, score
 
 

@@ -6,9 +6,9 @@ python test.py --starts data/pendulum_legacy_starts.csv       the 100 start stat
 """
 
 if __name__ == "__main__":
-    from utils.errors import quiet_interrupts
+    from utils.errors import quiet_signals
 
-    quiet_interrupts()
+    quiet_signals()
 
 import threading
 from functools import partial
@@ -44,18 +44,17 @@ def main() -> int:
         console.say(note)
     results = run_folder(params.results_dir, params)
     probe({"--results-dir": result_files(results)})
-    with Signals(threading.Event()) as signals, threadpool_limits(1, "blas"):
-        score = evaluate(choice.policy, make, seeds, starts, stop=lambda: bool(signals.exit_code))
-    if signals.exit_code:
-        return signals.exit_code  # part of the episodes is no score
+    with threadpool_limits(1, "blas"):
+        score = evaluate(choice.policy, make, seeds, starts)
     row = score.row(choice, params.random_seed if starts is None else None, Path(params.starts or "").name)
-    append_result(results, row)
+    with Signals(threading.Event()) as signals:  # a score is written as a whole, whoever interrupts
+        append_result(results, row)
     where = f"the start states of {params.starts}" if params.starts else f"seeds {seeds[0]} to {seeds[-1]}"
     console.say(f"{choice.path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {episodes} episodes from {where}.")
     if others is not None:
         difference = score.minus(others)
         console.say(f"Against {params.versus}, in pairs: {difference.mean:+.2f} +/- {difference.sem:.2f} an episode.")
-    return 0
+    return signals.exit_code
 
 
 if __name__ == "__main__":

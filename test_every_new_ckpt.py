@@ -5,9 +5,9 @@ python test_every_new_ckpt.py --exit-when-done      end when training has ended 
 """
 
 if __name__ == "__main__":
-    from utils.errors import quiet_interrupts
+    from utils.errors import quiet_signals
 
-    quiet_interrupts()
+    quiet_signals()
 
 import subprocess
 import sys

@@ -6,9 +6,9 @@ python train.py --help                              every parameter
 """
 
 if __name__ == "__main__":
-    from utils.errors import quiet_interrupts
+    from utils.errors import quiet_signals
 
-    quiet_interrupts()
+    quiet_signals()
 
 import subprocess
 import sys

@@ -16,6 +16,7 @@ UTILS = {
     "watcher": {"bell", "checkpoints", "results", "runs"},
     "metrics": {"board"},
     "video": {"overlay"},
+    "errors": {"threads"},
 }
 
 

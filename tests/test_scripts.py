@@ -350,6 +350,25 @@ def test_sigterm_in_the_middle_of_a_film_leaves_nothing_of_it(tmp_path):
     assert list(record.iterdir()) == []
 
 
+@pytest.mark.parametrize(("script", "flags"), [("test.py", []), ("play.py", ["--format", "mp4"])])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_a_script_whose_environment_hangs(tmp_path, tiny, script, flags, number):
+    checkpoint_for("faulty_envs:HangInStep-v0", tiny, tmp_path)
+    process = subprocess.Popen(
+        command(script, tmp_path, "--env", "faulty_envs:HangInStep-v0", *flags),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=WITH_FAULTY,
+    )
+    time.sleep(2.5)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (128 + number, "")
+    assert not list((tmp_path / "record").glob("*"))
+    assert not list((tmp_path / "results").glob("*"))
+
+
 def test_ctrl_c_in_the_watcher_says_nothing_of_the_test_it_interrupts(trained, tmp_path):
     (tmp_path / "ckpt").symlink_to(trained[0] / "ckpt")
     process = subprocess.Popen(
