@@ -10,7 +10,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,10 +135,11 @@ class TrainParams:
         resolve() raises all problems at once; nothing downstream checks again.
         """
         if self.v_min is None or self.v_max is None:
+            near = difflib.get_close_matches(self.env, ENVS, n=1)
             yield (
                 {"env", "v_min", "v_max"},
-                f"{self.env} has no entry in ENVS of params.py, so give --v-min and --v-max: the least and greatest discounted "
-                "return, in rewards divided by --reward-scale",
+                f"{self.env} has no entry in ENVS of params.py{f' (did you mean {near[0]}?)' if near else ''}, so give --v-min "
+                "and --v-max: the least and greatest discounted return, in rewards divided by --reward-scale",
             )
         elif not self.v_min < self.v_max:
             yield {"v_min", "v_max"}, f"v_min must be less than v_max, got {self.v_min} and {self.v_max}"
@@ -257,10 +258,10 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "save_replay_every": (1, 10**6, True),
     "env_timeout": (0, 10**6, False),
     "env_restarts": (0, 10**6, True),
-    "max_minutes": (0, math.inf, False),
+    "max_minutes": (0, 5 * 10**6, False),  # ten years; no clock that waits can count much further
     "num_eps_test": (1, 10**6, True),
     "num_eps_play": (1, 10**6, True),
-    "test_timeout": (0, math.inf, False),
+    "test_timeout": (0, 3 * 10**8, False),
 }
 
 
@@ -282,8 +283,12 @@ class Resolved:
         }
 
 
-def resolve(cls: type[AnyParams], **given: Any) -> Resolved:
-    """The parameters that hold when `given` was given: flag, then ENVS, then default. Raises ValueError with *all* problems."""
+def resolve(cls: type[AnyParams], wrong_with: Callable[[str], str | None] = lambda env: None, /, **given: Any) -> Resolved:
+    """The parameters that hold when `given` was given: flag, then ENVS, then default. Raises ValueError with *all* problems.
+
+    `wrong_with(env)` is asked, once there is a problem, for one that the environment itself has: who has misspelt an id
+    shall not be told what to give for it.
+    """
     fields = {field.name: field for field in dataclasses.fields(cls)}
     notes, problems = [], [_unknown(name, fields) for name in given if name not in fields]
     env = given.get("env") or fields["env"].default
@@ -307,10 +312,12 @@ def resolve(cls: type[AnyParams], **given: Any) -> Resolved:
             values[name], sources[name] = field.default, "default"
     hints = typing.get_type_hints(cls)
     bad = {name: found for name, value in values.items() if (found := list(_value_problems(name, value, hints[name])))}
-    problems += [problem for found in bad.values() for problem in found]
     resolved = cls(**values)
-    if isinstance(resolved, TrainParams):
-        problems += _rules(resolved, set(bad))
+    rules = _rules(resolved, set(bad)) if isinstance(resolved, TrainParams) else []
+    if (problems or bad or rules) and "env" not in bad and (trouble := wrong_with(resolved.env)):
+        bad["env"] = [trouble]
+        rules = _rules(resolved, set(bad)) if isinstance(resolved, TrainParams) else []
+    problems += [problem for name in values for problem in bad.get(name, [])] + rules
     if problems:
         raise ValueError("; ".join(problems))
     return Resolved(resolved, sources, notes)

@@ -5,6 +5,11 @@ python test.py --ckpt-file Pendulum-v1.ckpt-50000             one of the run's f
 python test.py --starts data/pendulum_legacy_starts.csv       the 100 start states behind the original's score
 """
 
+if __name__ == "__main__":
+    from utils.errors import quiet_signals
+
+    quiet_signals()
+
 import threading
 from functools import partial
 from pathlib import Path
@@ -17,15 +22,16 @@ from agent.evaluation import evaluate, read_returns, read_starts
 from params import TestParams, run_folder
 from utils import flags
 from utils.console import Console
-from utils.envs import make_env
+from utils.envs import make_env, wrong_with
 from utils.errors import run_script
-from utils.results import append_result
+from utils.probe import probe
+from utils.results import append_result, result_files
 from utils.threads import Signals
 
 
 def main() -> int:
     """Test as the flags say; returns the exit code."""
-    resolved = flags.parse(TestParams, parameters.resolve)
+    resolved = flags.parse(TestParams, parameters.resolve, wrong_with=wrong_with)
     params: TestParams = resolved.values
     console = Console()
     make = partial(make_env, params.env, params.max_ep_length)
@@ -36,18 +42,19 @@ def main() -> int:
     choice = choose(params, make())
     for note in resolved.notes + choice.notes:
         console.say(note)
-    with Signals(threading.Event()) as signals, threadpool_limits(1, "blas"):
-        score = evaluate(choice.policy, make, seeds, starts, stop=lambda: bool(signals.exit_code))
-    if signals.exit_code:
-        return signals.exit_code  # part of the episodes is no score
+    results = run_folder(params.results_dir, params)
+    probe({"--results-dir": result_files(results)})
+    with threadpool_limits(1, "blas"):
+        score = evaluate(choice.policy, make, seeds, starts)
     row = score.row(choice, params.random_seed if starts is None else None, Path(params.starts or "").name)
-    append_result(run_folder(params.results_dir, params), row)
+    with Signals(threading.Event()) as signals:  # a score is written as a whole, whoever interrupts
+        append_result(results, row)
     where = f"the start states of {params.starts}" if params.starts else f"seeds {seeds[0]} to {seeds[-1]}"
     console.say(f"{choice.path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {episodes} episodes from {where}.")
     if others is not None:
         difference = score.minus(others)
         console.say(f"Against {params.versus}, in pairs: {difference.mean:+.2f} +/- {difference.sem:.2f} an episode.")
-    return 0
+    return signals.exit_code
 
 
 if __name__ == "__main__":

@@ -4,9 +4,15 @@ python test_every_new_ckpt.py
 python test_every_new_ckpt.py --exit-when-done      end when training has ended and all is tested
 """
 
+if __name__ == "__main__":
+    from utils.errors import quiet_signals
+
+    quiet_signals()
+
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +21,8 @@ from params import HERE, WatchParams, run_folder
 from utils import flags
 from utils.console import Console
 from utils.errors import run_script
-from utils.results import LEDGER_ENDING, Ledger
+from utils.probe import probe
+from utils.results import LEDGER_ENDING, Ledger, result_files
 from utils.threads import Signals
 from utils.watcher import Watcher
 
@@ -29,6 +36,7 @@ def main() -> int:
         console.say(note)
     folder, results = run_folder(params.ckpt_dir, params), run_folder(params.results_dir, params)
     ledger = Ledger(results.with_name(results.name + LEDGER_ENDING))
+    probe({"--results-dir": [*result_files(results), ledger.path]})
     console.say(f"Watching {folder}; scores go to {results}.csv. Ctrl-C ends it.")
     stop = threading.Event()
     with Signals(stop) as signals:
@@ -54,14 +62,18 @@ def test(params: WatchParams, stop: threading.Event, console: Console, path: Pat
     output: list[str] = []
     reader = threading.Thread(target=lambda: output.extend(process.stdout or ()), daemon=True)
     reader.start()
-    waited = 0.0
-    while process.poll() is None and waited < params.test_timeout and not stop.is_set():
+    deadline = time.monotonic() + params.test_timeout
+    while process.poll() is None and time.monotonic() < deadline and not stop.is_set():
         stop.wait(0.1)
-        waited += 0.1
-    if process.poll() is None:
+    if late := process.poll() is None:
         process.kill()
         process.wait()
-        output.append(f"{path.name}: ended after {params.test_timeout:g} seconds." if not stop.is_set() else "")
+    elif process.returncode == 130:
+        stop.wait(1.0)  # Ctrl-C reaches us both, and us perhaps an instant later
+    if stop.is_set() and process.returncode != 0:
+        return "failed"  # interrupted: there is nothing to say of it, and the watcher does not count it
+    if late:
+        output.append(f"{path.name}: ended after {params.test_timeout:g} seconds.")
     reader.join(1.0)
     console.say("".join(output).strip() or f"{path.name}: test.py said nothing.")
     return "tested" if process.returncode == 0 else "failed"

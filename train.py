@@ -5,6 +5,11 @@ python train.py --env LunarLanderContinuous-v3      another environment
 python train.py --help                              every parameter
 """
 
+if __name__ == "__main__":
+    from utils.errors import quiet_signals
+
+    quiet_signals()
+
 import subprocess
 import sys
 import threading
@@ -20,7 +25,7 @@ import params as parameters
 from agent.agent import BLOCK, Agent
 from agent.archive import SLOW_DISK, Archive
 from agent.choice import choose
-from agent.continuation import checkpoint_to_continue, next_incarnation
+from agent.continuation import check_continuable, checkpoint_to_continue, next_incarnation
 from agent.crew import Crew
 from agent.evaluation import evaluate
 from agent.examiner import Examiner
@@ -32,13 +37,15 @@ from utils import flags
 from utils.board import Board
 from utils.checkpoints import Checkpoint
 from utils.console import Console, quiet_stderr
-from utils.envs import Environment, has_screen, make_env
+from utils.envs import Environment, has_screen, make_env, wrong_with
 from utils.errors import DependencyError, StorageError, run_script
+from utils.memory import check_replay
 from utils.metrics import Metrics
+from utils.probe import probe
 from utils.rate_limiter import RateLimiter
 from utils.replay import PrioritisedReplay
-from utils.results import append_result
-from utils.runs import Run, move_aside
+from utils.results import append_result, result_files
+from utils.runs import RUN_FILE, Run, move_aside
 from utils.stacks import write_stacks
 from utils.threads import Signals, is_running, run_together
 
@@ -50,7 +57,7 @@ NETWORKS, REPLAY, AGENTS = range(3)  # whose random numbers they are
 
 def main() -> int:
     """Train as the flags say; returns the exit code."""
-    resolved = flags.parse(TrainParams, parameters.resolve)
+    resolved = flags.parse(TrainParams, parameters.resolve, wrong_with=wrong_with)
     params: TrainParams = resolved.values
     console = Console()
     make = partial(make_env, params.env, params.max_ep_length)
@@ -58,7 +65,11 @@ def main() -> int:
     scaling = Scaling.fitting(env, params)
     if params.render and not has_screen():
         raise DependencyError("--render needs a screen and there is none here; play.py writes a GIF without one.")
-    run = Run(run_folder(params.ckpt_dir, params))
+    check_replay(params.replay_mem_size, env.obs_size, env.action_size)
+    check_continuable(params)
+    folder, logs, results = (run_folder(root, params) for root in (params.ckpt_dir, params.log_dir, params.results_dir))
+    probe({"--ckpt-dir": [folder / RUN_FILE], "--log-dir": [logs / "learner.csv"], "--results-dir": result_files(results)})
+    run = Run(folder)
     checkpoint, notes = checkpoint_to_continue(run, params)
     console.say(
         f"{params.env}: {env.obs_size} numbers observed, {env.action_size} acted; networks of {params.dense1_size} and "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.crew import Crew
-from agent.policy import Scaling
+from agent.policy import Critic, Policy, Scaling
 from agent.retention import judged, superfluous
 from agent.snapshots import restore_newest, write_snapshot
 from params import FOLDERS, TrainParams, folder_name, run_folder
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from agent.learner import Learner  # TensorFlow, which nothing here needs
 
 STATE = "state.json"
+LEARNER = "learner.npz"
 SLOW_DISK = 600.0  # seconds that a save may take before it counts as failed
 
 # Parameters that shape what learner.npz holds. With another value a checkpoint cannot be continued.
@@ -131,7 +132,7 @@ class Archive:
         newest, _ = newest_checkpoint(self._run.folder)
         if newest is None:
             return False
-        self._learner.restore(newest.arrays(self._learner.FILE), self._learner.learner_step)
+        self._learner.restore(newest.arrays(LEARNER), self._learner.learner_step)
         self._console.say(f"The learner's numbers went bad, so its networks are again those of {newest.path.name}.")
         return True
 
@@ -145,7 +146,7 @@ class Archive:
         unfit = [f"{name} was {changed[name][0]} and is {changed[name][1]}" for name in _SHAPING if name in changed]
         if unfit:
             raise CheckpointError(f"{checkpoint.path} cannot be continued with these parameters: {'; '.join(unfit)}.")
-        self._learner.restore(checkpoint.arrays(self._learner.FILE), checkpoint.step)
+        self._learner.restore(checkpoint.arrays(LEARNER), checkpoint.step)
         try:
             self._crew.restore(checkpoint.json(STATE)["agents"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -172,7 +173,8 @@ class Archive:
     def _hand_over(self, with_replay: bool) -> None:
         step = self._learner.learner_step
         state = {"incarnation": self._incarnation, "agents": self._crew.state()}
-        files = {**self._learner.snapshot(), STATE: state}
+        policy, critic, arrays = self._learner.snapshot()
+        files = {Policy.FILE: policy.arrays(), Critic.FILE: critic.arrays(), LEARNER: arrays, STATE: state}
         manifest = {
             "run_id": self._run.run_id,
             "learner_step": step,

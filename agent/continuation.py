@@ -1,8 +1,8 @@
 """The continuation of a run: which checkpoint the flags ask to go on from, and what has to make room for it."""
 
-from agent.archive import STATE
-from params import TrainParams
-from utils.checkpoints import Checkpoint, list_checkpoints, named_checkpoint, newest_checkpoint
+from agent.archive import LEARNER, STATE
+from params import TrainParams, run_folder
+from utils.checkpoints import Checkpoint, is_tensorflow_1, list_checkpoints, named_checkpoint, newest_checkpoint
 from utils.errors import CheckpointError
 from utils.runs import Run, move_aside
 
@@ -46,3 +46,22 @@ def checkpoint_to_continue(run: Run, params: TrainParams) -> tuple[Checkpoint | 
 def next_incarnation(checkpoint: Checkpoint | None) -> int:
     """How often the run has been resumed: each time it draws its random numbers from new seeds."""
     return 0 if checkpoint is None else int(checkpoint.json(STATE).get("incarnation", 0)) + 1
+
+
+def check_continuable(params: TrainParams) -> None:
+    """Raise CheckpointError when --ckpt-file names a checkpoint that can act but not go on learning, saying what it lacks."""
+    if params.ckpt_file is None:
+        return
+    path = named_checkpoint(params.ckpt_file, run_folder(params.ckpt_dir, params))
+    if is_tensorflow_1(path):
+        kind, lacking = "a checkpoint of the original", ["optimisers", "counters"]
+    else:
+        kind, files = "one to act and judge with", Checkpoint(path).manifest["files"]
+        lacking = [f"{what} ({file})" for file, what in _TO_GO_ON.items() if file not in files]
+    if lacking:
+        raise CheckpointError(
+            f"{path} is {kind}: it lacks {' and '.join(lacking)}, so training cannot go on from it, only test.py and play.py."
+        )
+
+
+_TO_GO_ON = {LEARNER: "target networks and optimisers", STATE: "counters"}

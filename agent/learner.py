@@ -39,8 +39,6 @@ class Learner:
     `policy` is None until the first update or restore: there is nothing worth following yet.
     """
 
-    FILE = "learner.npz"  # where a checkpoint keeps what learning on needs
-
     def __init__(self, params: TrainParams, scaling: Scaling, replay: PrioritisedReplay, rng: np.random.Generator):
         for device in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(device, True)
@@ -246,20 +244,16 @@ class Learner:
 
     # ---- keeping
 
-    def snapshot(self) -> dict[str, Arrays]:
-        """All that acting, judging and learning on need, as arrays by file name. Call it from the learner's own thread."""
+    def snapshot(self) -> tuple[Policy, Critic, Arrays]:
+        """What acts, what judges, and all that learning on needs. Call it from the learner's own thread."""
         policy = Policy(networks.named_arrays(self.actor), self._scaling, self.learner_step)
         critic = Critic(networks.named_arrays(self.critic) | {"atoms": self._atoms}, self._scaling, self.learner_step)
         if not all(np.isfinite(array).all() for network in (policy, critic) for array in network.weights().values()):
             raise DivergenceError("the networks hold numbers that are not finite; they are not saved.")
-        return {
-            Policy.FILE: policy.arrays(),
-            Critic.FILE: critic.arrays(),
-            self.FILE: {name: np.array(variable) for name, variable in self._variables().items()},
-        }
+        return policy, critic, {name: np.array(variable) for name, variable in self._variables().items()}
 
     def restore(self, arrays: Arrays, learner_step: int) -> None:
-        """Take over the arrays of a snapshot's FILE. Raises CheckpointError naming every array that does not fit."""
+        """Take over the arrays of a snapshot. Raises CheckpointError naming every array that does not fit."""
         variables = self._variables()
         wrong = [f"{name} is missing" for name in variables.keys() - arrays.keys()]
         wrong += [f"{name} is unknown" for name in arrays.keys() - variables.keys()]

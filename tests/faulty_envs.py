@@ -5,11 +5,12 @@ In a test: `import faulty_envs`, then make_env("NanReward-v0"). For a script in 
 """
 
 import math
+import sys
 import time
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, OneOf, Sequence, Text, Tuple
 
 FAULTY_STEP = 3  # of an episode: the two steps before it are sound
 UNIT = Box(-1.0, 1.0, (1,), np.float32)
@@ -18,15 +19,19 @@ UNIT = Box(-1.0, 1.0, (1,), np.float32)
 class Tiny(gymnasium.Env):
     """Observes a number drawn anew in each step, rewards an action near it, and ends after `length` steps.
 
-    `fault(obs, reward)` replaces what step FAULTY_STEP of each episode would give, or raises. What was done to it is kept:
-    `received` actions, `resets` seeds.
+    `fault(obs, reward)` replaces what step FAULTY_STEP of each episode would give, or raises; `answer` replaces all five
+    things that this step would return; `picture` what it would draw then, or raises when called. What was done to it is
+    kept: `received` actions, `resets` seeds.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
 
-    def __init__(self, observes=UNIT, acts=UNIT, length=8, truncates=False, fault=None, render_mode=None):
+    def __init__(
+        self, observes=UNIT, acts=UNIT, length=8, truncates=False, fault=None, answer=None, picture=None, render_mode=None
+    ):
         self.observation_space, self.action_space, self.render_mode = observes, acts, render_mode
-        self._length, self._truncates, self._fault = length, truncates, fault
+        self._length, self._truncates, self._fault, self._answer = length, truncates, fault, answer
+        self._picture = picture
         self._t = 0
         self.received, self.resets = [], []
 
@@ -43,10 +48,13 @@ class Tiny(gymnasium.Env):
         obs, ended = self._observe(), self._t >= self._length
         if self._fault and self._t == FAULTY_STEP:
             obs, reward = self._fault(obs, reward)
+        if self._answer is not None and self._t == FAULTY_STEP:
+            return self._answer
         return obs, reward, ended and not self._truncates, ended and self._truncates, {}
 
     def render(self):
-        return np.full((48, 64, 3), 10 * self._t % 256, np.uint8)
+        sound = np.full((48, 64, 3), 10 * self._t % 256, np.uint8)
+        return self._picture(sound) if self._picture and self._t >= FAULTY_STEP else sound
 
     def _observe(self):
         space = self.observation_space
@@ -70,6 +78,46 @@ class NanInReset(Tiny):
     def reset(self, *, seed=None, options=None):
         obs, info = super().reset(seed=seed, options=options)
         return obs * np.nan, info
+
+
+class OldReset(Tiny):
+    """Answers a reset as Gym did before 0.26, without an info."""
+
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=seed, options=options)[0]
+
+
+class CrashInClose(Tiny):
+    """Cannot be closed."""
+
+    def close(self):
+        raise RuntimeError("the simulator is gone already")
+
+
+class CrashInMake(Tiny):
+    """Cannot be made."""
+
+    def __init__(self, render_mode=None):
+        raise RuntimeError("no licence for the simulator")
+
+
+class NoActionSpace(gymnasium.Env):
+    """Does not say how it acts."""
+
+    observation_space = UNIT
+
+
+class BadMetadata(Tiny):
+    """Says nothing sensible of its pictures."""
+
+    metadata = {"render_modes": None, "render_fps": "fast"}
+
+
+class Mute(Exception):
+    """Cannot say what it is about."""
+
+    def __str__(self):
+        raise ValueError("this error has no words")
 
 
 class OneArray(Tiny):
@@ -115,6 +163,22 @@ def crash(obs, reward):
     raise RuntimeError("the simulator exploded")
 
 
+def mute(obs, reward):
+    raise Mute
+
+
+def end_of_data(obs, reward):
+    return next(iter(()))  # StopIteration, which would end a generator as if all were well
+
+
+def leave(obs, reward):
+    sys.exit()  # as hand-written ones do when their window is closed
+
+
+def verbose(obs, reward):
+    raise RuntimeError("the simulator exploded\n" * 1000)
+
+
 def hang(obs, reward):
     time.sleep(3600)
     return obs, reward
@@ -130,11 +194,22 @@ def needs_library(**_):
 
 FAULTS = {
     "CrashInStep": crash,
+    "MuteCrash": mute,
+    "VerboseCrash": verbose,
+    "EndOfData": end_of_data,
+    "Exit": leave,
     "HangInStep": hang,
     "NanReward": lambda obs, reward: (obs, math.nan),
     "InfReward": lambda obs, reward: (obs, -math.inf),
     "HugeReward": lambda obs, reward: (obs, 1e39),  # finite, but not in float32
     "NoReward": lambda obs, reward: (obs, None),
+    "TextReward": lambda obs, reward: (obs, "good"),
+    "ManyRewards": lambda obs, reward: (obs, np.array([reward, reward])),
+    "WholeReward": lambda obs, reward: (obs, 10**400),  # there is no float for it
+    "NoObservation": lambda obs, reward: (None, reward),
+    "TextObserved": lambda obs, reward: ("left", reward),
+    "DictObserved": lambda obs, reward: ({"a": obs}, reward),
+    "RaggedObservation": lambda obs, reward: ([[1.0], [1.0, 2.0]], reward),
     "NanObservation": lambda obs, reward: (obs * np.nan, reward),
     "InfObservation": lambda obs, reward: (obs + np.inf, reward),
     "HugeObservation": lambda obs, reward: (np.array([1e39]), reward),  # finite, but not in float32
@@ -143,11 +218,36 @@ FAULTS = {
     "LateMatrix": lambda obs, reward: (obs[None], reward),
 }
 
+ONE = np.zeros(1, np.float32)
+
+# What step FAULTY_STEP returns instead of five sound things.
+ANSWERS = {
+    "OldStep": (ONE, 0.0, False, {}),  # as Gym did before 0.26
+    "NoAnswer": 0,
+    "ManyEnds": (ONE, 0.0, np.array([True, False]), False, {}),
+}
+
+# What is drawn from step FAULTY_STEP on instead of a picture like those before, and the words for it.
+PICTURES = {
+    "NoPicture": (lambda sound: None, "drew NoneType"),
+    "TextPicture": (lambda sound: "a pole", "drew str"),
+    "ListOfPictures": (lambda sound: [sound], "drew list"),
+    "FloatPicture": (lambda sound: sound / 255.0, "drew float64 (48, 64, 3)"),
+    "GreyPicture": (lambda sound: sound[:, :, 0], "drew uint8 (48, 64)"),
+    "ClearPicture": (lambda sound: np.dstack([sound, sound[:, :, :1]]), "drew uint8 (48, 64, 4)"),
+    "EmptyPicture": (lambda sound: sound[:0], "drew uint8 (0, 64, 3)"),
+    "LatePicture": (lambda sound: sound[:20], "drew a picture of (20, 64, 3)"),
+    "CrashInRender": (lambda sound: crash(None, None), "RuntimeError: the simulator exploded"),
+}
+
 # (observation space, action space, the word in the message for what is wrong with it)
 REFUSED = {
     "DiscreteAction": (UNIT, Discrete(3), "Discrete(3)"),
     "MultiDiscreteAction": (UNIT, MultiDiscrete([2, 3]), "MultiDiscrete([2 3])"),
     "MultiBinaryAction": (UNIT, MultiBinary(2), "MultiBinary(2)"),
+    "IntegerAction": (UNIT, Box(0, 10, (2,), np.int32), "int32"),
+    "EmptyAction": (UNIT, Box(-1.0, 1.0, (0,)), "(0,)"),
+    "ChoiceAction": (UNIT, OneOf([UNIT, UNIT]), "OneOf("),
     "DictAction": (UNIT, Dict(a=UNIT), "Dict("),
     "TupleAction": (UNIT, Tuple([UNIT, UNIT]), "Tuple("),
     "MatrixAction": (UNIT, Box(-1.0, 1.0, (2, 2)), "(2, 2)"),
@@ -160,6 +260,9 @@ REFUSED = {
     "WideAction": (UNIT, Box(-1e39, 1e39, (1,), np.float64), "Box("),
     "WidestAction": (UNIT, Box(-np.finfo(np.float32).max, np.finfo(np.float32).max, (1,), np.float32), "Box("),
     "DictObservation": (Dict(a=UNIT), UNIT, "Dict("),
+    "SequenceObservation": (Sequence(UNIT), UNIT, "Sequence("),
+    "GraphObservation": (Graph(UNIT, None), UNIT, "Graph("),
+    "EmptyObservation": (Box(-1.0, 1.0, (0,)), UNIT, "(0,)"),
     "TupleObservation": (Tuple([UNIT, UNIT]), UNIT, "Tuple("),
     "DiscreteObservation": (Discrete(16), UNIT, "Discrete(16)"),
     "MultiBinaryObservation": (MultiBinary(4), UNIT, "MultiBinary(4)"),
@@ -175,6 +278,9 @@ SOUND = {
     "Truncated": dict(truncates=True),
     "Endless": dict(length=math.inf),
     "Float64": dict(observes=Box(-1.0, 1.0, (3,), np.float64)),
+    "Float16": dict(observes=Box(-1.0, 1.0, (3,), np.float16)),
+    "Int64": dict(observes=Box(-9, 9, (3,), np.int64)),
+    "Bool": dict(observes=Box(0, 1, (3,), np.bool_)),
     "Uint8": dict(observes=Box(0, 255, (3,), np.uint8)),
     "UnboundedObservation": dict(observes=Box(-np.inf, np.inf, (2,), np.float32)),
     "Asymmetric": dict(acts=Box(np.float32([-1.0, 0.0, 2.0]), np.float32([0.5, 10.0, 3.0]))),
@@ -191,11 +297,19 @@ if "Healthy-v0" not in gymnasium.registry:  # pytest and a script may import thi
         _register(name, kwargs=kwargs)
     for name, fault in FAULTS.items():
         _register(name, kwargs=dict(fault=fault))
+    for name, answer in ANSWERS.items():
+        _register(name, kwargs=dict(answer=answer))
+    for name, (picture, _) in PICTURES.items():
+        _register(name, kwargs=dict(picture=picture))
     for name, (observes, acts, _) in REFUSED.items():
         _register(name, kwargs=dict(observes=observes, acts=acts))
     _register("TimeLimited", kwargs=dict(length=math.inf), max_episode_steps=6)
     _register("CrashInReset", CrashInReset)
     _register("NanInReset", NanInReset)
+    _register("OldReset", OldReset)
+    _register("CrashInClose", CrashInClose)
+    _register("CrashInMake", CrashInMake)
+    _register("NoActionSpace", NoActionSpace)
     _register("OneArray", OneArray)
     _register("Strict64", Strict, kwargs=dict(acts=Box(np.array([-0.1, 0.7]), np.array([0.3, 0.9]), dtype=np.float64)))
     _register("Deaf", Deaf)

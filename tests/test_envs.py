@@ -136,7 +136,7 @@ def test_the_environments_of_params_come_through(env_id):
 # ---- observations
 
 
-@pytest.mark.parametrize("env_id", ["Float64-v0", "Uint8-v0"])
+@pytest.mark.parametrize("env_id", ["Float64-v0", "Float16-v0", "Uint8-v0", "Int64-v0", "Bool-v0"])
 def test_every_observation_is_float32(env_id):
     env = make_env(env_id)
     for obs in (env.reset(0), env.step(ZERO)[0]):
@@ -176,7 +176,7 @@ def test_a_shape_that_changes_late_fails_naming_both(name, shape):
     env = stepped_to_the_fault(f"{name}-v0")
     with pytest.raises(EnvironmentFailure) as caught:
         env.step(ZERO)
-    assert str(caught.value) == f"{name}-v0 gave an observation of shape {shape}, its space says (1,)"
+    assert str(caught.value) == f"{name}-v0 gave an observation of shape {shape} in step 3 of an episode, its space says (1,)"
 
 
 # ---- rewards
@@ -199,14 +199,53 @@ def test_after_a_failure_a_reset_starts_a_sound_episode():
     assert np.isfinite(reward)
 
 
-def test_what_an_environment_raises_comes_out():
-    # The agent wraps it with its own number, step and action.
-    with pytest.raises(RuntimeError, match="exploded"):
-        stepped_to_the_fault("CrashInStep-v0").step(ZERO)
+# ---- whatever it does is the environment's failure, and nobody else's
+
+
+@pytest.mark.parametrize("name", [*sorted(set(faulty_envs.FAULTS) - {"HangInStep"}), *faulty_envs.ANSWERS])
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_every_fault_in_a_step_is_one_sentence_that_names_environment_and_step(name):
+    env = stepped_to_the_fault(f"{name}-v0")
+    with pytest.raises(EnvironmentFailure) as caught:
+        env.step(ZERO)
+    said = str(caught.value)
+    assert said.startswith(f"{name}-v0 ")
+    assert "in step 3 of an episode" in said
+    assert "\n" not in said
+    assert len(said) < 700
+
+
+def test_what_a_step_raised_is_kept_with_the_action_and_as_the_cause():
+    env = stepped_to_the_fault("CrashInStep-v0")
+    with pytest.raises(EnvironmentFailure) as caught:
+        env.step(np.float32([0.5]))
+    assert str(caught.value) == (
+        "CrashInStep-v0 failed in step 3 of an episode, action [0.5]: RuntimeError: the simulator exploded"
+    )
+    assert type(caught.value.__cause__) is RuntimeError  # with its traceback, for --debug
+
+
+def test_a_reset_that_fails_is_named_with_its_seed():
     env = make_env("CrashInReset-v0")
     env.reset(0)
-    with pytest.raises(RuntimeError, match="did not come back"):
-        env.reset(1)
+    with pytest.raises(
+        EnvironmentFailure, match="CrashInReset-v0 failed in a reset with the seed 7: RuntimeError: .*come back"
+    ):
+        env.reset(7)
+    with pytest.raises(EnvironmentFailure, match="OldReset-v0 failed in a reset"):
+        make_env("OldReset-v0").reset(0)
+
+
+@pytest.mark.parametrize(("name", "said"), [("CrashInMake", "no licence"), ("NoActionSpace", "did not say")])
+def test_an_environment_that_cannot_be_made_is_named(name, said):
+    with pytest.raises(EnvironmentFailure, match=f"{name}-v0 .*{said}"):
+        make_env(f"{name}-v0")
+
+
+def test_an_environment_that_cannot_be_closed_spoils_nothing():
+    env = make_env("CrashInClose-v0")
+    env.reset(0)
+    env.close()
 
 
 # ---- actions
@@ -314,6 +353,27 @@ def test_a_picture_is_an_array_of_bytes():
     env.close()
 
 
+@pytest.mark.parametrize("name", faulty_envs.PICTURES)
+def test_what_is_no_picture_is_the_environments_failure_naming_what_it_drew_and_when(name):
+    env = make_env(f"{name}-v0", render_mode="rgb_array")
+    env.reset(0)
+    assert env.render().shape == (48, 64, 3)
+    for _ in range(faulty_envs.FAULTY_STEP):
+        env.step(ZERO)
+    with pytest.raises(EnvironmentFailure) as caught:
+        env.render()
+    assert str(caught.value).startswith(f"{name}-v0 ")
+    assert "after step 3 of an episode" in str(caught.value)
+    assert faulty_envs.PICTURES[name][1] in str(caught.value)
+
+
+def test_how_it_draws_is_taken_from_what_it_says_where_that_makes_sense():
+    said, silent = make_env("Healthy-v0"), envs.Environment(faulty_envs.BadMetadata(), "Silent")
+    assert (said.render_modes, said.fps) == (["rgb_array"], 30)
+    assert (silent.render_modes, silent.fps) == ([], 30)
+    assert make_env("LunarLanderContinuous-v3").fps == 50
+
+
 def test_a_screen_is_known_by_its_variables(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
@@ -351,3 +411,15 @@ def test_making_and_stepping_says_nothing():
         env = make_env("Pendulum-v1")
         env.reset(0)
         env.step(ZERO)
+
+
+def test_a_warning_of_gymnasium_is_shown_once_however_many_environments_are_made(run_code):
+    done = run_code(
+        """
+        from utils.envs import make_env
+        for _ in range(5):
+            make_env("Pendulum")
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Using the latest versioned environment `Pendulum-v1`") == 1

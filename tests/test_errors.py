@@ -2,10 +2,12 @@
 
 import os
 import re
+import signal
 
 import pytest
 
 from utils import errors
+from utils.threads import SIGNALS
 
 CODES = {
     "ParameterError": 2,
@@ -157,3 +159,74 @@ def test_the_code_is_the_same_when_nobody_reads_stderr(spawn, body):
     gone = spawn(script(body), stderr=write)
     os.close(write)
     assert gone.wait(timeout=60) == code
+
+
+def test_what_is_opened_later_never_gets_the_number_of_a_stream_that_is_closed(spawn, tmp_path):
+    # Or a native library's words for stdout would end up in a checkpoint.
+    process = spawn(script("open('later', 'w').fileno() < 3 and sys.exit(9); print('heard?')"), closed=1)
+    assert process.wait(timeout=60) == 0
+
+
+# ---- signals
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("when", ["before", "within", "after"])
+def test_a_signal_is_quiet_while_a_script_imports_runs_and_ends(spawn, when, number):
+    process = spawn(
+        """
+        import atexit, sys, time
+        from utils.errors import quiet_signals, run_script
+        quiet_signals()
+        def wait():
+            print("waiting", flush=True)
+            time.sleep(60)
+        if sys.argv[1] == "before":
+            wait()
+        if sys.argv[1] == "after":
+            atexit.register(wait)
+        run_script(wait if sys.argv[1] == "within" else lambda: 0)
+        """,
+        when,
+    )
+    assert process.stdout.readline() == "waiting\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (128 + number, "", "")
+
+
+def test_the_first_signal_lets_a_script_clear_up_and_the_second_does_not(spawn):
+    process = spawn(
+        """
+        import time
+        from utils.errors import run_script
+        def main():
+            try:
+                print("working", flush=True)
+                time.sleep(60)
+            finally:
+                print("clearing up", flush=True)
+                time.sleep(60)
+        run_script(main)
+        """
+    )
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "clearing up\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+
+
+def test_a_job_in_the_background_stays_deaf_to_ctrl_c(run_code):
+    done = run_code(
+        """
+        import signal
+        from utils.errors import quiet_signals, run_script
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does
+        quiet_signals()
+        signal.raise_signal(signal.SIGINT)
+        run_script(lambda: signal.raise_signal(signal.SIGINT))
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -75,6 +75,21 @@ def test_a_switch_can_be_on_off_or_not_given(line, render):
         assert given(line, PlayParams) == {"render": render}
 
 
+@pytest.mark.parametrize("name", ["render", "record"])  # tyro wants a value for the one and none for the other
+@pytest.mark.parametrize(
+    ("form", "value"), [(" True", True), (" False", False), ("=True", True), ("=false", False), (" true --overlay", True)]
+)
+def test_a_switch_may_have_its_value_spelt_out(name, form, value):
+    assert given(f"--{name}{form}", PlayParams)[name] is value
+
+
+@pytest.mark.parametrize("line", ["--render yes", "--render=", "--no-render True", "--record 1", "--no-record=False"])
+def test_what_is_neither_true_nor_false_is_no_value_of_a_switch(line):
+    with pytest.raises(SystemExit) as exit_:
+        parsed(line, PlayParams)
+    assert exit_.value.code == 2
+
+
 @pytest.mark.parametrize(
     "form", ["--env BipedalWalker-v3", "--env=BipedalWalker-v3", "--env Pendulum-v1 --env BipedalWalker-v3"]
 )

@@ -18,6 +18,7 @@ UTILS = {
     "watcher": {"bell", "checkpoints", "results", "runs", "sealed_folder"},
     "metrics": {"board"},
     "video": {"overlay"},
+    "errors": {"threads"},
 }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.learner import Learner
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Policy, Scaling
 from params import TrainParams
 from utils.errors import CheckpointError, DivergenceError
 from utils.experience import Block
@@ -63,7 +63,7 @@ class Keeper:
 
 
 def critic_of(learner):
-    return Critic.from_arrays(learner.snapshot()[Critic.FILE])
+    return learner.snapshot()[1]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_priorities_become_the_losses_of_the_transitions_drawn():
     n = 4
     block = block_of(np.ones((n, 1)), np.zeros((n, 1)), [-2.0, -1.0, 1.0, 2.0], np.zeros(n), np.ones((n, 1)))
     learner, replay = make(small(updates_per_call=1, priority_alpha=1.0, num_atoms=5), block)
-    before = Critic.from_arrays(learner.snapshot()[Critic.FILE])
+    before = learner.snapshot()[1]
     learner.step()
     log_probs = np.log(before.distribution(block.obs, block.action))
     atom = [0, 1, 3, 4]  # where each reward lies on the support -2, -1, 0, 1, 2
@@ -197,13 +197,13 @@ def test_priorities_become_the_losses_of_the_transitions_drawn():
 
 def test_importance_weights_count_for_the_critic_and_not_for_the_actor():
     learner, replay = make(small(updates_per_call=1), bandit())
-    start = learner.snapshot()["learner.npz"]
+    start = learner.snapshot()[2]
     sample = replay.sample(1, 64, 0.4)
 
     def after(weights):
         learner.restore(start, 0)
         learner.step(sample._replace(weights=np.full((1, 64), weights, np.float32)))
-        return learner.snapshot()["learner.npz"]
+        return learner.snapshot()[2]
 
     heavy, light = after(1.0), after(0.0)
     name = "critic_optimiser/adam/dense1_kernel_momentum"
@@ -218,7 +218,7 @@ def test_a_saturated_actor_comes_back_by_the_penalty_alone():
         learner, _ = make(small(updates_per_call=1, saturation_penalty=penalty), bandit())
         learner.actor.get_layer("output").bias.assign([100.0])
         learner.step()
-        momentum = learner.snapshot()["learner.npz"]["actor_optimiser/adam/output_bias_momentum"]
+        momentum = learner.snapshot()[2]["actor_optimiser/adam/output_bias_momentum"]
         assert bool(momentum[0]) is moves
         if moves:  # Adam's first momentum is 0.1 times the gradient, 2 * penalty * input
             assert momentum[0] == pytest.approx(0.1 * 2 * penalty * 100.0, rel=0.01)
@@ -229,7 +229,7 @@ def test_l2_pulls_the_critics_kernels_and_nothing_else():
     sample = replay.sample(1, 64, 0.4)
     kernel = np.array(learner.critic.get_layer("dense1").kernel)
     learner.step(sample._replace(weights=np.zeros((1, 64), np.float32)))
-    arrays = learner.snapshot()["learner.npz"]
+    arrays = learner.snapshot()[2]
     # Adam's first momentum is 0.1 times the gradient, and that of l2 * kernel**2 / 2 is l2 * kernel.
     np.testing.assert_allclose(arrays["critic_optimiser/adam/dense1_kernel_momentum"], 0.1 * 0.5 * kernel, rtol=1e-4)
     np.testing.assert_array_equal(arrays["critic_optimiser/adam/dense1_bias_momentum"], 0.0)
@@ -237,9 +237,9 @@ def test_l2_pulls_the_critics_kernels_and_nothing_else():
 
 def test_adam_starts_with_steps_of_the_learning_rate():
     learner, _ = make(small(updates_per_call=1, critic_learning_rate=1e-3, actor_learning_rate=1e-4), bandit())
-    start = learner.snapshot()["learner.npz"]
+    start = learner.snapshot()[2]
     learner.step()
-    now = learner.snapshot()["learner.npz"]
+    now = learner.snapshot()[2]
     for network, rate in (("critic", 1e-3), ("actor", 1e-4)):
         moved = np.abs(now[f"{network}/output/bias"] - start[f"{network}/output/bias"])
         assert moved.max() == pytest.approx(rate, rel=0.01)
@@ -249,20 +249,20 @@ def test_a_learner_goes_on_from_its_snapshot_as_if_nothing_had_happened():
     params = small(use_batch_norm=True)
     learner, replay = make(params, bandit())
     learner.step()
-    kept = learner.snapshot()["learner.npz"]
+    kept = learner.snapshot()[2]
     sample = replay.sample(4, 64, 0.5)
     learner.step(sample)
     other, _ = make(params, bandit(), seed=9)
     other.restore(kept, 4)
     assert other.learner_step == 4
     other.step(sample)
-    first, second = learner.snapshot(), other.snapshot()
-    assert all(np.array_equal(first[file][name], second[file][name]) for file in first for name in first[file])
+    first, second = learner.snapshot()[2], other.snapshot()[2]
+    assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 def test_restore_names_everything_that_does_not_fit():
     learner, _ = make(small(), bandit())
-    arrays = learner.snapshot()["learner.npz"]
+    arrays = learner.snapshot()[2]
     arrays["actor/dense1/kernel"] = np.zeros((2, 32), np.float32)
     arrays["critic/dense1/bias"] = np.full(32, np.nan, np.float32)
     del arrays["target_actor/output/bias"]
@@ -284,7 +284,7 @@ def spoilt(rows):
 
 
 def weights_of(learner):
-    arrays = learner.snapshot()[Learner.FILE]
+    arrays = learner.snapshot()[2]
     return {name: array for name, array in arrays.items() if name.startswith(("actor/", "critic/"))}
 
 

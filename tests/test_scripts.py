@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from params import folder_name
+from utils.checkpoints import Checkpoint
+from utils.sealed_folder import write_sealed
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("ckpt", "log", "results", "record")
 TINY = ["--num-steps-train", "64", "--learning-starts", "100", "--dense1-size", "16", "--dense2-size", "16"]
@@ -189,7 +193,7 @@ def test_a_failing_agent_ends_the_run_with_its_error_and_a_last_checkpoint(tmp_p
 
 def test_max_minutes_ends_a_training_and_scores_it(tmp_path):
     done = run(
-        "train.py", tmp_path, *TINY[2:], "--num-steps-train", "1000000", "--max-minutes", "0.05", "--max-ep-length", "20"
+        "train.py", tmp_path, *TINY[2:], "--num-steps-train", "1000000", "--max-minutes", "0.15", "--max-ep-length", "20"
     )
     assert done.returncode == 0, done.stderr
     assert "over 100 noise-free episodes" in done.stdout
@@ -203,3 +207,216 @@ def test_stop_at_score_ends_a_training_at_the_first_checkpoint_that_reaches_it(t
     assert done.returncode == 0, done.stderr
     assert "over 20 noise-free episodes" in done.stdout
     assert not (tmp_path / "ckpt" / "Pendulum-v1" / "Pendulum-v1.ckpt-100000").exists()
+
+
+# ---- refused before the work
+
+LACKS_OPTIMISERS = ROOT / "ckpts/shipped/Pendulum-v1/Pendulum-v1.ckpt-190000"
+UNKNOWN = "NoSuch-v0' is not an environment"
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [
+        ("train.py", "ckpt"),
+        ("train.py", "log"),
+        ("train.py", "results"),
+        ("test.py", "results"),
+        ("test_every_new_ckpt.py", "results"),
+        ("play.py", "record"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_said_before_the_work_and_nothing_is_left(
+    tmp_path, without_tensorflow, script, name
+):
+    (tmp_path / "file").write_text("")
+    done = run(script, tmp_path, f"--{name}-dir", str(tmp_path / "file/here"), env=without_tensorflow)
+    assert done.returncode == 6, done.stdout + done.stderr
+    assert f"Choose another with --{name}-dir" in done.stderr
+    assert "Episode" not in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "code", "says"),
+    [
+        ("train.py", ["--env", "NoSuch-v0"], 2, UNKNOWN),
+        ("train.py", ["--env", "NoSuch-v0", "--tau", "9"], 2, UNKNOWN),
+        ("train.py", ["--env", "CartPole-v1"], 2, "Error: CartPole-v1 has the action space Discrete(2)"),
+        ("train.py", ["--env", "Pendulum"], 2, "did you mean Pendulum-v1?"),
+        ("test.py", ["--env", "NoSuch-v0", "--num-eps-test", "0"], 2, UNKNOWN),
+        ("train.py", ["--max-minutes", "1e12"], 2, "max_minutes must be at most"),
+        ("test_every_new_ckpt.py", ["--test-timeout", "1e12"], 2, "test_timeout must be at most"),
+        ("train.py", ["--replay-mem-size", "9000000000"], 2, "--replay-mem-size"),
+        ("train.py", ["--ckpt-file", str(LACKS_OPTIMISERS)], 7, "it lacks target networks and optimisers (learner.npz)"),
+        ("train.py", ["--ckpt-file", "of-2018.ckpt"], 7, "of-2018.ckpt is a checkpoint of the original: it lacks"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence_before_anything_is_made(tmp_path, without_tensorflow, script, flags, code, says):
+    (tmp_path / "of-2018.ckpt.index").write_text("")
+    done = run(script, tmp_path, *flags, env=without_tensorflow)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert says in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["of-2018.ckpt.index"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A folder after a training on an environment with nothing wrong, whose checkpoints are good for its faulty sisters."""
+    folder = tmp_path_factory.mktemp("tiny")
+    flags = ["--env", "faulty_envs:Healthy-v0", "--v-min", "-1", "--v-max", "1", "--max-ep-length", "20"]
+    done = run("train.py", folder, *TINY, *flags, env=WITH_FAULTY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "ckpt" / "faulty_envs_Healthy-v0" / "faulty_envs_Healthy-v0.ckpt-64"
+
+
+WITH_FAULTY = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+
+
+def checkpoint_for(env_id, tiny, folder):
+    """The tiny checkpoint as if it had been trained on `env_id`, in the folder where it would be."""
+    name = folder_name(env_id)
+    files = {file: Checkpoint(tiny).arrays(file) for file in ("policy.npz", "critic.npz")}
+    write_sealed(folder / "ckpt" / name / f"{name}.ckpt-64", files, {**Checkpoint(tiny).manifest, "env": env_id})
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("CrashInStep-v0", "failed in step 3 of an episode, action"),
+        ("CrashInReset-v0", None),  # each episode of a test has an environment of its own, which is reset once
+        ("NanInReset-v0", "gave the observation [nan] in step 0"),
+        ("Exit-v0", "SystemExit"),
+        ("EndOfData-v0", "StopIteration"),
+        ("OldStep-v0", "failed in step 3"),
+        ("CrashInClose-v0", None),
+    ],
+)
+def test_what_an_environment_does_in_a_test_is_its_own_failure(tmp_path, tiny, name, says):
+    checkpoint_for(f"faulty_envs:{name}", tiny, tmp_path)
+    done = run("test.py", tmp_path, "--env", f"faulty_envs:{name}", "--num-eps-test", "2", env=WITH_FAULTY)
+    assert done.returncode == (4 if says else 0), done.stdout + done.stderr
+    assert done.stderr.startswith(f"Error: faulty_envs:{name} ") if says else not done.stderr
+    assert (says or "") in done.stderr
+    assert len(done.stderr.splitlines()) == bool(says)
+
+
+@pytest.mark.parametrize("name", ["NoPicture-v0", "CrashInRender-v0", "LatePicture-v0", "CrashInStep-v0"])
+@pytest.mark.parametrize("form", ["gif", "mp4"])
+def test_what_an_environment_draws_in_a_film_is_its_own_failure_and_leaves_nothing(tmp_path, tiny, name, form):
+    checkpoint_for(f"faulty_envs:{name}", tiny, tmp_path)
+    done = run("play.py", tmp_path, "--env", f"faulty_envs:{name}", "--format", form, env=WITH_FAULTY)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert done.stderr.startswith(f"Error: faulty_envs:{name} ")
+    assert "step 3 of an episode" in done.stderr
+    assert list((tmp_path / "record").iterdir()) == []
+
+
+def test_a_window_that_an_environment_does_not_have_is_code_3(tmp_path, tiny):
+    checkpoint_for("faulty_envs:Healthy-v0", tiny, tmp_path)
+    env = WITH_FAULTY | {"DISPLAY": ":0"}
+    done = run("play.py", tmp_path, "--env", "faulty_envs:Healthy-v0", "--render", "True", env=env)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "cannot open a window (it offers ['rgb_array'])" in done.stderr
+
+
+def test_the_filmed_episode_is_played_once(tmp_path, tiny):
+    checkpoint_for("counted:Healthy-v0", tiny, tmp_path)
+    (tmp_path / "counted.py").write_text(
+        "import faulty_envs\n"
+        "reset = faulty_envs.Tiny.reset\n"
+        "def counted(self, **given):\n"
+        "    print('reset', given['seed'])\n"
+        "    return reset(self, **given)\n"
+        "faulty_envs.Tiny.reset = counted\n"
+    )
+    env = WITH_FAULTY | {"PYTHONPATH": f"{tmp_path}:{WITH_FAULTY['PYTHONPATH']}"}
+    done = run("play.py", tmp_path, "--env", "counted:Healthy-v0", "--num-eps-play", "2", env=env)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if "reset" in line] == ["reset 999999", "reset 1000000"]
+
+
+def test_sigterm_in_the_middle_of_a_film_leaves_nothing_of_it(tmp_path):
+    process = subprocess.Popen(
+        command("play.py", tmp_path, "--format", "mp4", "--ckpt-dir", str(tmp_path)), stdout=subprocess.PIPE, text=True
+    )
+    record = tmp_path / "record"
+    while process.poll() is None and not list(record.glob(".*.partial.mp4")):
+        time.sleep(0.01)
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert list(record.iterdir()) == []
+
+
+@pytest.mark.parametrize(("script", "flags"), [("test.py", []), ("play.py", ["--format", "mp4"])])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_a_script_whose_environment_hangs(tmp_path, tiny, script, flags, number):
+    checkpoint_for("faulty_envs:HangInStep-v0", tiny, tmp_path)
+    process = subprocess.Popen(
+        command(script, tmp_path, "--env", "faulty_envs:HangInStep-v0", *flags),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=WITH_FAULTY,
+    )
+    time.sleep(2.5)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (128 + number, "")
+    assert not list((tmp_path / "record").glob("*"))
+    assert not list((tmp_path / "results").glob("*"))
+
+
+def test_ctrl_c_in_the_watcher_says_nothing_of_the_test_it_interrupts(trained, tmp_path):
+    (tmp_path / "ckpt").symlink_to(trained[0] / "ckpt")
+    process = subprocess.Popen(
+        command("test_every_new_ckpt.py", tmp_path, "--num-eps-test", "100000"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline().startswith("Watching ")
+    time.sleep(2.0)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: test.py gets it as well
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "")
+    assert not (tmp_path / "results" / "Pendulum-v1.tested.jsonl").exists()
+
+
+# ---- nobody listens, or nobody waits
+
+SCRIPTS = ["train.py", "test.py", "play.py", "test_every_new_ckpt.py"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("shell", ["--help | head -1", "--help >&-", "--help >/dev/full", "--help 2>&-", "--help >&- 2>&- <&-"])
+def test_help_for_nobody_is_no_error(script, shell, tmp_path):
+    line = f'"{sys.executable}" "{ROOT / script}" {shell}; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_misspelt_flag_for_nobody_is_code_2_and_no_traceback(script, tmp_path):
+    line = f'"{sys.executable}" "{ROOT / script}" --evn X 2>&- >&-'
+    assert subprocess.run(["bash", "-c", line], timeout=60, cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_ctrl_c_during_the_imports_is_quiet(script, tmp_path):
+    (tmp_path / "numpy.py").write_text("import time; print('importing', flush=True); time.sleep(60)")
+    process = subprocess.Popen(
+        command(script, tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, "", "")

@@ -170,6 +170,17 @@ def test_a_file_in_place_of_the_folder_is_an_error_of_storage(tmp_path, kind):
 # ---- MP4
 
 
+@pytest.mark.parametrize("kind", [Gif, Mp4])
+def test_of_a_film_that_was_not_saved_nothing_is_left_and_the_one_before_stays(tmp_path, kind):
+    path = tmp_path / "film"
+    path.write_text("the one before")
+    film = kind(path.with_suffix(".mp4") if kind is Mp4 else path, 30)
+    film.add(np.zeros((64, 64, 3), np.uint8))
+    film.close()
+    assert [file.name for file in tmp_path.iterdir()] == ["film"]
+    assert path.read_text() == "the one before"
+
+
 @pytest.mark.parametrize(("height", "width"), [(64, 320), (61, 321)])
 def test_an_mp4_has_every_picture_in_full_size_at_the_true_rate(tmp_path, height, width):
     shoot(

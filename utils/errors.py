@@ -2,11 +2,15 @@
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import TextIO
+
+from utils.threads import SIGNALS
 
 
 class ToolkitError(Exception):
@@ -57,26 +61,72 @@ class FolderInUseError(ToolkitError):
     exit_code = 8
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal that asks the process to end has come; `exit_code` is 128 + its number."""
+
+    exit_code = 130
+
+
+def quiet_signals() -> None:
+    """From now on, and until `run_script` has begun, Ctrl-C (or another signal) ends the process at once, without a word.
+
+    The first line of a script: what it imports after that takes long enough for a person to change their mind.
+    """
+    _on_signals(_leave_at_once)
+
+
 def run_script(main: Callable[[], int | None]) -> None:
     """Run a script's `main` and exit: with its code, or with the sentence and code of the error it raised.
 
-    A traceback is shown only with --debug; that of an error nobody foresaw is kept in a file.
+    A traceback is shown only with --debug; that of an error nobody foresaw is kept in a file. The first of SIGINT, SIGTERM
+    and SIGHUP raises Interrupted in `main`, the second one ends the process at once.
     """
+    _open_missing_streams()
     try:
+        _on_signals(_interrupt)
         code = main() or 0
     except ToolkitError as error:
         if "--debug" in sys.argv:
             traceback.print_exc()
         _say(f"Error: {error}")
         code = error.exit_code
-    except KeyboardInterrupt:
-        code = 130
+    except KeyboardInterrupt as interrupt:
+        code = getattr(interrupt, "exit_code", 130)
     except Exception as error:
         _say(f"Error: {type(error).__name__}: {error}. {_keep_traceback()}")
         code = 1
+    _on_signals(_leave_at_once)
     for stream in (sys.stdout, sys.stderr):
         _leave_quietly(stream)
     sys.exit(code)
+
+
+def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # SIGINT of a job in the background, SIGHUP under nohup
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    _on_signals(_leave_at_once)
+    interrupt = Interrupted()
+    interrupt.exit_code = 128 + number
+    raise interrupt
+
+
+def _leave_at_once(number: int, _: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+def _open_missing_streams() -> None:
+    # A file opened later would get the number of a stream that is closed, and with it all that is meant for the stream.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _leave_quietly(stream: TextIO | None) -> None:

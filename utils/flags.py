@@ -1,5 +1,6 @@
 """Flags: a frozen dataclass of parameters becomes the command line of a script, by tyro."""
 
+import collections
 import itertools
 import sys
 import typing
@@ -11,8 +12,13 @@ import tyro
 from utils.errors import ParameterError
 
 
-def parse(cls: type, resolve: Callable[..., Any], argv: list[str] | None = None) -> Any:
-    """What `resolve(cls, **given)` answers for the flags in `argv` (default: the process's own).
+def parse(
+    cls: type,
+    resolve: Callable[..., Any],
+    argv: list[str] | None = None,
+    wrong_with: Callable[[str], str | None] = lambda env: None,
+) -> Any:
+    """What `resolve(cls, wrong_with, **given)` answers for the flags in `argv` (default: the process's own).
 
     tyro reads the flags twice: once to learn the environment, and once with that environment's values as the
     defaults, so that --help shows what would really be used. Raises ParameterError with every bad value in one
@@ -25,9 +31,12 @@ def parse(cls: type, resolve: Callable[..., Any], argv: list[str] | None = None)
         defaults = resolve(cls, env=env).values
     except ValueError:
         defaults = cls()  # the complaint comes below, together with all others
-    flags = tyro.cli(cls, args=argv, default=defaults)
     try:
-        return resolve(cls, **{name: value for name, value in vars(flags).items() if name in named})
+        flags = tyro.cli(cls, args=argv, default=defaults)
+    except OSError:  # whoever asked for help, or gave a flag that tyro complains of, listens no more
+        sys.exit(0 if {"-h", "--help"} & set(argv) else 2)
+    try:
+        return resolve(cls, wrong_with, **{name: value for name, value in vars(flags).items() if name in named})
     except ValueError as error:
         raise ParameterError(str(error)) from None
 
@@ -46,10 +55,32 @@ def _pairs(argv: list[str]) -> list[tuple[str, str]]:
 
 
 def _spelt_out(cls: type, argv: list[str]) -> list[str]:
-    """--name and --no-name with their value, for the switches that may also be not given (bool | None)."""
-    spelling: dict[str, list[str]] = {}
-    for name, hint in typing.get_type_hints(cls).items():
-        if hint == bool | None:
-            flag = name.replace("_", "-")
-            spelling |= {f"--{flag}": [f"--{flag}", "True"], f"--no-{flag}": [f"--{flag}", "False"]}
-    return [part for word in argv for part in spelling.get(word.replace("_", "-"), [word])]
+    """Each switch as tyro wants it, whether it is given as --name, --no-name, --name True or --name=False.
+
+    tyro wants a value for a switch that may also be not given (bool | None), and none for the others.
+    """
+    hints = typing.get_type_hints(cls)
+    words: list[str] = []
+    rest = collections.deque(argv)
+    while rest:
+        word = rest.popleft()
+        name, equals, value = word.partition("=")
+        field = _field(name) if name.startswith("--") else ""
+        if hints.get(field) not in (bool, bool | None):
+            words.append(word)
+            continue
+        if not equals and rest and rest[0].capitalize() in _SPOKEN:
+            value = rest.popleft()
+        negated = name[2:].replace("-", "_") != field
+        on = _SPOKEN.get(value.capitalize(), None if equals else not negated)
+        flag = field.replace("_", "-")
+        if on is None or negated and value:  # for tyro to complain of
+            words += [name, value]
+        elif hints[field] is bool:
+            words.append(f"--{flag}" if on else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(on)]
+    return words
+
+
+_SPOKEN = {"True": True, "False": False}

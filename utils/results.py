@@ -26,13 +26,18 @@ COLUMNS = (
 )
 
 
+def result_files(path: Path) -> tuple[Path, Path]:
+    """The files of the results at `path`: <path>.txt and <path>.csv."""
+    return path.with_name(path.name + ".txt"), path.with_name(path.name + ".csv")
+
+
 def append_result(path: Path, row: dict[str, Any]) -> None:
     """Append a row with COLUMNS to <path>.csv, and the original's line to <path>.txt. Raises StorageError."""
+    text, table = result_files(path)
     line = f"Training Episode {row['learner_step']}: \t Average reward = {row['mean']:.2f} +/- {row['sem']:.2f} /ep \n\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        append(path.with_name(path.name + ".txt"), line)
-        table = path.with_name(path.name + ".csv")
+        append(text, line)
         header = "" if table.exists() and table.stat().st_size else csv_line(COLUMNS)
         append(table, header + csv_line(row[column] for column in COLUMNS), durable=True)
     except OSError as error:

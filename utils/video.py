@@ -43,6 +43,10 @@ class Film(Protocol):
         """Write the file. Raises StorageError."""
         ...
 
+    def close(self) -> None:
+        """Leave nothing of a film that has not been saved; one that has been stays."""
+        ...
+
 
 class Gif:
     """The first seconds, GIF_WIDTH pixels wide, at most GIF_BYTES, at true speed with 12 to 25 frames a second."""
@@ -82,6 +86,10 @@ class Gif:
                 frames = frames[: max(1, int(0.9 * len(frames) * GIF_BYTES / len(content)))]
             content = _gif(frames, self._fps / stride, lost_bits)
         _write(self.path, content)
+
+    def close(self) -> None:
+        """Leave nothing of a film that has not been saved."""
+        self._frames = []
 
 
 class Mp4:
@@ -127,15 +135,19 @@ class Mp4:
                 raise OSError(f"only {written} of {self._count} frames arrived; is the disk full?")
             os.replace(self._partial, self.path)
 
+    def close(self) -> None:
+        """Leave nothing of a film that has not been saved."""
+        with contextlib.suppress(Exception):  # the encoder may have failed already
+            self._writer.close()
+        with contextlib.suppress(OSError):
+            self._partial.unlink(missing_ok=True)
+
     @contextlib.contextmanager
     def _cleared_up(self) -> Iterator[None]:
         try:
             yield
         except (OSError, RuntimeError) as error:
-            with contextlib.suppress(Exception):  # the encoder has failed already
-                self._writer.close()
-            with contextlib.suppress(OSError):
-                self._partial.unlink(missing_ok=True)
+            self.close()
             reason = " ".join(str(error).split())[:200]
             raise StorageError(f"{self.path} could not be written: {reason}.") from None
 
