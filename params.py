@@ -51,6 +51,7 @@ FLOAT32_STEP = 2e-7  # relative distance of numbers that float32, in which all i
 FORMATS = ("gif", "mp4")
 HERE = Path(__file__).resolve().parent
 FOLDERS = ("ckpt_dir", "log_dir", "results_dir", "record_dir")  # roots; the environment's own folder is appended
+_FILES = ("ckpt_file", "starts", "versus")
 
 
 @dataclass(frozen=True)
@@ -387,6 +388,8 @@ def _outside(name: str, value: float) -> Iterator[str]:
 def _text_problems(name: str, value: str) -> Iterator[str]:
     if "\0" in value:
         yield f"{name} must not contain a null character"
+    elif not value and name in (*FOLDERS, *_FILES):
+        yield f"{name} must name a {'folder' if name in FOLDERS else 'file'}, got nothing"
     elif name == "env" and value in ("", ".", ".."):
         yield "env must name an environment"
     elif name == "format" and value not in FORMATS:

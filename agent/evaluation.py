@@ -144,6 +144,8 @@ def read_starts(path: str | Path, env_id: str) -> np.ndarray:
 
 def _columns(path: str | Path, first: str, second: str) -> list[tuple[float, float]]:
     try:
+        if Path(path).exists() and not Path(path).is_file():  # a pipe or a device may have no end
+            raise OSError("it is no file")
         with open(path, newline="") as file:
             return [(float(row[first]), float(row[second])) for row in csv.DictReader(file)]
     except OSError as error:

@@ -167,6 +167,22 @@ def test_what_is_opened_later_never_gets_the_number_of_a_stream_that_is_closed(s
     assert process.wait(timeout=60) == 0
 
 
+def test_a_letter_that_stdout_does_not_know_is_spelt_out(run_code):
+    done = run_code(
+        """
+        import io, sys
+        from utils.console import Console
+        from utils.errors import *
+        sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="ascii")  # as under some shells and schedulers
+        def main():
+            Console().say("wrote é.gif")
+            raise StorageError("ü is full")
+        run_script(main)
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (6, "wrote \\xe9.gif\n", "Error: ü is full\n")
+
+
 # ---- signals
 
 

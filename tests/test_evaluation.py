@@ -1,5 +1,6 @@
 """Scores depend on seeds and policy alone, and Pendulum's legacy starts are the original's."""
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -104,6 +105,15 @@ def test_files_without_starts_are_refused(tmp_path, text):
     (tmp_path / "starts.csv").write_text(text)
     with pytest.raises(ParameterError):
         read_starts(tmp_path / "starts.csv", "Pendulum-v1")
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("path", ["/dev/zero", "pipe", "/"])
+def test_what_has_no_end_is_no_file_of_starts(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(ParameterError, match="cannot be read: it is no file"):
+        read_starts(path, "Pendulum-v1")
 
 
 def test_two_policies_are_compared_in_pairs(tmp_path):

@@ -152,6 +152,13 @@ def test_what_cannot_be_read_ends_with_code_2(line, capsys):
     assert line.split()[-1] in said.out + said.err
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("columns", ["1", "5", "0", "-3", "wide"])
+def test_help_comes_to_an_end_in_any_window(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert "--env" in help_of("", PlayParams, capsys)
+
+
 def test_a_misspelt_flag_is_answered_with_near_ones(capsys):
     with pytest.raises(SystemExit):
         parsed("--num-agnts 3")

@@ -291,6 +291,12 @@ def test_no_path_holds_a_null_character(name):
     assert f"{name} must not contain a null character" in problems(params.TestParams, **{name: "a\0b"})
 
 
+@pytest.mark.parametrize(("name", "kind"), [("ckpt_dir", "folder"), ("results_dir", "folder"), ("ckpt_file", "file")])
+def test_a_path_is_not_empty(name, kind):
+    # As of a shell's variable that is not set; it would mean the folder that the script happens to be started in.
+    assert problems(params.TestParams, **{name: ""}) == [f"{name} must name a {kind}, got nothing"]
+
+
 def test_an_empty_id_names_no_environment():
     assert "env must name an environment" in problems(params.TestParams, env="")
 

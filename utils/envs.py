@@ -51,11 +51,13 @@ class Environment:
             or observation.dtype.kind not in "biuf"
         ):
             raise ParameterError(
-                f"{self.id} has the observation space {observation}; only flat vectors (a Box of one dimension) are supported."
+                f"{self.id} has the observation space {observation}; only flat vectors (a Box of one dimension, not empty) are "
+                "supported."
             )
         if not isinstance(action, gymnasium.spaces.Box) or not _is_flat(action) or action.dtype.kind != "f":
             raise ParameterError(
-                f"{self.id} has the action space {action}; only continuous vectors (a Box of one dimension) are supported."
+                f"{self.id} has the action space {action}; only continuous vectors (a Box of one dimension, not empty) are "
+                "supported."
             )
         low, high = action.low.astype(np.float64), action.high.astype(np.float64)
         if not (np.abs([low, high, high - low]) <= FLOAT32_MAX).all():

@@ -1,6 +1,7 @@
 """The errors a person is meant to read: one sentence each, and the exit code a script ends with."""
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -81,7 +82,7 @@ def run_script(main: Callable[[], int | None]) -> None:
     A traceback is shown only with --debug; that of an error nobody foresaw is kept in a file. The first of SIGINT, SIGTERM
     and SIGHUP raises Interrupted in `main`, the second one ends the process at once.
     """
-    _open_missing_streams()
+    _mend_streams()
     try:
         _on_signals(_interrupt)
         code = main() or 0
@@ -118,7 +119,7 @@ def _leave_at_once(number: int, _: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def _open_missing_streams() -> None:
+def _mend_streams() -> None:
     # A file opened later would get the number of a stream that is closed, and with it all that is meant for the stream.
     for number in range(3):
         try:
@@ -127,6 +128,9 @@ def _open_missing_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
     sys.stdout = sys.stdout or os.fdopen(1, "w")
     sys.stderr = sys.stderr or os.fdopen(2, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a sentence with a letter that it does not know is still worth reading
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _leave_quietly(stream: TextIO | None) -> None:

@@ -2,6 +2,8 @@
 
 import collections
 import itertools
+import os
+import shutil
 import sys
 import typing
 from collections.abc import Callable
@@ -10,6 +12,8 @@ from typing import Any
 import tyro
 
 from utils.errors import ParameterError
+
+NARROWEST = 40  # columns; tyro lays out its help for ever where there is room for a letter or two
 
 
 def parse(
@@ -24,6 +28,8 @@ def parse(
     defaults, so that --help shows what would really be used. Raises ParameterError with every bad value in one
     message; tyro itself ends the process with code 2 for a flag that it does not know.
     """
+    if shutil.get_terminal_size().columns < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
     argv = _spelt_out(cls, sys.argv[1:] if argv is None else argv)
     named = {_field(word) for word in argv if word.startswith("--")}
     env = dict(_pairs(argv)).get("env")

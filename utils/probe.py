@@ -21,7 +21,8 @@ def probe(files: Mapping[str, Iterable[Path]]) -> None:
                 try:
                     _try_to_write(path, made)
                 except (OSError, ValueError) as error:
-                    raise StorageError(f"{path} cannot be written: {error}. Choose another with {flag}.") from None
+                    reason = getattr(error, "strerror", None) or error
+                    raise StorageError(f"{path} cannot be written: {reason}. Choose another with {flag}.") from None
     except StorageError:
         for folder in reversed(made):
             with contextlib.suppress(OSError):  # somebody else uses it by now
@@ -31,8 +32,8 @@ def probe(files: Mapping[str, Iterable[Path]]) -> None:
 
 def _try_to_write(path: Path, made: list[Path]) -> None:
     for folder in reversed([path.parent, *path.parent.parents]):
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir()
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)  # somebody else may be quicker
             made.append(folder)
     with tempfile.TemporaryFile(dir=path.parent, buffering=0) as file:  # has no name, so that even a kill leaves nothing
         file.write(b"?")
