@@ -1,11 +1,13 @@
 # make train, make test, make play, make watch: each makes .venv and installs what it needs first, once.
+# make bench does the same in .venv-bench, which the peers' packages have to themselves, and takes hours.
 # ARGS passes flags:  make train ARGS="--env LunarLanderContinuous-v3"
 
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
+BENCH := .venv-bench/bin
 
-.PHONY: train test play watch lint clean
+.PHONY: train test play watch lint bench clean
 
 train: .venv/installed
 	$(BIN)/python train.py $(ARGS)
@@ -24,6 +26,12 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench: .venv-bench/installed
+	for name in learner replay acting startup training scaling time_to_score; do \
+		$(BENCH)/python benchmarks/$$name.py --json benchmarks/results/$$name.json $(ARGS) || exit 1; done
+	$(BENCH)/python benchmarks/time_to_score.py --env LunarLanderContinuous-v3 --seeds 1 2 \
+		--json benchmarks/results/time_to_score_lunarlander.json $(ARGS)
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -35,5 +43,10 @@ lint: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements-dev.txt
 	touch $@
 
+.venv-bench/installed: benchmarks/requirements.txt requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	$(BENCH)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r benchmarks/requirements.txt
+	touch $@
+
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf .venv .venv-bench .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -5,10 +5,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utils import segment_tree
 from utils.segment_tree import SegmentTree
 
 # Whole numbers: sums of them are exact in any order, so the naive answer is the only right one.
 masses = st.lists(st.integers(0, 20), min_size=1, max_size=40)
+
+
+@pytest.fixture(params=[(segment_tree.TOP, segment_tree.CLOSE), (2, 0), (0, 4)], ids=str, scope="module", autouse=True)
+def _short_cuts(request):
+    """All tests with the short cuts that large trees take, and without: neither may change an answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment_tree, "TOP", request.param[0])
+        patch.setattr(segment_tree, "CLOSE", request.param[1])
+        yield
 
 
 def sum_tree(leaves):

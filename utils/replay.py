@@ -81,7 +81,9 @@ class PrioritisedReplay:
             slots = self._sums.find(offsets * (root / batch_size))  # [batches, B], ascending: memory is read in order
             mass = self._sums.leaves[slots]
             ids = slots + (self._added - 1 - slots) // self.capacity * self.capacity  # the newest id in the slot
-            obs, action, reward, discount, next_obs = (np.take(column, slots, axis=0) for column in self._columns())
+            # No slot is out of range; with "clip" NumPy believes that, with "raise" it takes twice as long.
+            columns = (column.take(slots, axis=0, mode="clip") for column in self._columns())
+            obs, action, reward, discount, next_obs = columns
             weights = (self._minima.root / mass) ** beta  # N and the root cancel out
         return Sample(ids, obs, action, reward, discount, next_obs, weights.astype(np.float32))
 

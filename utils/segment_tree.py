@@ -2,12 +2,15 @@
 
 import numpy as np
 
+CLOSE = 4  # nodes spanned for each node to set, below which the span is recomputed whole
+TOP = 10  # levels that find crosses at once
+
 
 class SegmentTree:
     """A complete binary tree whose parents are `reduce` (np.add or np.minimum) of their two children, in float64.
 
     Parents are always recomputed from their children, never adjusted by differences, so that they are exact.
-    All methods take arrays and touch log2(capacity) levels, one vectorised operation each.
+    All methods take arrays and touch log2(capacity) levels, a few vectorised operations each.
     """
 
     def __init__(self, capacity: int, reduce: np.ufunc):
@@ -31,22 +34,27 @@ class SegmentTree:
 
     def set(self, indices: np.ndarray, values: np.ndarray) -> None:
         """Set the leaves at `indices` [n] to `values` [n]; of an index given twice the last value counts."""
-        nodes = self._nodes
+        if not len(indices):
+            return
+        nodes, pairs = self._nodes, self._nodes.reshape(-1, 2)  # node i has the children pairs[i]
         position = indices + self._first_leaf
         nodes[position] = values
-        for _ in range(self._levels):
+        first, last = int(position.min()) >> 1, int(position.max()) >> 1
+        while first and last - first >= CLOSE * len(indices):
             position >>= 1
-            left = 2 * position
-            nodes[position] = self._reduce(nodes[left], nodes[left + 1])
+            children = pairs.take(position, axis=0)
+            nodes[position] = self._reduce(children[:, 0], children[:, 1])
+            first, last = first >> 1, last >> 1
+        while first:  # the rest lies close together: slices are quicker than indices, even where more is recomputed
+            children = pairs[first : last + 1]
+            self._reduce(children[:, 0], children[:, 1], out=nodes[first : last + 1])
+            first, last = first >> 1, last >> 1
 
     def fill(self, values: np.ndarray) -> None:
         """Set the first leaves to `values` [n] and empty all others."""
-        nodes, first = self._nodes, self._first_leaf
-        nodes[first:] = self._empty
-        nodes[first : first + len(values)] = values
-        while first > 1:
-            first >>= 1
-            nodes[first : 2 * first] = self._reduce(nodes[2 * first : 4 * first : 2], nodes[2 * first + 1 : 4 * first : 2])
+        leaves = np.full(self.capacity, self._empty)
+        leaves[: len(values)] = values
+        self.set(np.arange(self.capacity), leaves)
 
     def find(self, prefix_sums: np.ndarray) -> np.ndarray:
         """For each of `prefix_sums` [...], in [0, root], the index of the leaf that holds it, int64 [...].
@@ -55,13 +63,18 @@ class SegmentTree:
         mass: whatever rounding does, and at the root's edge, the answer is the last leaf with mass.
         """
         nodes = self._nodes
+        depth = min(TOP, self._levels)
+        edges = np.zeros((1 << depth) + 1)
+        np.cumsum(nodes[1 << depth : 2 << depth], out=edges[1:])
         remaining = np.array(prefix_sums, dtype=np.float64)
-        position = np.ones(remaining.shape, dtype=np.int64)
-        for _ in range(self._levels):
+        position = np.minimum(edges[1:].searchsorted(remaining, "right"), edges[1:].searchsorted(edges[-1]))
+        remaining -= edges[position]
+        position += 1 << depth
+        for _ in range(self._levels - depth):
             position *= 2
-            left = nodes[position]
-            go_right = (remaining >= left) & (nodes[position + 1] > 0.0)
-            remaining -= np.where(go_right, left, 0.0)
+            left = nodes.take(position)
+            go_right = (remaining >= left) & (nodes.take(position + 1) > 0.0)
+            remaining -= left * go_right
             position += go_right
         return position - self._first_leaf
 

@@ -1,0 +1,119 @@
+"""Environment steps a second with the learner off, and what one decision of the policy costs.
+
+python benchmarks/acting.py            three minutes
+
+One and more agents, as threads, collect blocks as they do in training, following a fixed policy of 400 and 300 units. A
+decision is made for 1, 4 and 16 observations by the toolkit's NumPy policy and by the same actor as a tf.function.
+"""
+
+import timing  # first: puts the toolkit's folder on the path
+
+# isort: split
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import tensorflow as tf
+from threadpoolctl import threadpool_limits
+
+from agent.agent import BLOCK, Agent
+from agent.networks import make_actor, named_arrays
+from agent.policy import Policy, Scaling
+from params import TrainParams
+from utils.envs import make_env
+from utils.errors import DependencyError
+
+ENVS = ("Pendulum-v1", "LunarLanderContinuous-v3", "BipedalWalker-v3", "HalfCheetah-v5")
+AGENTS, ENVS_PER_AGENT = (1, 2, 4), (1, 4, 16)
+DECISIONS = 100  # in a turn
+
+
+def main() -> None:
+    """Measure, print, and write JSON when asked to."""
+    given = timing.flags(__doc__)
+    envs, agents, seconds = (ENVS[:1], (1, 2), 0.2) if given.quick else (ENVS, AGENTS, 4.0)
+    result = timing.Result("acting")
+    sys.setswitchinterval(0.0005)  # both as in train.py
+    with threadpool_limits(1, "blas"):
+        for env in envs:
+            try:
+                make_env(env).close()
+            except DependencyError as error:
+                result.skipped.append(f"Skipped {env}: {error}")
+                continue
+            for count in agents:
+                row = {"environment": env, "agents": count}
+                for each in ENVS_PER_AGENT:
+                    row[f"steps/s, {each} environments each"] = steps_per_second(env, count, each, seconds)
+                result.rows.append(row)
+        for size in ENVS_PER_AGENT:
+            result.figures |= decision(size, rounds=3 if given.quick else 50)
+    result.publish(given.json)
+
+
+def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float) -> float:
+    """Environment steps a second of so many agents, each with so many environments."""
+    params = TrainParams(noise_decay=1.0)
+    first = make_env(env)
+    scaling = Scaling.fitting(first, params)
+    policy = Policy(weights(first.obs_size, first.action_size), scaling)
+    crew = [
+        Agent(
+            index,
+            [make_env(env) for _ in range(envs_per_agent)],
+            SimpleNamespace(policy=policy),
+            params,
+            scaling,
+            np.random.SeedSequence(index),
+        )
+        for index in range(agents)
+    ]
+    stop = threading.Event()
+
+    def collect(agent: Agent) -> None:
+        while not stop.is_set():
+            agent.collect(BLOCK)
+
+    threads = [threading.Thread(target=collect, args=(agent,), daemon=True) for agent in crew]
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds / 4)  # every thread is at work now
+    before, begun = sum(agent.env_steps for agent in crew), time.perf_counter()
+    time.sleep(seconds)
+    after, ended = sum(agent.env_steps for agent in crew), time.perf_counter()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    for agent in crew:
+        agent.close()
+    return (after - before) / (ended - begun)
+
+
+def decision(size: int, rounds: int) -> dict[str, float]:
+    """Microseconds of one call of the policy for `size` observations of BipedalWalker's, by NumPy and by TensorFlow."""
+    actor = make_actor(24, 4, (400, 300), 0.003, False, np.random.default_rng(1))
+    env = make_env("BipedalWalker-v3")
+    policy = Policy(named_arrays(actor), Scaling.fitting(env, TrainParams()))
+    obs = np.random.default_rng(2).standard_normal((size, 24), np.float32)
+    traced = tf.function(lambda seen: actor(seen, training=False))
+
+    def repeat(decide: object) -> int:
+        for _ in range(DECISIONS):
+            decide()  # type: ignore[operator]
+        return DECISIONS
+
+    turns = timing.Turns(
+        {"NumPy": lambda: repeat(lambda: policy.act(obs)), "tf.function": lambda: repeat(lambda: traced(obs).numpy())}, rounds
+    )
+    return {f"microseconds for {size} observations, {by}": turns.seconds(by) * 1e6 for by in ("NumPy", "tf.function")}
+
+
+def weights(obs_size: int, action_size: int) -> dict[str, np.ndarray]:
+    """An untrained actor's."""
+    return named_arrays(make_actor(obs_size, action_size, (400, 300), 0.003, False, np.random.default_rng(1)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Start-up: from `python train.py` to the first learner step, and `test.py` for 100 episodes of Pendulum.
+
+python benchmarks/startup.py           three minutes
+
+The first learner step is seen by its checkpoint, which --save-ckpt-step 8 makes appear after the first compiled call. It
+includes the imports, the random transitions that the environment's learning_starts asks for, and the compilation.
+"""
+
+import timing  # first: puts the toolkit's folder on the path
+
+# isort: split
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+import loop
+
+
+def main() -> None:
+    """Measure, print, and write JSON when asked to."""
+    given = timing.flags(__doc__)
+    rounds, envs = (1, ("Pendulum-v1",)) if given.quick else (5, ("Pendulum-v1", "BipedalWalker-v3"))
+    contenders: dict[str, Callable[[], float]] = {
+        "import of TensorFlow": partial(command, "-c", "import tensorflow"),
+        "test.py, 100 episodes of Pendulum": scoring,
+        **{f"train.py --env {env}, to the first learner step": partial(first_learner_step, env) for env in envs},
+    }
+    seconds = {name: [measure() for _ in range(rounds)] for name, measure in contenders.items()}
+    result = timing.Result("startup")
+    result.rows = [{"seconds of": name, "median": float(np.median(all_)), "worst": max(all_)} for name, all_ in seconds.items()]
+    result.publish(given.json)
+
+
+def scoring() -> float:
+    """Seconds of test.py with the shipped policy."""
+    with tempfile.TemporaryDirectory(prefix="d4pg-benchmark-") as folder:
+        return command(str(timing.ROOT / "test.py"), "--env", "Pendulum-v1", "--ckpt-dir", folder, "--results-dir", folder)
+
+
+def first_learner_step(env: str) -> float:
+    """Seconds until train.py has done its first compiled call and saved it."""
+    with loop.training(env, "--save-ckpt-step", "8") as training:
+        while not list(training.folder.glob("ckpts/*/*.ckpt-8")):
+            if training.process.poll() is not None:
+                raise RuntimeError(f"train.py ended: {training.process.communicate()[0]}")
+            time.sleep(0.02)
+        return training.seconds
+
+
+def command(*arguments: str) -> float:
+    """Seconds that a Python process takes from its start to its end."""
+    begun = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begun
+
+
+if __name__ == "__main__":
+    main()

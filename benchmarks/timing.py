@@ -1,0 +1,153 @@
+"""What the benchmarks share: measurements in turns, the machine they ran on, and how a result is handed out.
+
+Importing this puts the toolkit's folder on the path, so each benchmark imports it first.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+sys.path.insert(0, str(ROOT))
+
+from utils.experience import Block  # noqa: E402  (found by the line above)
+
+PACKAGES = ("tensorflow", "keras", "numpy", "gymnasium", "cpprb", "stable-baselines3", "torch", "sbx-rl", "jax")
+
+
+class Turns:
+    """Times of several contenders that took turns, so that a machine that slows down slows all of them alike.
+
+    A contender is a function that does some work and returns how many units of it (1 where it returns None).
+    """
+
+    def __init__(self, contenders: dict[str, Callable[[], int | None]], rounds: int):
+        self._seconds: dict[str, list[float]] = {name: [] for name in contenders}
+        for work in contenders.values():
+            work()  # compiles, fills caches
+        for _ in range(rounds):
+            for name, work in contenders.items():
+                begun = time.perf_counter()
+                units = work() or 1
+                self._seconds[name].append((time.perf_counter() - begun) / units)
+
+    def seconds(self, name: str) -> float:
+        """The median of a contender's seconds for one unit of work."""
+        return float(np.median(self._seconds[name]))
+
+    def ratio(self, name: str, other: str) -> float:
+        """The median, over the rounds, of a contender's seconds over another's in the same round."""
+        return float(np.median(np.divide(self._seconds[name], self._seconds[other])))
+
+
+@dataclass
+class Result:
+    """What a benchmark found: single `figures`, `rows` of a table, and sentences about what was `skipped` and why."""
+
+    benchmark: str
+    figures: dict[str, float] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def publish(self, where: str | None) -> None:
+        """Print it as Markdown; with `where` also write it as JSON to that file, or ("-") print nothing but the JSON."""
+        everything = {"benchmark": self.benchmark, "machine": machine()} | vars(self)
+        if where == "-":
+            print(json.dumps(everything, indent=1))
+            return
+        if where:
+            Path(where).parent.mkdir(parents=True, exist_ok=True)
+            Path(where).write_text(json.dumps(everything, indent=1) + "\n")
+        print("\n".join(self._markdown(everything["machine"])), flush=True)
+
+    def _markdown(self, about: dict[str, Any]) -> Iterable[str]:
+        yield f"\n{self.benchmark}, {about['date']}, {about['processor']}, {about['cores']} cores, load {about['load']}\n"
+        if self.rows:
+            columns = list(self.rows[0])
+            yield "| " + " | ".join(columns) + " |"
+            yield "|---" * len(columns) + "|"
+            for row in self.rows:
+                yield "| " + " | ".join(shown(row.get(column, "")) for column in columns) + " |"
+            yield ""
+        for name, value in self.figures.items():
+            yield f"* {name}: {shown(value)}"
+        for sentence in self.skipped:
+            yield f"* {sentence}"
+
+
+def random_block(size: int, obs_size: int, action_size: int, rng: np.random.Generator) -> Block:
+    """So many transitions that mean nothing."""
+    obs, action, reward, next_obs = (
+        rng.standard_normal(shape, np.float32) for shape in ((size, obs_size), (size, action_size), size, (size, obs_size))
+    )
+    return Block(obs, action, reward, np.full(size, 0.95, np.float32), next_obs)
+
+
+def shown(value: Any) -> str:
+    """A value as a person reads it: three digits that mean something."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def machine() -> dict[str, Any]:
+    """What a figure depends on: processor, cores, how busy it is, and versions."""
+    found = {package for package in PACKAGES if _is_installed(package)}
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),  # of the last 1, 5 and 15 minutes
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {package: importlib.metadata.version(package) for package in PACKAGES if package in found},
+    }
+
+
+def flags(description: str | None, **more: dict[str, Any]) -> argparse.Namespace:
+    """The flags every benchmark has, and `more` of its own as name=add_argument's keywords."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="also write the result to FILE; without FILE print only JSON"
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it runs, its figures mean nothing")
+    for name, keywords in more.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", **keywords)
+    return parser.parse_args()
+
+
+def missing(*modules: str) -> list[str]:
+    """A sentence for each module that is not installed; what needs it is skipped."""
+    return [
+        f"Skipped what needs {module}, which is not installed: pip install -r benchmarks/requirements.txt."
+        for module in modules
+        if importlib.util.find_spec(module) is None
+    ]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
