@@ -12,6 +12,7 @@ import timing  # first: puts the toolkit's folder on the path
 import sys
 import threading
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -55,14 +56,14 @@ def main() -> None:
 
 def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float) -> float:
     """Environment steps a second of so many agents, each with so many environments."""
-    params = TrainParams(noise_decay=1.0)
+    params = TrainParams(noise_decay=1.0, envs_per_agent=envs_per_agent)
     first = make_env(env)
     scaling = Scaling.fitting(first, params)
     policy = Policy(weights(first.obs_size, first.action_size), scaling)
     crew = [
         Agent(
             index,
-            [make_env(env) for _ in range(envs_per_agent)],
+            partial(make_env, env),
             SimpleNamespace(policy=policy),
             params,
             scaling,
@@ -87,7 +88,7 @@ def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float)
     for thread in threads:
         thread.join()
     for agent in crew:
-        agent.close()
+        agent.restart()  # closes the old ones
     return (after - before) / (ended - begun)
 
 

@@ -12,6 +12,7 @@ import timing  # first: puts the toolkit's folder on the path
 # isort: split
 from dataclasses import replace
 from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import tensorflow as tf
@@ -46,7 +47,7 @@ def measure(obs_size: int, action_size: int, params: TrainParams, rounds: int) -
     """Rates of the compiled call, of `step` (sampling and priorities too), and of `run` (the same, overlapping)."""
     learner, replay = make(obs_size, action_size, params)
     batches = [tf.constant(column) for column in replay.sample(params.updates_per_call, params.batch_size, 0.4)[1:]]
-    updates = tf.constant(params.updates_per_call)
+    updates, none_skipped = tf.constant(params.updates_per_call), tf.constant(0)
     square = tf.random.normal((SIDE, SIDE), seed=1)
     product = tf.function(tf.matmul, jit_compile=True)
 
@@ -54,7 +55,7 @@ def measure(obs_size: int, action_size: int, params: TrainParams, rounds: int) -
         product(square, square).numpy()
 
     def compiled() -> int:
-        learner._update(updates, *batches)[1].numpy()
+        learner._update(updates, none_skipped, *batches)[1].numpy()
         return params.updates_per_call
 
     def step() -> int:
@@ -64,7 +65,8 @@ def measure(obs_size: int, action_size: int, params: TrainParams, rounds: int) -
 
     def run() -> int:
         learner.learner_step, stop = 0, Event()
-        learner.run(RateLimiter(0.0, 0, 0.0), stop, stop.set)  # until its first checkpoint is due, and no limit before
+        keeper = SimpleNamespace(save=stop.set, reload=lambda: False)
+        learner.run(RateLimiter(0.0, 0, 0.0), stop, keeper)  # until its first checkpoint is due, and no limit before
         return learner.learner_step
 
     turns = timing.Turns({"gemm": gemm, "compiled": compiled, "step": step, "run": run}, rounds)
