@@ -112,6 +112,9 @@ def main() -> int:
         console.say(f"Going on from {checkpoint.path}, learner step {checkpoint.step:,}.")
         for note in archive.restore(checkpoint):
             console.say(note)
+        if learner.learner_step >= params.num_steps_train:
+            console.say(f"It has come to its {params.num_steps_train:,} learner steps; raise --num-steps-train to go on.")
+            return 0
     progress = Progress(params, learner, archive, replay, limiter, *open_logs(params, checkpoint, run), console)
 
     stop = threading.Event()

@@ -23,6 +23,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module="pygame")
 
 RAISED = (Exception, SystemExit)  # some call sys.exit, as when their window is closed
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+LARGEST_REWARD = 1e30  # some thousands of them, summed over an N-step window, still fit in float32
 LONGEST = 500  # characters of a stranger's message that are repeated
 
 
@@ -103,7 +104,7 @@ class Environment:
             raise EnvironmentFailure(
                 f"{self.id} failed in step {self._length} of an episode, action {clipped}: {_named(error)}"
             ) from error
-        if not abs(reward) <= FLOAT32_MAX:
+        if not abs(reward) <= LARGEST_REWARD:
             raise EnvironmentFailure(f"{self.id} gave the reward {reward} in step {self._length} of an episode")
         return self._checked(obs), reward, terminated, truncated or self._length >= self._max_ep_length
 

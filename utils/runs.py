@@ -27,7 +27,8 @@ class Run:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)  # held until the process ends
+            # Held until the process ends.
+            self._lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             if not self._acquire():
                 holder = (folder / LOCK_FILE).read_text() or "another process"
                 raise FolderInUseError(f"{folder} is in use by {holder}; give this training its own folder with --run NAME.")
@@ -63,7 +64,7 @@ class Run:
         )
 
     def report(self, status: str, learner_step: int) -> None:
-        """Record how far the run has come; `status` is "training" or "done". Raises StorageError."""
+        """Record how far the run has come; `status` is "training", "stopped" or "done". Raises StorageError."""
         record = {"run_id": self.run_id, "status": status, "learner_step": learner_step, "process": os.getpid()}
         try:
             write_file(self.folder / RUN_FILE, json.dumps(record))
