@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = ["train", "test", "play", "test_every_new_ckpt"]
+SCRIPTS = ["train", "test", "play", "plot", "test_every_new_ckpt"]
 # Inside utils/ only these arrows exist, besides those to errors and lines.
 UTILS = {
     "replay": {"segment_tree", "experience"},
     "runs": {"checkpoints"},
     "watcher": {"bell", "checkpoints", "results", "runs"},
     "metrics": {"board"},
-    "video": {"overlay"},
+    "video": {"files", "overlay"},
+    "page": {"files"},
+    "curves": {"checkpoints", "figures", "results", "runs"},
 }
 
 
@@ -60,7 +62,7 @@ def test_tensorflow_lives_in_four_rooms(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["test", "play", "test_every_new_ckpt", "train", "agent.archive", "agent.progress", "agent.choice"]
+    "module", ["test", "play", "plot", "test_every_new_ckpt", "train", "agent.archive", "agent.progress", "agent.choice"]
 )
 def test_importing_loads_no_tensorflow_and_does_nothing(module):
     # By path, since the name `test` may be the standard library's.

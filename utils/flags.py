@@ -4,7 +4,7 @@ import itertools
 import sys
 import typing
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Union
 
 import tyro
 
@@ -19,15 +19,31 @@ def parse(cls: type, resolve: Callable[..., Any], argv: list[str] | None = None)
     message; tyro itself ends the process with code 2 for a flag that it does not know.
     """
     argv = _spelt_out(cls, sys.argv[1:] if argv is None else argv)
-    named = {_field(word) for word in argv if word.startswith("--")}
-    env = dict(_pairs(argv)).get("env")
+    return _resolved(tyro.cli(cls, args=argv, default=_defaults(cls, resolve, argv)), resolve, argv)
+
+
+def parse_command(commands: dict[str, type], resolve: Callable[..., Any], argv: list[str] | None = None) -> Any:
+    """The same for a command line whose first word is one of `commands`; the class of the answer's values tells which."""
+    argv = sys.argv[1:] if argv is None else argv
+    for cls in commands.values():
+        argv = _spelt_out(cls, argv)
+    kinds = tuple(
+        Annotated[cls, tyro.conf.subcommand(name, default=_defaults(cls, resolve, argv))] for name, cls in commands.items()
+    )
+    return _resolved(tyro.cli(Union[kinds], args=argv), resolve, argv)  # type: ignore[call-overload]  # noqa: UP007
+
+
+def _defaults(cls: type, resolve: Callable[..., Any], argv: list[str]) -> Any:
     try:
-        defaults = resolve(cls, env=env).values
+        return resolve(cls, env=dict(_pairs(argv)).get("env")).values
     except ValueError:
-        defaults = cls()  # the complaint comes below, together with all others
-    flags = tyro.cli(cls, args=argv, default=defaults)
+        return cls()  # the complaint comes later, together with all others
+
+
+def _resolved(flags: Any, resolve: Callable[..., Any], argv: list[str]) -> Any:
+    named = {_field(word) for word in argv if word.startswith("--")}
     try:
-        return resolve(cls, **{name: value for name, value in vars(flags).items() if name in named})
+        return resolve(type(flags), **{name: value for name, value in vars(flags).items() if name in named})
     except ValueError as error:
         raise ParameterError(str(error)) from None
 

@@ -1,5 +1,6 @@
 """Logs: a CSV file and TensorBoard. A log that cannot be written is said once and never raises into training."""
 
+import csv
 import os
 import threading
 from collections.abc import Callable
@@ -7,8 +8,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from utils.board import Board
 from utils.lines import append, csv_line
+
+
+def read_log(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a log as float64 [rows], nan where there is no number; empty without a file that can be read.
+
+    A row that a kill cut short is passed over.
+    """
+    try:
+        with open(path, newline="", errors="replace") as file:
+            rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+    except (OSError, csv.Error):
+        return {}
+    return {name: np.array([_number(row[name]) for row in rows]) for name in (rows[0] if rows else ())}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 class Metrics:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ COLUMNS = (
     "checkpoint",
 )
 
+_LINE = re.compile(
+    r"Training Episode (?P<learner_step>\d+):\s*Average reward = (?P<mean>-?\d+(\.\d+)?) \+/- (?P<sem>\d+(\.\d+)?|nan) /ep"
+)
+
 
 def append_result(path: Path, row: dict[str, Any]) -> None:
     """Append a row with COLUMNS to <path>.csv, and the original's line to <path>.txt. Raises StorageError."""
@@ -42,6 +47,22 @@ def read_results(path: Path) -> list[dict[str, str]]:
     """The whole rows of a results CSV, as text by column; one that a kill cut short is passed over."""
     with open(path, newline="", errors="replace") as file:
         return [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+
+
+def read_scores(path: Path) -> list[dict[str, str]]:
+    """The scores of a run: the rows of <path>.csv, without one the original's lines of <path>.txt, without both nothing.
+
+    A line tells learner_step, mean and sem only; the other columns are then empty. Raises StorageError.
+    """
+    table, lines = path.with_name(path.name + ".csv"), path.with_name(path.name + ".txt")
+    try:
+        if table.exists():
+            return read_results(table)
+        text = lines.read_text(errors="replace") if lines.exists() else ""
+    except OSError as error:
+        raise StorageError(f"the results of {path} cannot be read: {error}.") from None
+    found = (match.groupdict() for match in _LINE.finditer(text))
+    return [dict.fromkeys(COLUMNS, "") | row for row in found]
 
 
 class Ledger:
