@@ -3,7 +3,7 @@
 import csv
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,30 @@ class Metrics:
         self.failure: str | None = None  # the first thing that went wrong, for whoever talks to the person
         self._guarded(lambda: self._cut(keep_through))
 
-    def write(self, step: int, group: str = "", **values: Any) -> None:
-        """Append a row; the columns are those of the first. Numbers are shown in TensorBoard as group + name."""
+    def write(self, step: int, group: str | Mapping[str, str] = "", **values: Any) -> None:
+        """Append a row; the columns are those of the first.
+
+        Numbers are shown in TensorBoard as group + name; the group is one for all, or by name.
+        """
         with self._lock:
             self._guarded(lambda: self._append({self._step_column: step, **values}))
-            numbers = {f"{group}{name}": value for name, value in values.items() if isinstance(value, int | float)}
+            groups = dict.fromkeys(values, group) if isinstance(group, str) else group
+            numbers = {f"{groups[name]}{name}": value for name, value in values.items() if isinstance(value, int | float)}
             if self._board is not None and not self._guarded(partial(self._board.scalars, numbers, step)):
                 self._board = None  # an event file cannot be read past a record that was cut short
+
+    def exhibit(self, add: Callable[[Board], None]) -> None:
+        """Let `add` put into TensorBoard what is no number; whatever it raises is kept in `failure`."""
+        with self._lock:
+            if self._board is None:
+                return
+            try:
+                add(self._board)
+                self._board.flush()
+            except Exception as error:
+                self.failure = self.failure or f"TensorBoard lacks a picture or a histogram: {error!r}"
+                if isinstance(error, OSError):
+                    self._board = None
 
     def _append(self, row: dict[str, Any]) -> None:
         columns = self._columns or list(row)
