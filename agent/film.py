@@ -10,7 +10,7 @@ from agent.choice import Choice
 from agent.evaluation import play
 from utils.envs import Environment
 from utils.errors import DependencyError
-from utils.overlay import fit, side_by_side, with_panel, with_title
+from utils.overlay import GAP, fit, side_by_side, with_panel, with_title
 from utils.video import GIF_BYTES, GIF_SECONDS, GIF_WIDTH, Film, Gif, Mp4
 
 Make = Callable[..., Environment]  # makes an environment; takes render_mode
@@ -41,7 +41,7 @@ def gif_of(make: Make, choice: Choice, seed: int) -> bytes:
 def film_pair(make: Make, pair: Sequence[Choice], seed: int, path: Path, overlay: bool = True) -> Film:
     """Two checkpoints side by side from the same start; the one whose episode is shorter waits in its last frame."""
     envs = [drawing(make) for _ in pair]
-    film = _film(path, envs[0], widest=2 * GIF_WIDTH, most_bytes=2 * GIF_BYTES)
+    film = _film(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * GIF_BYTES)
     half = _film(path, envs[0]).width if isinstance(film, Gif) else film.width
     halves = [
         frames(choice, env, seed, half, overlay, f"learner step {choice.learner_step:,}")

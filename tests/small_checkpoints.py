@@ -7,9 +7,10 @@ from params import TrainParams
 from utils.checkpoints import save_checkpoint
 
 
-def save(path, env, env_id="Pendulum-v1", obs_size=3, **manifest):
+def save(path, env, env_id=None, obs_size=None, **manifest):
     """A checkpoint at `path` that acts and judges, with hidden layers of 8 and 6 units; its weights are always the same."""
     rng = np.random.default_rng(0)
+    obs_size = obs_size or env.obs_size
 
     def weights(outputs, extra):
         sizes = {"dense1": (obs_size, 8), "dense2": (8 + extra, 6), "output": (6, outputs)}
@@ -22,10 +23,10 @@ def save(path, env, env_id="Pendulum-v1", obs_size=3, **manifest):
     )
     atoms = {"atoms": np.linspace(-1, 0, 5, dtype=np.float32)}
     files = {
-        "policy.npz": Policy(weights(1, 0), scaling).arrays(),
-        "critic.npz": Critic(weights(5, 1) | atoms, scaling).arrays(),
+        "policy.npz": Policy(weights(env.action_size, 0), scaling).arrays(),
+        "critic.npz": Critic(weights(5, env.action_size) | atoms, scaling).arrays(),
     }
     step = int(path.name.rpartition("-")[2])
-    known = {"learner_step": step, "run_id": "r1", "env": env_id, "env_step": 8 * step, "seconds": 1.5}
+    known = {"learner_step": step, "run_id": "r1", "env": env_id or env.id, "env_step": 8 * step, "seconds": 1.5}
     save_checkpoint(path, files, known | manifest)
     return path

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 HEIGHT = 0.34  # of the panel, as a share of its width
+GAP = 4  # pixels between two pictures
 # Colours that colour-blind people can tell apart (Okabe and Ito), red, green, blue.
 INK, FAINT, PAPER = (40, 40, 40), (205, 205, 205), (255, 255, 255)
 BLUE, VERMILION, GREEN = (0, 114, 178), (213, 94, 0), (0, 158, 115)
@@ -51,7 +52,7 @@ def side_by_side(left: Iterator[np.ndarray], right: Iterator[np.ndarray]) -> Ite
     last: list[np.ndarray | None] = [None, None]
     for pair in itertools.zip_longest(left, right):
         last = [now if now is not None else before for now, before in zip(pair, last, strict=True)]
-        gap = np.full((last[0].shape[0], 4, 3), PAPER, np.uint8)  # type: ignore[union-attr]
+        gap = np.full((last[0].shape[0], GAP, 3), PAPER, np.uint8)  # type: ignore[union-attr]
         yield np.hstack([last[0], gap, last[1]])  # type: ignore[list-item]
 
 

@@ -1,0 +1,83 @@
+"""Films of checkpoints: one, a pair from the same start, a run's growth."""
+
+import itertools
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+from small_checkpoints import save
+
+from agent.choice import at_step, choose, choose_series
+from agent.film import SECONDS_EACH, drawing, film_growth, film_one, film_pair, frames, gif_of
+from params import PlayParams
+from utils.envs import make_env
+from utils.errors import CheckpointError, DependencyError
+
+make = partial(make_env, "Pendulum-v1", 8)
+
+
+@pytest.fixture
+def params(tmp_path):
+    for step in (10, 20, 30, 40):
+        save(tmp_path / "Pendulum-v1" / f"Pendulum-v1.ckpt-{step}", make())
+    return PlayParams(ckpt_dir=str(tmp_path))
+
+
+def test_a_film_of_one_has_a_frame_for_each_step_with_the_panel_below(params, tmp_path):
+    film = film_one(make, choose(params, make()), 0, tmp_path / "film.gif")
+    assert [frame.shape for frame in film._frames] == [(320 + 109, 320, 3)] * 4  # of 30 frames a second every other
+    bare = film_one(make, choose(params, make()), 0, tmp_path / "film.gif", overlay=False)
+    assert bare._frames[0].shape == (320, 320, 3)
+    assert gif_of(make, choose(params, make()), 0) == film.content()
+
+
+def test_two_from_the_same_start_stand_side_by_side(params, tmp_path):
+    pair = [at_step(params, make(), step) for step in (10, 40)]
+    film = film_pair(make, pair, 0, tmp_path / "film.gif")
+    first = film._frames[0]
+    left, right = first[:, :320], first[:, -320:]
+    assert first.shape[1] == 644
+    np.testing.assert_array_equal(left[30:300], right[30:300])  # the same policy here, so the same pendulum
+    assert (left[:18] != right[:18]).any()  # but another step above it
+
+
+def test_a_step_that_was_not_saved_is_a_sentence_with_those_that_were(params):
+    with pytest.raises(CheckpointError, match="no checkpoint of learner step 15 in .*; there are 10, 20, 30, 40"):
+        at_step(params, make(), 15)
+
+
+@pytest.mark.parametrize(("at_most", "steps"), [(9, [10, 20, 30, 40]), (3, [10, 30, 40]), (2, [10, 40]), (1, [40])])
+def test_a_run_thinned_out_keeps_its_newest(params, at_most, steps):
+    assert [choice.learner_step for choice in choose_series(params, make(), at_most)] == steps
+
+
+def test_a_damaged_one_is_left_out_of_a_series_and_said(params, tmp_path):
+    (tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-20" / "policy.npz").write_bytes(b"rubbish")
+    series = choose_series(params, make(), 9)
+    assert [choice.learner_step for choice in series] == [10, 30, 40]
+    assert "ckpt-20" in series[-1].notes[0]
+
+
+def test_growth_shows_each_for_a_while_with_its_step_above(params, tmp_path):
+    long = partial(make_env, "Pendulum-v1", 200)
+    choices = choose_series(params, make(), 2)
+    film = film_growth(long, choices, 0, tmp_path / "film.gif")
+    assert len(film._frames) == 2 * SECONDS_EACH * 15
+    titles = [frame[:20].tobytes() for frame in film._frames]
+    assert [len(list(group)) for _, group in itertools.groupby(titles)] == [60, 60]
+
+
+def test_an_environment_that_draws_nothing_is_a_sentence():
+    env = make()
+    env.env.unwrapped.metadata = {"render_modes": ["human"]}
+    with pytest.raises(DependencyError, match=r"cannot draw into a picture \(it offers \['human'\]\)"):
+        drawing(lambda **_: env)
+
+
+def test_a_hundred_frames_with_the_overlay_take_less_than_five_seconds(params):
+    env = drawing(partial(make_env, "Pendulum-v1", 100))
+    begun = time.process_time()  # of this process: the machine may be busy
+    shown = list(frames(choose(params, make()), env, 0, lambda frame: 320))
+    assert len(shown) == 100
+    assert time.process_time() - begun < 5.0
