@@ -1,11 +1,11 @@
-# make train, make test, make play, make watch: each makes .venv and installs what it needs first, once.
+# make train, make test, make play, make watch, make report: each makes .venv and installs what it needs first, once.
 # ARGS passes flags:  make train ARGS="--env LunarLanderContinuous-v3"
 
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test play watch lint clean
+.PHONY: train test play watch report lint clean
 
 train: .venv/installed
 	$(BIN)/python train.py $(ARGS)
@@ -15,6 +15,9 @@ play: .venv/installed
 
 watch: .venv/installed
 	$(BIN)/python test_every_new_ckpt.py $(ARGS)
+
+report: .venv/installed
+	$(BIN)/python plot.py report $(ARGS)
 
 test: lint
 	$(BIN)/python -m pytest $(ARGS)

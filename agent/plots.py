@@ -59,7 +59,7 @@ def curves(params: CurvesParams) -> Drawing:
     published = None
     if params.original and params.x == "learner_step":
         original = next((old for old, (new, _) in RENAMED.items() if new == params.env), params.env)
-        published = published_curve(PUBLISHED, original, "msinto93/D4PG, as published")
+        published = published_curve(PUBLISHED, original, "msinto93/D4PG, one run as published")
     if not drawn and published is None:
         raise ParameterError(" ".join(notes))
     solved = params.solved if params.solved is not None else _solved(params.env)

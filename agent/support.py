@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WARNED_MASS = 0.03  # share of target mass outside the support that earns a warning
 SETTLED = 0.1  # share of a run after which it does
 CHECKPOINTS = 40  # at most so many are asked
+_BESIDE: dict[str, Any] = dict(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)  # hides no data
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def draw_support(support: Support, log: Mapping[str, np.ndarray], title: str, no
 
     `log` holds the columns of learner.csv, or nothing. Raises DependencyError without matplotlib.
     """
-    figure = new_figure(8.4, 6.4)
+    figure = new_figure(9.6, 6.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     _draw_quantiles(upper, support)
     _draw_edges(lower, support, log)
@@ -114,7 +115,7 @@ def _draw_quantiles(axes: "Axes", support: Support) -> None:
         )
     axes.set_title("Return distribution of the states that the policy visits", fontsize=10)
     axes.set_ylabel("discounted return, raw rewards")
-    axes.legend(fontsize=8, loc="center right", frameon=False)
+    axes.legend(**_BESIDE)
 
 
 def _draw_edges(axes: "Axes", support: Support, log: Mapping[str, np.ndarray]) -> None:
@@ -132,4 +133,4 @@ def _draw_edges(axes: "Axes", support: Support, log: Mapping[str, np.ndarray]) -
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value >= 0.1 or value == 0 else f"{value:.1%}")
     axes.set_title("Mass at the edges and outside", fontsize=10)
     axes.set_ylabel("share of the mass")
-    axes.legend(fontsize=8, loc="best", frameon=False)
+    axes.legend(**_BESIDE)
