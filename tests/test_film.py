@@ -1,5 +1,6 @@
 """Films of checkpoints: one, a pair from the same start, a run's growth."""
 
+import dataclasses
 import itertools
 import time
 from functools import partial
@@ -13,8 +14,25 @@ from agent.film import SECONDS_EACH, drawing, film_growth, film_one, film_pair, 
 from params import PlayParams
 from utils.envs import make_env
 from utils.errors import CheckpointError, DependencyError
+from utils.overlay import GREEN
 
 make = partial(make_env, "Pendulum-v1", 8)
+
+
+class Pushes:
+    """A policy of one action."""
+
+    def __init__(self, torque):
+        self._torque = torque
+
+    def act(self, obs):
+        return np.full((len(obs), 1), self._torque, np.float32)
+
+
+def bars(frame):
+    """On which side of the panel's action, whose middle is 0, the bar stands."""
+    columns = np.flatnonzero((frame == GREEN).all(axis=2).any(axis=0))
+    return "left" if columns.mean() < (205 + 6 + 320 - 8) / 2 else "right"
 
 
 @pytest.fixture
@@ -61,11 +79,13 @@ def test_a_damaged_one_is_left_out_of_a_series_and_said(params, tmp_path):
 
 def test_growth_shows_each_for_a_while_with_its_step_above(params, tmp_path):
     long = partial(make_env, "Pendulum-v1", 200)
-    choices = choose_series(params, make(), 2)
+    young, old = choose_series(params, make(), 2)
+    choices = [dataclasses.replace(young, policy=Pushes(-2.0)), dataclasses.replace(old, policy=Pushes(2.0))]
     film = film_growth(long, choices, 0, tmp_path / "film.gif")
     assert len(film._frames) == 2 * SECONDS_EACH * 15
     titles = [frame[:20].tobytes() for frame in film._frames]
     assert [len(list(group)) for _, group in itertools.groupby(titles)] == [60, 60]
+    assert [bars(frame) for frame in film._frames] == ["left"] * 60 + ["right"] * 60
 
 
 def test_an_environment_that_draws_nothing_is_a_sentence():

@@ -112,6 +112,7 @@ def test_target_mass_outside_the_support_is_said_after_the_first_tenth(training,
     training.learner.learner_step = 11
     training.progress.write_row()
     assert "7%" in training.screen.said[0]
+    assert training.progress._view()["warning"] == training.screen.said[0]
     assert advice in training.screen.said[0]
 
 
