@@ -1,4 +1,4 @@
-# make train, make test, make play, make watch: each makes .venv and installs what it needs first, once.
+# make train, make test, make play, make watch, make report: each makes .venv and installs what it needs first, once.
 # make bench does the same in .venv-bench, which the peers' packages have to themselves, and takes hours.
 # ARGS passes flags:  make train ARGS="--env LunarLanderContinuous-v3"
 
@@ -7,7 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 BENCH := .venv-bench/bin
 
-.PHONY: train test play watch lint bench clean
+.PHONY: train test play watch report lint bench clean
 
 train: .venv/installed
 	$(BIN)/python train.py $(ARGS)
@@ -17,6 +17,9 @@ play: .venv/installed
 
 watch: .venv/installed
 	$(BIN)/python test_every_new_ckpt.py $(ARGS)
+
+report: .venv/installed
+	$(BIN)/python plot.py report $(ARGS)
 
 test: lint
 	$(BIN)/python -m pytest $(ARGS)

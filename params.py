@@ -50,7 +50,8 @@ RENAMED = {
 FLOAT32_STEP = 2e-7  # relative distance of numbers that float32, in which all is computed, still tells apart
 FORMATS = ("gif", "mp4")
 HERE = Path(__file__).resolve().parent
-FOLDERS = ("ckpt_dir", "log_dir", "results_dir", "record_dir")  # roots; the environment's own folder is appended
+AXES = ("learner_step", "env_step", "minutes")
+FOLDERS = ("ckpt_dir", "log_dir", "results_dir", "record_dir", "plot_dir")  # roots; the environment's own folder is appended
 _FILES = ("ckpt_file", "starts", "versus")
 
 
@@ -60,6 +61,7 @@ class TrainParams:
 
     env: str = ENV  # Gymnasium id of the environment
     render: bool = False  # show each new checkpoint in a window while training (play.py in a process of its own)
+    summary: bool = False  # print both networks and every parameter with its source, and stop
     random_seed: int = 99999999  # every random number of the run comes from this one
 
     # Environments and agents
@@ -191,9 +193,12 @@ class WatchParams:
     random_seed: int = 1_000_000  # episode i starts with reset(seed=random_seed + i)
     run: str = ""  # name of the run
     exit_when_done: bool = False  # end when training has ended and its last checkpoint is tested
+    report: bool = False  # write the run's report page (plot.py report) anew after each test
     test_timeout: float = 3600.0  # seconds after which a test is ended and counted as failed
     ckpt_dir: str = str(HERE / "ckpts")  # root of the checkpoints
+    log_dir: str = str(HERE / "logs")  # root of the training's logs, for the report
     results_dir: str = str(HERE / "test_results")  # root of the scores
+    plot_dir: str = str(HERE / "plots")  # root of the report
     debug: bool = False  # show tracebacks
 
 
@@ -210,13 +215,100 @@ class PlayParams:
     render: bool | None = None  # show the episodes in a window; when not given, where there is a screen
     record: bool = True  # write a file to record_dir
     overlay: bool = True  # draw below each frame what the critic expects, the reward so far and the action
+    compare: tuple[int, int] | None = None  # learner steps of two checkpoints, filmed side by side from the same start
+    grow: bool = False  # one film from checkpoints of increasing age instead of one checkpoint
     format: str = "gif"  # of the file: gif (320 pixels wide, 10 seconds, 1 MB at most) or mp4 (whole episode, full size)
     ckpt_dir: str = str(HERE / "ckpts")  # root of the checkpoints
     record_dir: str = str(HERE / "video")  # root of the recordings
     debug: bool = False  # show tracebacks
 
+    def problems(self) -> Iterator[tuple[set[str], str]]:
+        """Rules across fields that are broken, as TrainParams has them."""
+        if self.compare is not None and self.grow:
+            yield {"compare", "grow"}, "compare and grow exclude each other: side by side, or one after the other"
+        if (self.compare is not None or self.grow) and (self.render or not self.record):
+            fields = {"compare", "grow", "record", "render"}
+            yield fields, "compare and grow make a film: they go with neither --no-record nor --render"
 
-AnyParams = TrainParams | TestParams | WatchParams | PlayParams
+
+@dataclass(frozen=True)
+class PlotParams:
+    """What all drawings share."""
+
+    env: str = ENV  # Gymnasium id of the environment
+    show: bool = False  # open what was written in the desktop's own viewer
+    ckpt_dir: str = str(HERE / "ckpts")  # root of the checkpoints
+    log_dir: str = str(HERE / "logs")  # root of the training's logs
+    results_dir: str = str(HERE / "test_results")  # root of the scores
+    plot_dir: str = str(HERE / "plots")  # root of the drawings
+    debug: bool = False  # show tracebacks
+
+
+@dataclass(frozen=True)
+class CurvesParams(PlotParams):
+    """Drawing test scores over the training of one run or of several."""
+
+    runs: tuple[str, ...] = ("",)  # names of the runs; the one without a name when not given
+    mean: bool = False  # one curve, the mean of the runs with its 95 % interval, instead of a curve for each
+    x: str = "learner_step"  # what a score is drawn against: learner_step, env_step or minutes
+    starts: str | None = None  # name of the file of start states that the scores came from; seeds when not given
+    original: bool = True  # draw the original's published curve behind it, where there is one
+    solved: float | None = None  # score that counts as solved; the environment's own when not given
+
+
+@dataclass(frozen=True)
+class RunPlotParams(PlotParams):
+    """What the drawings of one run share."""
+
+    run: str = ""  # name of the run
+    ckpt_file: str | None = None  # a path, or a name in the run's folder; the newest, or all, when not given
+    max_ep_length: int = 10_000  # environment steps after which an episode is cut
+    random_seed: int = 999_999  # episodes that are played for a drawing start with this seed and the next
+
+
+@dataclass(frozen=True)
+class MapsParams(RunPlotParams):
+    """Drawing what actor and critic of one checkpoint say over two state dimensions."""
+
+    x_dim: int | None = None  # dimension of the observation along x; Pendulum's angle and speed, else 0 and 1, when not given
+    y_dim: int | None = None  # the same along y
+    state: tuple[float, ...] | None = None  # observation that holds the others; the first of an episode when not given
+    action_dim: int = 0  # dimension of the action that is shown
+    resolution: int = 81  # points along each axis
+
+
+@dataclass(frozen=True)
+class AnimationParams(MapsParams):
+    """Drawing these maps over a run's checkpoints, with the scores and an episode of each."""
+
+    resolution: int = 41  # points along each axis
+    max_frames: int = 20  # checkpoints that are shown, evenly spread over the run
+    format: str = "gif"  # of the file: gif or mp4
+
+
+@dataclass(frozen=True)
+class SupportParams(RunPlotParams):
+    """Drawing where the return distributions lie between v_min and v_max, over a run's checkpoints."""
+
+    num_eps_play: int = 5  # episodes whose states the critic is asked about
+
+
+@dataclass(frozen=True)
+class ReportParams(RunPlotParams):
+    """Writing one page about a run."""
+
+
+AnyParams = (
+    TrainParams
+    | TestParams
+    | WatchParams
+    | PlayParams
+    | CurvesParams
+    | MapsParams
+    | AnimationParams
+    | SupportParams
+    | ReportParams
+)
 
 LARGE = 1e30  # float32 holds it and its inverse
 
@@ -262,6 +354,11 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "max_minutes": (0, 5 * 10**6, False),  # ten years; no clock that waits can count much further
     "num_eps_test": (1, 10**6, True),
     "num_eps_play": (1, 10**6, True),
+    "x_dim": (0, 10**6, True),
+    "y_dim": (0, 10**6, True),
+    "action_dim": (0, 10**6, True),
+    "resolution": (2, 1000, True),
+    "max_frames": (1, 1000, True),
     "test_timeout": (0, 3 * 10**8, False),
 }
 
@@ -314,14 +411,21 @@ def resolve(cls: type[AnyParams], wrong_with: Callable[[str], str | None] = lamb
     hints = typing.get_type_hints(cls)
     bad = {name: found for name, value in values.items() if (found := list(_value_problems(name, value, hints[name])))}
     resolved = cls(**values)
-    rules = _rules(resolved, set(bad)) if isinstance(resolved, TrainParams) else []
+    rules = _rules(resolved, set(bad)) if isinstance(resolved, TrainParams | PlayParams) else []
     if (problems or bad or rules) and "env" not in bad and (trouble := wrong_with(resolved.env)):
         bad["env"] = [trouble]
-        rules = _rules(resolved, set(bad)) if isinstance(resolved, TrainParams) else []
+        rules = _rules(resolved, set(bad)) if isinstance(resolved, TrainParams | PlayParams) else []
     problems += [problem for name in values for problem in bad.get(name, [])] + rules
     if problems:
         raise ValueError("; ".join(problems))
     return Resolved(resolved, sources, notes)
+
+
+class HasEnv(typing.Protocol):
+    """Parameters of any script: each has an environment."""
+
+    @property
+    def env(self) -> str: ...  # noqa: D102
 
 
 def folder_name(env: str) -> str:
@@ -329,7 +433,7 @@ def folder_name(env: str) -> str:
     return env.replace("/", "_").replace(":", "_")
 
 
-def run_folder(root: str, params: AnyParams) -> Path:
+def run_folder(root: str, params: HasEnv) -> Path:
     """Where this environment's run lives below `root`: <root>/<env>[/<run>]."""
     return Path(root) / folder_name(params.env) / getattr(params, "run", "")
 
@@ -339,10 +443,10 @@ def _unknown(name: str, fields: dict[str, Any]) -> str:
     return f"there is no parameter {name}" + (f", did you mean {near[0]}?" if near else "")
 
 
-def _rules(train: TrainParams, bad: set[str]) -> list[str]:
+def _rules(params: TrainParams | PlayParams, bad: set[str]) -> list[str]:
     # A rule compares values, so it speaks only where each of them is sound by itself: the others' defaults stand in.
-    defaults: dict[str, Any] = {name: TrainParams.__dataclass_fields__[name].default for name in bad}
-    sound = dataclasses.replace(train, **defaults)
+    defaults: dict[str, Any] = {name: type(params).__dataclass_fields__[name].default for name in bad}
+    sound = dataclasses.replace(params, **defaults)
     return [sentence for names, sentence in sound.problems() if not names & bad]
 
 
@@ -354,15 +458,7 @@ def _value_problems(name: str, value: Any, hint: Any) -> Iterator[str]:
         return
     kind = next(kind for kind in kinds if kind is not type(None))
     if typing.get_origin(kind) is tuple:
-        if not isinstance(value, tuple | list) or not all(_is_finite(item) for item in value):
-            yield f"{name} must be finite numbers, got {value!r}"
-        elif not value:
-            yield f"{name} needs a number for each dimension of the observation, got none"
-        else:
-            if name == "obs_scale" and not min(value) >= 1 / LARGE:
-                yield f"obs_scale must be positive, got {value}"
-            if not max(map(abs, value)) <= LARGE:
-                yield f"{name} must be at most {LARGE}, got {value}"
+        yield from _items_problems(name, value, typing.get_args(kind))
     elif kind is float and not _is_number(value) or kind is not float and type(value) is not kind:
         yield f"{name} must be {_WORDS[kind]}, got {value!r}"
     elif kind is float and not _is_finite(value):
@@ -371,6 +467,28 @@ def _value_problems(name: str, value: Any, hint: Any) -> Iterator[str]:
         yield from _outside(name, value)
     elif kind is str:
         yield from _text_problems(name, value)
+
+
+def _items_problems(name: str, values: Any, kinds: tuple[Any, ...]) -> Iterator[str]:
+    if kinds[0] is str:
+        if not isinstance(values, tuple | list) or not values or not all(type(item) is str for item in values):
+            yield f"{name} must be names, got {values!r}"
+        else:
+            yield from (problem.replace("run", name, 1) for item in values for problem in _text_problems("run", item))
+    elif kinds[0] is int:
+        if not isinstance(values, tuple | list) or len(values) != len(kinds) or not all(type(item) is int for item in values):
+            yield f"{name} must be {len(kinds)} whole numbers, got {values!r}"
+        elif min(values) < 0:
+            yield f"{name} must be at least 0, got {values}"
+    elif not isinstance(values, tuple | list) or not all(_is_finite(item) for item in values):
+        yield f"{name} must be finite numbers, got {values!r}"
+    elif not values:
+        yield f"{name} needs a number for each dimension of the observation, got none"
+    else:
+        if name == "obs_scale" and not min(values) >= 1 / LARGE:
+            yield f"obs_scale must be positive, got {values}"
+        if not max(map(abs, values)) <= LARGE:
+            yield f"{name} must be at most {LARGE}, got {values}"
 
 
 def _outside(name: str, value: float) -> Iterator[str]:
@@ -394,6 +512,8 @@ def _text_problems(name: str, value: str) -> Iterator[str]:
         yield "env must name an environment"
     elif name == "format" and value not in FORMATS:
         yield f"format must be {' or '.join(FORMATS)}, got {value!r}"
+    elif name == "x" and value not in AXES:
+        yield f"x must be {', '.join(AXES[:-1])} or {AXES[-1]}, got {value!r}"
     elif name == "run" and (value != folder_name(value) or _is_taken(value)):
         yield f"run must be a plain folder name, got {value!r}"
 

@@ -2,6 +2,7 @@
 
 python test_every_new_ckpt.py
 python test_every_new_ckpt.py --exit-when-done      end when training has ended and all is tested
+python test_every_new_ckpt.py --report              write plots/<env>/report.html anew after each test
 """
 
 if __name__ == "__main__":
@@ -46,16 +47,19 @@ def main() -> int:
 
 def test(params: WatchParams, stop: threading.Event, console: Console, path: Path) -> str:
     """Score one checkpoint in a process of its own, whatever happens in there; returns "tested" or "failed"."""
-    given = {
-        "env": params.env,
-        "run": params.run,
-        "num_eps_test": params.num_eps_test,
-        "max_ep_length": params.max_ep_length,
-        "random_seed": params.random_seed,
-        "results_dir": params.results_dir,
-        "ckpt_file": path,
-    }
-    command = [sys.executable, str(HERE / "test.py")]
+    shared = ("env", "run", "max_ep_length", "results_dir")
+    tested = start(params, stop, console, ["test.py"], (*shared, "num_eps_test", "random_seed"), path)
+    if tested and params.report:  # of the run, so that a report that fails is no failed test
+        start(params, stop, console, ["plot.py", "report"], (*shared, "ckpt_dir", "log_dir", "plot_dir"), None)
+    return "tested" if tested else "failed"
+
+
+def start(
+    params: WatchParams, stop: threading.Event, console: Console, words: list[str], names: tuple[str, ...], path: Path | None
+) -> bool:
+    """Run a script with the parameters `names`, and the checkpoint where there is one; whether it ended well."""
+    command = [sys.executable, str(HERE / words[0]), *words[1:]]
+    given = {name: getattr(params, name) for name in names} | ({"ckpt_file": path} if path is not None else {})
     for name, value in given.items():
         command += ["--" + name.replace("_", "-"), str(value)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -71,12 +75,13 @@ def test(params: WatchParams, stop: threading.Event, console: Console, path: Pat
     elif process.returncode == 130:
         stop.wait(1.0)  # Ctrl-C reaches us both, and us perhaps an instant later
     if stop.is_set() and process.returncode != 0:
-        return "failed"  # interrupted: there is nothing to say of it, and the watcher does not count it
+        return False  # interrupted: there is nothing to say of it, and the watcher does not count it
+    what = path.name if path is not None else " ".join(words)
     if late:
-        output.append(f"{path.name}: ended after {params.test_timeout:g} seconds.")
+        output.append(f"{what}: ended after {params.test_timeout:g} seconds.")
     reader.join(1.0)
-    console.say("".join(output).strip() or f"{path.name}: test.py said nothing.")
-    return "tested" if process.returncode == 0 else "failed"
+    console.say("".join(output).strip() or f"{what}: {words[0]} said nothing.")
+    return process.returncode == 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 python train.py                                     Pendulum, in some minutes
 python train.py --env LunarLanderContinuous-v3      another environment
+python train.py --summary                           both networks and every parameter with its source
 python train.py --help                              every parameter
 """
 
@@ -29,6 +30,7 @@ from agent.continuation import check_continuable, checkpoint_to_continue, next_i
 from agent.crew import Crew
 from agent.evaluation import evaluate
 from agent.examiner import Examiner
+from agent.exhibits import show_result
 from agent.policy import Scaling
 from agent.progress import Progress
 from agent.turns import Turns
@@ -65,6 +67,8 @@ def main() -> int:
     scaling = Scaling.fitting(env, params)
     if params.render and not has_screen():
         raise DependencyError("--render needs a screen and there is none here; play.py writes a GIF without one.")
+    if params.summary:
+        return summarise(resolved, scaling, console)
     check_replay(params.replay_mem_size, env.obs_size, env.action_size)
     check_continuable(params)
     folder, logs, results = (run_folder(root, params) for root in (params.ckpt_dir, params.log_dir, params.results_dir))
@@ -112,10 +116,8 @@ def main() -> int:
         console.say(f"Going on from {checkpoint.path}, learner step {checkpoint.step:,}.")
         for note in archive.restore(checkpoint):
             console.say(note)
-        if learner.learner_step >= params.num_steps_train:
-            console.say(f"It has come to its {params.num_steps_train:,} learner steps; raise --num-steps-train to go on.")
-            return 0
-    progress = Progress(params, learner, archive, replay, limiter, *open_logs(params, checkpoint, run), console)
+    progress_logs = open_logs(params, checkpoint, run)
+    progress = Progress(params, learner, archive, replay, limiter, *progress_logs, console)
 
     stop = threading.Event()
     loops: dict[str, Callable[[], object]] = {"progress": partial(progress.run, stop)}
@@ -145,7 +147,7 @@ def main() -> int:
             progress.write_row()
             end(learner, archive, run, params, signals, console)
         if not signals.exit_code and not is_running("learner"):
-            score_last(params, archive.save_last(), make, console, lambda: bool(signals.exit_code))
+            score_last(params, archive.save_last(), make, console, lambda: bool(signals.exit_code), progress_logs[0])
         return signals.exit_code
 
 
@@ -157,6 +159,26 @@ def end(learner: "Learner", archive: Archive, run: Run, params: TrainParams, sig
         return
     console.say(f"Saved {archive.save_last(patience)}.")
     run.report("done" if learner.learner_step >= params.num_steps_train else "stopped", learner.learner_step)
+
+
+def summarise(resolved: parameters.Resolved, scaling: Scaling, console: Console) -> int:
+    """Print both networks and every parameter with its source; nothing is trained and no file touched."""
+    params = resolved.values
+    with quiet_stderr():
+        from agent import networks
+        from agent.learner import Learner
+
+        rng = np.random.default_rng(seeds(params, NETWORKS, 0, 0))
+        sizes = len(scaling.obs_mean), len(scaling.action_low)
+        replay = PrioritisedReplay(1, *sizes, params.priority_alpha, params.priority_epsilon, rng)
+        learner = Learner(params, scaling, replay, rng)
+    for model in (learner.actor, learner.critic):
+        console.say(networks.summary(model))
+    console.say(f"Actor and critic have {learner.actor.count_params() + learner.critic.count_params():,} parameters.")
+    width = max(map(len, resolved.sources))
+    for name, source in resolved.sources.items():
+        console.say(f"{name:{width}}  {getattr(params, name)!s:24}  {source}")
+    return 0
 
 
 def seeds(params: TrainParams, role: int, index: int, incarnation: int) -> np.random.SeedSequence:
@@ -194,7 +216,7 @@ def show_checkpoints(params: TrainParams, archive: Archive, stop: threading.Even
 
 
 def score_last(
-    params: TrainParams, path: Path, make: Callable[[], Environment], console: Console, stop: Callable[[], bool]
+    params: TrainParams, path: Path, make: Callable[..., Environment], console: Console, stop: Callable[[], bool], log: Metrics
 ) -> None:
     """Score the last checkpoint as test.py would, so that a score exists without the watcher."""
     test = TestParams(env=params.env, ckpt_file=str(path))
@@ -203,6 +225,7 @@ def score_last(
     if len(score.episodes) == test.num_eps_test:
         append_result(run_folder(params.results_dir, params), score.row(choice, test.random_seed))
         console.say(f"{path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {test.num_eps_test} noise-free episodes.")
+        show_result(log, params, choice, score.mean, make)
 
 
 if __name__ == "__main__":

@@ -2,21 +2,24 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 import params as parameters
 from agent.policy import Critic, Policy, Scaling
-from params import HERE, PlayParams, TestParams, TrainParams, folder_name, run_folder
-from utils.checkpoints import Checkpoint, is_tensorflow_1, named_checkpoint, newest_checkpoint
+from params import HERE, TrainParams, folder_name, run_folder
+from utils.checkpoints import Checkpoint, is_tensorflow_1, list_checkpoints, named_checkpoint, newest_checkpoint
 from utils.envs import Environment
 from utils.errors import CheckpointError
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A checkpoint with what is needed to act, to judge and to report; `notes` are for the person who asked."""
+    """A checkpoint with what is needed to act, to judge and to report; `notes` are for the person who asked.
+
+    `manifest` is empty for a checkpoint of the original.
+    """
 
     path: Path
     policy: Policy
@@ -26,9 +29,23 @@ class Choice:
     env_step: Any = ""
     seconds: Any = ""
     notes: list[str] = field(default_factory=list)
+    manifest: dict[str, Any] = field(default_factory=dict)
 
 
-def choose(params: TestParams | PlayParams, env: Environment) -> Choice:
+class Asks(Protocol):
+    """The parameters that name a checkpoint."""
+
+    @property
+    def env(self) -> str: ...  # noqa: D102
+    @property
+    def run(self) -> str: ...  # noqa: D102
+    @property
+    def ckpt_file(self) -> str | None: ...  # noqa: D102
+    @property
+    def ckpt_dir(self) -> str: ...  # noqa: D102
+
+
+def choose(params: Asks, env: Environment) -> Choice:
     """The checkpoint that `params` asks for, for `env`: the named one, else the newest whole one, else a shipped one.
 
     Raises CheckpointError when there is none, when it is damaged, or when it belongs to another environment.
@@ -57,6 +74,38 @@ def choose(params: TestParams | PlayParams, env: Environment) -> Choice:
     return _choice(newest, env, notes)
 
 
+def choose_series(params: Asks, env: Environment, at_most: int) -> list[Choice]:
+    """The whole checkpoints of a run, oldest first, thinned evenly to `at_most` with the newest among them.
+
+    What `choose` finds, alone, when a checkpoint is named or the run has none. Raises CheckpointError as `choose` does.
+    """
+    paths = list_checkpoints(run_folder(params.ckpt_dir, params))
+    if params.ckpt_file is not None or not paths:
+        return [choose(params, env)]
+    if len(paths) > at_most:
+        paths = [paths[round(place)] for place in np.linspace(len(paths) - 1, 0, at_most)][::-1]
+    choices, passed_over = [], []
+    for path in paths:
+        try:
+            choices.append(_choice(Checkpoint(path), env, []))
+        except CheckpointError as error:
+            passed_over.append(error)
+    if not choices:
+        raise passed_over[0]
+    choices[-1].notes.extend(f"Passed over: {error}" for error in passed_over)
+    return choices
+
+
+def at_step(params: Asks, env: Environment, learner_step: int) -> Choice:
+    """The run's checkpoint of a learner step. Raises CheckpointError naming those that there are."""
+    folder = run_folder(params.ckpt_dir, params)
+    paths = {path.name.rpartition("-")[2]: path for path in list_checkpoints(folder)}
+    if str(learner_step) not in paths:
+        there = f"there are {', '.join(paths)}" if paths else "there is none at all"
+        raise CheckpointError(f"there is no checkpoint of learner step {learner_step} in {folder}; {there}.")
+    return _choice(Checkpoint(paths[str(learner_step)]), env, [])
+
+
 def _choice(checkpoint: Checkpoint, env: Environment, notes: list[str]) -> Choice:
     trained_on = checkpoint.manifest.get("env")
     if trained_on != env.id:
@@ -79,6 +128,7 @@ def _choice(checkpoint: Checkpoint, env: Environment, notes: list[str]) -> Choic
         manifest.get("env_step", ""),
         manifest.get("seconds", ""),
         notes,
+        manifest,
     )
 
 

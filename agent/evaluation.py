@@ -1,7 +1,7 @@
 """Scoring a policy: noise-free episodes whose start states are fixed by seeds or given."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -11,7 +11,7 @@ import numpy as np
 from agent.choice import Choice
 from utils.envs import Environment
 from utils.errors import ParameterError
-from utils.experience import Episode
+from utils.experience import Episode, Step, rollout
 
 AT_ONCE = 25  # environments stepped with one batched call of the policy
 
@@ -111,6 +111,16 @@ def evaluate(
         if stop():
             break
     return Score(episodes)
+
+
+def play(policy: Acts, env: Environment, seed: int) -> Iterator[tuple[Step, float]]:
+    """One noise-free episode: each step, and the reward up to it."""
+    score = 0.0
+    for _, step in rollout([env], policy.act, lambda: seed):
+        score += step.reward
+        yield step, score
+        if step.terminated or step.truncated:
+            return
 
 
 def read_returns(path: str | Path, seeds: Sequence[int]) -> np.ndarray:

@@ -58,6 +58,13 @@ def named_arrays(model: keras.Model) -> dict[str, np.ndarray]:
     return {variable.path: np.array(variable.value) for variable in model.variables}
 
 
+def summary(model: keras.Model) -> str:
+    """Keras' summary of a model: its layers, their output shapes and parameter counts."""
+    lines: list[str] = []
+    model.summary(line_length=100, print_fn=lines.append)
+    return "\n".join(lines)
+
+
 def _dense(units: int, limit: float, name: str, rng: np.random.Generator) -> keras.layers.Dense:
     def uniform() -> keras.initializers.Initializer:
         return keras.initializers.RandomUniform(-limit, limit, seed=int(rng.integers(2**31)))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent.agent import Agent
 from agent.archive import Archive
+from agent.exhibits import Exhibits
+from agent.support import SETTLED, warnings
 from params import TrainParams
 from utils.console import Console
 from utils.errors import EnvironmentFailure
@@ -20,7 +22,25 @@ if TYPE_CHECKING:
 LOOK = 0.5  # seconds between two looks at the counters
 ROW = 5.0  # seconds between two rows of learner.csv
 RECENT = 20  # episodes in the mean that is shown
-WARNED_MASS = 0.03  # share of target mass outside the support that earns a warning
+# Where TensorBoard shows a column of learner.csv.
+GROUPS = {
+    "env_step": "progress/",
+    "seconds": "progress/",
+    "updates_per_s": "speed/",
+    "env_steps_per_s": "speed/",
+    "critic_loss": "loss/",
+    "mean_q": "value/",
+    "target_mass_below": "support/",
+    "target_mass_above": "support/",
+    "beta": "replay/",
+    "samples_per_insert": "replay/",
+    "replay_size": "replay/",
+    "mean_priority": "replay/",
+    "skipped_updates": "faults/",
+    "refused_priorities": "faults/",
+    "limited_priorities": "faults/",
+    "env_failures": "faults/",
+}
 
 
 class Progress:
@@ -44,6 +64,8 @@ class Progress:
         self._counts = (0.0, 0, 0)  # seconds, learner step, environment step at the last row
         self._rates = (0.0, 0.0)
         self.env_failures = 0
+        self._warnings: dict[str, str] = {}
+        self._exhibits = Exhibits(params, archive, replay, learner_log)
 
     def episode(self, agent: Agent, episode: Episode) -> None:
         """Log an episode that an agent has finished."""
@@ -68,6 +90,7 @@ class Progress:
         while not stop.wait(LOOK):
             if self._archive.seconds - self._counts[0] >= ROW:
                 self.write_row()
+            self._exhibits.look()
             self._console.show(self._view())
 
     def write_row(self) -> None:
@@ -83,7 +106,7 @@ class Progress:
         past_start = max(1, self._limiter.inserts - self._params.learning_starts)
         self._learner_log.write(
             now[1],
-            group="learner/",
+            group=GROUPS,
             env_step=now[2],
             seconds=round(now[0], 2),
             updates_per_s=round(self._rates[0], 2),
@@ -109,15 +132,11 @@ class Progress:
                 self._console.say_once(f"Logging goes on without the lines that were lost: {log.failure}.")
 
     def _warn_of_support(self, learner_step: int, means: dict[str, float]) -> None:
-        if learner_step < self._params.num_steps_train / 10:
+        if learner_step < SETTLED * self._params.num_steps_train:
             return
-        for side, name, bound in (("above", "v_max", self._params.v_max), ("below", "v_min", self._params.v_min)):
-            share = means[f"target_mass_{side}"]
-            if share > WARNED_MASS:
-                verb = "raise" if side == "above" else "lower"
-                self._console.say_once(
-                    f"{share:.0%} of the target mass lies {side} the support: {verb} {name} (now {bound}).", key=name
-                )
+        self._warnings = dict(warnings(means["target_mass_below"], means["target_mass_above"], *self._params.support))
+        for name, sentence in self._warnings.items():
+            self._console.say_once(sentence, key=name)
 
     def _view(self) -> dict[str, Any]:
         step, total, size = self._learner.learner_step, self._params.num_steps_train, len(self._replay)
@@ -131,6 +150,7 @@ class Progress:
             "critic loss": f"{self._losses['critic_loss']:.3f}" if self._losses else "-",
             "replay": f"{size:,} ({size / self._params.replay_mem_size:.0%})",
             "time left": _clock((total - step) / updates) if updates else "-",
+            **({"warning": " ".join(self._warnings.values())} if self._warnings else {}),
             "fraction": step / total,
         }
 

@@ -12,11 +12,11 @@ import sys
 import typing
 
 import params
-from params import LIMITS, PlayParams, TrainParams, WatchParams, resolve
+from params import LIMITS, resolve
 from utils import flags
 from utils.errors import ParameterError
 
-CLASSES = [TrainParams, params.TestParams, WatchParams, PlayParams]
+CLASSES = list(typing.get_args(params.AnyParams))
 
 
 def kind_of(cls, name):
@@ -33,6 +33,7 @@ def bad_values(cls, name):
         "env": [""],
         "run": ["a/b", "..", "shipped"],
         "format": ["avi"],
+        "x": ["steps"],
         "obs_scale": [(-1.0, 1.0), (0.0,), ()],
         "obs_mean": [()],
     }.get(name, [])
@@ -46,7 +47,8 @@ def bad_values(cls, name):
         return [0, 1, 0.5, "yes", [], *special]
     if kind is str:
         return [5, 1.5, True, [], b"bytes", "a\0b", *special]
-    return [5, "123", [math.nan], [math.inf, 1], [True], ["x"], [None], {1.0: 2.0}, [10**400], *special]
+    words = ["a/b"] if name == "runs" else ["x"]
+    return [5, "123", [math.nan], [math.inf, 1], [True], words, [None], {1.0: 2.0}, [10**400], *special]
 
 
 BAD = {cls: {field.name: bad_values(cls, field.name) for field in dataclasses.fields(cls)} for cls in CLASSES}
@@ -54,6 +56,8 @@ BAD = {cls: {field.name: bad_values(cls, field.name) for field in dataclasses.fi
 
 def misspelt(name, rng):
     """The name with two neighbouring letters exchanged, or one lost or doubled."""
+    if len(name) == 1:
+        return 2 * name
     place = rng.randrange(len(name) - 1)
     swapped = name[:place] + name[place + 1] + name[place] + name[place + 2 :]
     return rng.choice([swapped, name[:place] + name[place + 1 :], name[: place + 1] + name[place:]])

@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
 from utils.board import Board
 
@@ -124,3 +126,39 @@ def test_no_thread_and_no_unpickling_is_behind_it(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == "1 []\n", done.stderr
+
+
+def test_a_histogram_is_its_edges_and_counts(tmp_path):
+    board = Board(tmp_path)
+    board.histogram("value/returns", np.array([-1.0, 0.0, 1.0, 3.0]), np.array([0.5, 0.0, 2.0]), 8)
+    board.close()
+    (event,) = events_in(tmp_path)[1:]
+    (value,) = event.summary.value
+    histogram = value.histo
+    assert (event.step, value.tag, histogram.min, histogram.max, histogram.num) == (8, "value/returns", -1.0, 3.0, 2.5)
+    assert (list(histogram.bucket_limit), list(histogram.bucket)) == ([0.0, 1.0, 3.0], [0.5, 0.0, 2.0])
+    assert (histogram.sum, histogram.sum_squares) == (-0.5 * 0.5 + 2.0 * 2.0, 0.25 * 0.5 + 4.0 * 2.0)  # at the middles
+
+
+def test_a_gif_is_an_image_as_it_is(tmp_path):
+    content = b"GIF89a" + struct.pack("<HH", 320, 200) + b"rest"
+    board = Board(tmp_path)
+    board.gif("film", content, 8)
+    board.close()
+    image = events_in(tmp_path)[1].summary.value[0].image
+    assert (image.width, image.height, image.encoded_image_string) == (320, 200, content)
+
+
+def test_hyper_parameters_come_with_the_scores_they_led_to(tmp_path):
+    board = Board(tmp_path)
+    board.hparams({"tau": 0.5, "env": "Toy-v0", "render": False, "obs_mean": None}, {"score/final": -1.5}, 8)
+    board.close()
+    values = {value.tag: value for event in events_in(tmp_path) for value in event.summary.value}
+    content = values["_hparams_/session_start_info"].metadata.plugin_data.content
+    settings = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert (settings["tau"].number_value, settings["env"].string_value, set(settings)) == (
+        0.5,
+        "Toy-v0",
+        {"tau", "env", "render"},
+    )
+    assert values["score/final"].simple_value == -1.5

@@ -2,42 +2,18 @@
 
 import numpy as np
 import pytest
+from small_checkpoints import save
 
 import params as parameters
 from agent import choice
 from agent.choice import choose
-from agent.policy import Critic, Policy, Scaling
-from params import TrainParams
 from utils.envs import make_env
 from utils.errors import CheckpointError
-from utils.sealed_folder import write_sealed
 
 
 @pytest.fixture
 def env():
     return make_env("Pendulum-v1")
-
-
-def save(path, env, env_id="Pendulum-v1", obs_size=3):
-    rng = np.random.default_rng(0)
-
-    def weights(outputs, extra):
-        sizes = {"dense1": (obs_size, 8), "dense2": (8 + extra, 6), "output": (6, outputs)}
-        kernels = {f"{layer}/kernel": rng.normal(size=size).astype(np.float32) for layer, size in sizes.items()}
-        return kernels | {f"{layer}/bias": np.zeros(size[1], np.float32) for layer, size in sizes.items()}
-
-    fitted = Scaling.fitting(env, TrainParams())
-    scaling = Scaling(
-        np.zeros(obs_size, np.float32), np.ones(obs_size, np.float32), np.inf, 1.0, fitted.action_low, fitted.action_high
-    )
-    atoms = {"atoms": np.linspace(-1, 0, 5, dtype=np.float32)}
-    files = {
-        "policy.npz": Policy(weights(1, 0), scaling).arrays(),
-        "critic.npz": Critic(weights(5, 1) | atoms, scaling).arrays(),
-    }
-    step = int(path.name.rpartition("-")[2])
-    write_sealed(path, files, {"learner_step": step, "run_id": "r1", "env": env_id, "env_step": 8 * step, "seconds": 1.5})
-    return path
 
 
 def params(tmp_path, **changes):

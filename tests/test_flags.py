@@ -9,7 +9,7 @@ import pytest
 import params
 from params import ENVS, PlayParams, TrainParams, WatchParams, resolve
 from utils.errors import ParameterError
-from utils.flags import parse
+from utils.flags import parse, parse_command
 
 CLASSES = [TrainParams, params.TestParams, WatchParams, PlayParams]
 
@@ -193,3 +193,30 @@ def test_no_numbers_after_a_flag_that_takes_many_are_refused():
 def test_the_flags_of_the_process_are_read_when_none_are_handed_over(monkeypatch):
     monkeypatch.setattr("sys.argv", ["train.py", "--num-agents", "2"])
     assert parse(TrainParams, resolve).values.num_agents == 2
+
+
+# ---- a first word that is a command
+
+
+COMMANDS = {"curves": params.CurvesParams, "maps": params.MapsParams}
+
+
+def test_the_first_word_says_whose_flags_follow():
+    resolved = parse_command(COMMANDS, resolve, ["maps", "--env", "BipedalWalker-v3", "--x-dim", "2", "--state", "1", "2", "3"])
+    values = resolved.values
+    assert (type(values), values.env, values.x_dim, values.state) == (params.MapsParams, "BipedalWalker-v3", 2, (1.0, 2.0, 3.0))
+    assert {name for name, source in resolved.sources.items() if source == "flag"} == {"env", "x_dim", "state"}
+    assert parse_command(COMMANDS, resolve, ["curves", "--runs", "a", "b", "--mean"]).values.runs == ("a", "b")
+
+
+def test_a_bad_value_of_a_command_is_refused_with_all_others():
+    with pytest.raises(ParameterError, match=r"runs must be a plain folder name.*; x must be .*got 'hours'"):
+        parse_command(COMMANDS, resolve, ["curves", "--runs", "a/b", "--x", "hours"])
+
+
+@pytest.mark.parametrize("line", ["", "mops", "maps --mean"])
+def test_a_command_that_is_none_or_has_no_such_flag_ends_with_code_2(line, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        parse_command(COMMANDS, resolve, line.split())
+    assert exit_.value.code == 2
+    assert "maps" in capsys.readouterr().err

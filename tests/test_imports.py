@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPTS = ["train", "test", "play", "test_every_new_ckpt"]
+SCRIPTS = ["train", "test", "play", "plot", "test_every_new_ckpt"]
 # Inside utils/ only these arrows exist, besides those to errors and lines.
 UTILS = {
     "replay": {"segment_tree", "experience"},
@@ -17,7 +17,9 @@ UTILS = {
     "runs": {"checkpoints", "sealed_folder"},
     "watcher": {"bell", "checkpoints", "results", "runs", "sealed_folder"},
     "metrics": {"board"},
-    "video": {"overlay"},
+    "video": {"files", "overlay"},
+    "page": {"files"},
+    "curves": {"checkpoints", "figures", "results", "runs"},
     "errors": {"threads"},
 }
 
@@ -63,7 +65,8 @@ def test_tensorflow_lives_in_four_rooms(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["test", "play", "test_every_new_ckpt", "train", "agent.archive", "agent.turns", "agent.progress", "agent.choice"]
+    "module",
+    ["test", "play", "plot", "test_every_new_ckpt", "train", "agent.archive", "agent.turns", "agent.progress", "agent.choice"],
 )
 def test_importing_loads_no_tensorflow_and_does_nothing(module):
     # By path, since the name `test` may be the standard library's.

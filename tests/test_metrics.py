@@ -11,7 +11,7 @@ import pytest
 from test_board import scalars_in
 
 from utils.board import Board
-from utils.metrics import Metrics
+from utils.metrics import Metrics, read_log
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -293,3 +293,44 @@ def test_any_value_can_be_logged(tmp_path, value):
     board.close()
     assert rows_of(tmp_path / "learner.csv")[1] == ["8", "" if value is None else str(value)]
     assert metrics.failure is None
+
+
+def test_each_column_can_have_a_group_of_its_own(tmp_path):
+    board = Board(tmp_path)
+    Metrics(tmp_path / "learner.csv", "learner_step", board).write(8, {"loss": "critic/", "beta": "replay/"}, loss=0.5, beta=1)
+    board.close()
+    assert scalars_in(tmp_path) == [("critic/loss", 8, 0.5), ("replay/beta", 8, 1.0)]
+
+
+def test_an_exhibit_that_fails_is_said_and_does_not_raise(tmp_path):
+    board = Board(tmp_path)
+    metrics = Metrics(tmp_path / "learner.csv", "learner_step", board)
+    metrics.exhibit(lambda board: 1 / 0)
+    assert "division by zero" in metrics.failure
+    metrics.exhibit(lambda board: board.scalars({"later": 1.0}, 8))  # the file is as good as before
+    assert scalars_in(tmp_path) == [("later", 8, 1.0)]
+    board.close()
+
+
+def test_without_tensorboard_an_exhibit_is_nothing(tmp_path):
+    metrics = Metrics(tmp_path / "learner.csv", "learner_step")
+    metrics.exhibit(lambda board: 1 / 0)
+    assert metrics.failure is None
+
+
+def test_a_log_is_read_back_as_columns_of_numbers(tmp_path):
+    metrics = Metrics(tmp_path / "learner.csv", "learner_step")
+    metrics.write(8, loss=0.5, note="a word")
+    metrics.write(16, loss=0.25, note="")
+    with open(tmp_path / "learner.csv", "a") as file:
+        file.write("24,0.1")  # cut short
+    log = read_log(tmp_path / "learner.csv")
+    assert (log["learner_step"].tolist(), log["loss"].tolist()) == ([8, 16], [0.5, 0.25])
+    assert np.isnan(log["note"]).all()
+
+
+@pytest.mark.parametrize("content", [None, "", "learner_step,loss\n"])
+def test_a_log_that_is_not_there_or_empty_has_no_columns(tmp_path, content):
+    if content is not None:
+        (tmp_path / "learner.csv").write_text(content)
+    assert read_log(tmp_path / "learner.csv") == {}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.overlay import BLUE, GREEN, VERMILION, fit, with_panel
+from utils.overlay import BLUE, GREEN, VERMILION, fit, side_by_side, with_panel, with_title
 
 FRAME = np.zeros((100, 320, 3), np.uint8)
 ATOMS = np.linspace(-20.0, 0.0, 51)
@@ -72,3 +72,16 @@ def test_many_actions_fit_into_the_panel():
 def test_a_frame_is_scaled_in_its_own_shape():
     assert fit(np.zeros((400, 600, 3), np.uint8), 320).shape == (213, 320, 3)
     assert fit(FRAME, 320) is FRAME
+
+
+def test_a_title_is_a_line_of_text_above_the_frame():
+    picture = with_title(FRAME + 7, "learner step 5,000")
+    assert picture.shape == (120, 320, 3)
+    assert (picture[20:] == 7).all()
+    assert (picture[:20] < 100).any()  # ink
+
+
+def test_of_two_films_side_by_side_the_shorter_waits_in_its_last_frame():
+    left, right = ([np.full((2, 3, 3), i, np.uint8) for i in numbers] for numbers in ((1, 2, 3), (11,)))
+    pairs = [(picture[0, 0, 0], picture[0, -1, 0]) for picture in side_by_side(iter(left), iter(right))]
+    assert pairs == [(1, 11), (2, 11), (3, 11)]

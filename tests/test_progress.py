@@ -44,7 +44,7 @@ def training(tmp_path):
     limiter = RateLimiter(0.0, 20, 0.0)
     limiter._inserts, limiter._samples = 100, 160
     learner = SimpleNamespace(learner_step=40, skipped_updates=0, averages=Means(), beta=lambda step: 0.64)
-    archive = SimpleNamespace(seconds=50.0, env_step=800)
+    archive = SimpleNamespace(seconds=50.0, env_step=800, newest=None)
     logs = Metrics(tmp_path / "learner.csv", "learner_step"), Metrics(tmp_path / "agents.csv", "env_step")
     progress = Progress(params, learner, archive, replay, limiter, *logs, Screen())
     return SimpleNamespace(progress=progress, learner=learner, archive=archive, folder=tmp_path, screen=progress._console)
@@ -116,6 +116,7 @@ def test_target_mass_outside_the_support_is_said_after_the_first_tenth(training,
     training.learner.learner_step = 11
     training.progress.write_row()
     assert "7%" in training.screen.said[0]
+    assert training.progress._view()["warning"] == training.screen.said[0]
     assert advice in training.screen.said[0]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from utils.errors import StorageError
-from utils.results import COLUMNS, Ledger, append_result, read_results
+from utils.results import COLUMNS, Ledger, append_result, read_results, read_scores
 
 ROOT = Path(__file__).resolve().parent.parent
 ROW = {
@@ -239,3 +239,30 @@ def test_watchers_beside_each_other_lose_no_entry(tmp_path):
         thread.join()
     assert ledger.keys() == {(name, step) for name in "abcd" for step in range(20)}
     assert len(list(ledger.entries())) == 80
+
+
+def test_scores_are_the_rows_and_without_them_the_originals_lines(tmp_path):
+    path = tmp_path / "Pendulum-v1"
+    assert read_scores(path) == []
+    append_result(path, ROW)
+    append_result(path, ROW | {"learner_step": 10000, "mean": -1.0})
+    assert [(row["learner_step"], row["mean"], row["run_id"]) for row in read_scores(path)] == [
+        ("5000", "-146.4267", "r-1"),
+        ("10000", "-1.0", "r-1"),
+    ]
+    (tmp_path / "Pendulum-v1.csv").unlink()
+    lines = read_scores(path)
+    assert [(row["learner_step"], row["mean"], row["sem"]) for row in lines] == [
+        ("5000", "-146.43", "6.86"),
+        ("10000", "-1.00", "6.86"),
+    ]
+    assert all(set(row) == set(COLUMNS) and row["run_id"] == "" for row in lines)
+
+
+def test_lines_of_another_form_are_passed_over(tmp_path):
+    text = "Training Episode x: \t Average reward = 1 +/- 2 /ep\nrubbish\n"
+    text += "Training Episode 7: \t Average reward = -3.5 +/- nan /ep \n"
+    (tmp_path / "Toy-v0.txt").write_text(text)
+    assert [(row["learner_step"], row["mean"], row["sem"]) for row in read_scores(tmp_path / "Toy-v0")] == [
+        ("7", "-3.5", "nan")
+    ]

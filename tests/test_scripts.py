@@ -1,4 +1,4 @@
-"""The five scripts as a person starts them: from any folder, with wrong input, with Ctrl-C."""
+"""The six scripts as a person starts them: from any folder, with wrong input, with Ctrl-C."""
 
 import csv
 import json
@@ -16,14 +16,20 @@ from utils.checkpoints import Checkpoint
 from utils.sealed_folder import write_sealed
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("ckpt", "log", "results", "record")
+FOLDERS = ("ckpt", "log", "results", "record", "plot")
 TINY = ["--num-steps-train", "64", "--learning-starts", "100", "--dense1-size", "16", "--dense2-size", "16"]
 
 
 def command(script, folder, *flags):
-    wanted = {"train.py": FOLDERS[:3], "play.py": ("ckpt", "record")}.get(script, ("ckpt", "results"))
+    wanted = {
+        "train.py": ("ckpt", "log", "results"),
+        "play.py": ("ckpt", "record"),
+        "plot.py": ("ckpt", "log", "results", "plot"),
+        "test_every_new_ckpt.py": ("ckpt", "log", "results", "plot"),
+    }.get(script, ("ckpt", "results"))
     places = [part for name in wanted for part in (f"--{name}-dir", str(folder / name))]
-    return [sys.executable, str(ROOT / script), *places, *flags]
+    words, flags = (flags[:1], flags[1:]) if script == "plot.py" else ((), flags)
+    return [sys.executable, str(ROOT / script), *words, *places, *flags]
 
 
 def run(script, folder, *flags, env=None):
@@ -98,10 +104,51 @@ def test_test_scores_and_play_films_the_newest(trained, without_tensorflow):
     assert gif.stat().st_size < 1_000_000
 
 
+def test_play_films_a_pair_and_a_growth(trained, without_tensorflow):
+    folder, _ = trained
+    for flags, name in ((["--compare", "32", "64"], "Pendulum-v1.32-64.gif"), (["--grow"], "Pendulum-v1.grow.gif")):
+        played = run("play.py", folder, *flags, env=without_tensorflow)
+        assert played.returncode == 0, played.stderr
+        assert (folder / "record" / name).read_bytes().startswith(b"GIF8")
+    wrong = run("play.py", folder, "--compare", "32", "63", env=without_tensorflow)
+    assert (wrong.returncode, "there are 32, 64" in wrong.stderr) == (7, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("curves", "curves.png"), ("maps", "maps.png"), ("support", "support.png"), ("report", "report.html")]
+)
+def test_plot_draws_what_a_training_left(trained, without_tensorflow, command, name):
+    folder, _ = trained
+    drawn = run("plot.py", folder, command, env=without_tensorflow)
+    assert drawn.returncode == 0, drawn.stderr
+    assert str(folder / "plot" / "Pendulum-v1" / name) in drawn.stdout
+    assert (folder / "plot" / "Pendulum-v1" / name).stat().st_size > 10_000
+
+
+def test_plot_opens_no_window_where_there_is_no_screen(trained, without_tensorflow):
+    folder, _ = trained
+    screenless = {name: value for name, value in without_tensorflow.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    drawn = run("plot.py", folder, "maps", "--show", env=screenless)
+    assert drawn.returncode == 3
+    assert "needs a screen" in drawn.stderr
+
+
+def test_a_summary_names_networks_and_sources_and_leaves_nothing_behind(tmp_path):
+    done = run("train.py", tmp_path, *TINY, "--summary")
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
+    # 3 * 16 + 16, 16 * 16 + 16, 16 + 1; and 3 * 16 + 16, 17 * 16 + 16, 16 * 51 + 51
+    assert "Actor and critic have 1,572 parameters." in done.stdout
+    assert all(f'Model: "{name}"' in done.stdout for name in ("actor", "critic"))
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert {"dense1_size 16 flag", "tau 0.005 ENVS", "batch_size 256 default"} <= set(lines)
+
+
 def test_the_watcher_tests_each_checkpoint_once_and_in_order(trained, without_tensorflow):
     folder, _ = trained
     for _ in range(2):  # a second watcher finds nothing left to do
-        watched = run("test_every_new_ckpt.py", folder, "--exit-when-done", "--num-eps-test", "2", env=without_tensorflow)
+        flags = ("--exit-when-done", "--num-eps-test", "2", "--report")
+        watched = run("test_every_new_ckpt.py", folder, *flags, env=without_tensorflow)
         assert watched.returncode == 0, watched.stderr
     lines = (folder / "results" / "Pendulum-v1.tested.jsonl").read_text().splitlines()
     entries = [json.loads(line) for line in lines]
@@ -109,6 +156,7 @@ def test_the_watcher_tests_each_checkpoint_once_and_in_order(trained, without_te
     assert steps == sorted(set(steps))
     assert {32, 64} <= set(steps)
     assert {entry["outcome"] for entry in entries} == {"tested"}
+    assert "seeds 1000000 to 1000001" in (folder / "plot" / "Pendulum-v1" / "report.html").read_text()
     chosen = [row for row in rows(folder / "results" / "Pendulum-v1.csv") if row["first_seed"] == "1000000"]
     assert [int(row["learner_step"]) for row in chosen] == steps
 
@@ -133,12 +181,14 @@ def test_wrong_input_gets_one_sentence_and_code_2_before_tensorflow_is_there(tmp
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("script", ["train.py", "test.py", "play.py", "test_every_new_ckpt.py"])
+@pytest.mark.parametrize("script", ["train.py", "test.py", "play.py", "test_every_new_ckpt.py", "plot.py maps"])
 def test_help_names_every_parameter(script, without_tensorflow):
     import params
 
     classes = {"train.py": params.TrainParams, "test.py": params.TestParams, "play.py": params.PlayParams}
-    shown = [sys.executable, str(ROOT / script), "--help"]
+    classes["plot.py maps"] = params.MapsParams
+    name, *words = script.split()
+    shown = [sys.executable, str(ROOT / name), *words, "--help"]
     done = subprocess.run(shown, capture_output=True, text=True, timeout=60, env=without_tensorflow)
     assert done.returncode == 0
     for name in classes.get(script, params.WatchParams).__dataclass_fields__:

@@ -1,11 +1,15 @@
 """TensorBoard's event file, written in the caller's thread: no queue to fill up and no thread to die unseen."""
 
+import struct
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
 FLUSH_EVERY = 5.0  # seconds
 
@@ -25,6 +29,25 @@ class Board:
         """Add numbers by name."""
         for name, value in values.items():
             self._write(Event(step=step, summary=summary.scalar(name, value)))
+
+    def histogram(self, name: str, edges: np.ndarray, counts: np.ndarray, step: int) -> None:
+        """Add a histogram: counts [n], fractions too, between the edges [n + 1]."""
+        centres = (edges[1:] + edges[:-1]) / 2
+        total, squares = counts @ centres, counts @ centres**2
+        value = summary.histogram_raw(name, edges[0], edges[-1], counts.sum(), total, squares, edges[1:], counts)
+        self._write(Event(step=step, summary=value))
+
+    def gif(self, name: str, content: bytes, step: int) -> None:
+        """Add a GIF as an image; TensorBoard plays it."""
+        width, height = struct.unpack_from("<HH", content, 6)
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=content)
+        self._write(Event(step=step, summary=Summary(value=[Summary.Value(tag=name, image=image)])))
+
+    def hparams(self, settings: dict[str, Any], scores: dict[str, float], step: int) -> None:
+        """Add hyper-parameters (numbers, words, truths; None is left out) and the scores that came of them."""
+        for part in summary.hparams(settings, scores):
+            self._write(Event(summary=part))
+        self.scalars(scores, step)
 
     def _write(self, event: Event) -> None:
         event.wall_time = time.time()

@@ -7,7 +7,7 @@ import shutil
 import sys
 import typing
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Union
 
 import tyro
 
@@ -28,21 +28,51 @@ def parse(
     defaults, so that --help shows what would really be used. Raises ParameterError with every bad value in one
     message; tyro itself ends the process with code 2 for a flag that it does not know.
     """
+    _widen()
+    argv = _spelt_out(cls, sys.argv[1:] if argv is None else argv)
+    return _resolved(_read(cls, argv, default=_defaults(cls, resolve, argv)), resolve, argv, wrong_with)
+
+
+def parse_command(
+    commands: dict[str, type],
+    resolve: Callable[..., Any],
+    argv: list[str] | None = None,
+    wrong_with: Callable[[str], str | None] = lambda env: None,
+) -> Any:
+    """The same for a command line whose first word is one of `commands`; the class of the answer's values tells which."""
+    _widen()
+    argv = sys.argv[1:] if argv is None else argv
+    for cls in commands.values():
+        argv = _spelt_out(cls, argv)
+    kinds = tuple(
+        Annotated[cls, tyro.conf.subcommand(name, default=_defaults(cls, resolve, argv))] for name, cls in commands.items()
+    )
+    return _resolved(_read(Union[kinds], argv), resolve, argv, wrong_with)  # noqa: UP007
+
+
+def _widen() -> None:
     if shutil.get_terminal_size().columns < NARROWEST:
         os.environ["COLUMNS"] = str(NARROWEST)
-    argv = _spelt_out(cls, sys.argv[1:] if argv is None else argv)
-    named = {_field(word) for word in argv if word.startswith("--")}
-    env = dict(_pairs(argv)).get("env")
+
+
+def _defaults(cls: type, resolve: Callable[..., Any], argv: list[str]) -> Any:
     try:
-        defaults = resolve(cls, env=env).values
+        return resolve(cls, env=dict(_pairs(argv)).get("env")).values
     except ValueError:
-        defaults = cls()  # the complaint comes below, together with all others
+        return cls()  # the complaint comes later, together with all others
+
+
+def _read(kinds: Any, argv: list[str], **options: Any) -> Any:
     try:
-        flags = tyro.cli(cls, args=argv, default=defaults)
+        return tyro.cli(kinds, args=argv, **options)
     except OSError:  # whoever asked for help, or gave a flag that tyro complains of, listens no more
         sys.exit(0 if {"-h", "--help"} & set(argv) else 2)
+
+
+def _resolved(flags: Any, resolve: Callable[..., Any], argv: list[str], wrong_with: Callable[[str], str | None]) -> Any:
+    named = {_field(word) for word in argv if word.startswith("--")}
     try:
-        return resolve(cls, wrong_with, **{name: value for name, value in vars(flags).items() if name in named})
+        return resolve(type(flags), wrong_with, **{name: value for name, value in vars(flags).items() if name in named})
     except ValueError as error:
         raise ParameterError(str(error)) from None
 

@@ -1,14 +1,37 @@
 """Logs: a CSV file and TensorBoard. A log that cannot be written is said once and never raises into training."""
 
+import csv
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from utils.board import Board
 from utils.lines import append, csv_line
+
+
+def read_log(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a log as float64 [rows], nan where there is no number; empty without a file that can be read.
+
+    A row that a kill cut short is passed over.
+    """
+    try:
+        with open(path, newline="", errors="replace") as file:
+            rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+    except (OSError, csv.Error):
+        return {}
+    return {name: np.array([_number(row[name]) for row in rows]) for name in (rows[0] if rows else ())}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 class Metrics:
@@ -25,13 +48,32 @@ class Metrics:
         self.failure: str | None = None  # the first thing that went wrong, for whoever talks to the person
         self._guarded(lambda: self._cut(keep_through))
 
-    def write(self, step: int, group: str = "", **values: Any) -> None:
-        """Append a row; the columns are those of the first. Numbers are shown in TensorBoard as group + name."""
+    def write(self, step: int, group: str | Mapping[str, str] = "", **values: Any) -> None:
+        """Append a row; the columns are those of the first.
+
+        Numbers are shown in TensorBoard as group + name; the group is one for all, or by name.
+        """
         with self._lock:
             self._guarded(lambda: self._append({self._step_column: step, **values}))
-            numbers = {f"{group}{name}": value for name, value in values.items() if isinstance(value, int | float)}
+            groups = dict.fromkeys(values, group) if isinstance(group, str) else group
+            numbers = {
+                f"{groups.get(name, '')}{name}": value for name, value in values.items() if isinstance(value, int | float)
+            }
             if self._board is not None and not self._guarded(partial(self._board.scalars, numbers, step)):
                 self._board = None  # an event file cannot be read past a record that was cut short
+
+    def exhibit(self, add: Callable[[Board], None]) -> None:
+        """Let `add` put into TensorBoard what is no number; whatever it raises is kept in `failure`."""
+        with self._lock:
+            if self._board is None:
+                return
+            try:
+                add(self._board)
+                self._board.flush()
+            except Exception as error:
+                self.failure = self.failure or f"TensorBoard lacks a picture or a histogram: {error!r}"
+                if isinstance(error, OSError):
+                    self._board = None
 
     def _append(self, row: dict[str, Any]) -> None:
         columns = self._columns or list(row)

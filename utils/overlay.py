@@ -1,9 +1,13 @@
 """A panel under a picture: a distribution as bars with its mean, a score, and actions within their bounds. OpenCV draws."""
 
+import itertools
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
 HEIGHT = 0.34  # of the panel, as a share of its width
+GAP = 4  # pixels between two pictures
 # Colours that colour-blind people can tell apart (Okabe and Ito), red, green, blue.
 INK, FAINT, PAPER = (40, 40, 40), (205, 205, 205), (255, 255, 255)
 BLUE, VERMILION, GREEN = (0, 114, 178), (213, 94, 0), (0, 158, 115)
@@ -32,6 +36,24 @@ def with_panel(
     _distribution(canvas[:, :split], atoms, probs, unit)
     _actions(canvas[:, split:], score, action, low, high, unit)
     return np.vstack([picture, canvas])
+
+
+def with_title(frame: np.ndarray, text: str) -> np.ndarray:
+    """A frame, uint8 [H, W, 3], with a line of text on a band of its own above it; uint8."""
+    width = frame.shape[1]
+    unit = width / 320.0
+    band = np.full((round(20 * unit), width, 3), PAPER, np.uint8)
+    _write(band, text, round(8 * unit), round(14 * unit), unit, INK)
+    return np.vstack([band, frame])
+
+
+def side_by_side(left: Iterator[np.ndarray], right: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Frames of one height in pairs, a gap between them; the side that ends first stays in its last frame."""
+    last: list[np.ndarray | None] = [None, None]
+    for pair in itertools.zip_longest(left, right):
+        last = [now if now is not None else before for now, before in zip(pair, last, strict=True)]
+        gap = np.full((last[0].shape[0], GAP, 3), PAPER, np.uint8)  # type: ignore[union-attr]
+        yield np.hstack([last[0], gap, last[1]])  # type: ignore[list-item]
 
 
 def fit(frame: np.ndarray, width: int) -> np.ndarray:

@@ -159,8 +159,12 @@ class PrioritisedReplay:
             self._greatest_priority = counters["greatest_priority"]
             self._rng.bit_generator.state = counters["generator"]
 
+    def view(self, count: int) -> np.ndarray:
+        """About so many of what is stored, evenly spread, [n] of dtype `row`. Draws no random number."""
+        return self._rows(slice(0, len(self), max(1, len(self) // count)))
+
     def _rows(self, slots: slice) -> np.ndarray:
-        rows = np.empty(slots.stop - slots.start, self.row)
+        rows = np.empty(len(range(*slots.indices(self.capacity))), self.row)
         with self._lock:
             for name, column in zip(self.row.names or (), self._columns(), strict=False):
                 rows[name] = column[slots]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ COLUMNS = (
     "starts",
     "run_id",
     "checkpoint",
+)
+
+_LINE = re.compile(
+    r"Training Episode (?P<learner_step>\d+):\s*Average reward = (?P<mean>-?\d+(\.\d+)?) \+/- (?P<sem>\d+(\.\d+)?|nan) /ep"
 )
 
 
@@ -48,6 +53,22 @@ def read_results(path: Path) -> list[dict[str, str]]:
     """The whole rows of a results CSV, as text by column; one that a kill cut short is passed over."""
     with open(path, newline="", errors="replace") as file:
         return [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+
+
+def read_scores(path: Path) -> list[dict[str, str]]:
+    """The scores of a run: the rows of <path>.csv, without one the original's lines of <path>.txt, without both nothing.
+
+    A line tells learner_step, mean and sem only; the other columns are then empty. Raises StorageError.
+    """
+    table, lines = path.with_name(path.name + ".csv"), path.with_name(path.name + ".txt")
+    try:
+        if table.exists():
+            return read_results(table)
+        text = lines.read_text(errors="replace") if lines.exists() else ""
+    except OSError as error:
+        raise StorageError(f"the results of {path} cannot be read: {error}.") from None
+    found = (match.groupdict() for match in _LINE.finditer(text))
+    return [dict.fromkeys(COLUMNS, "") | row for row in found]
 
 
 class Ledger:

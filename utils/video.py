@@ -14,6 +14,7 @@ import imageio.v3 as imageio
 import numpy as np
 
 from utils.errors import DependencyError, StorageError
+from utils.files import save_whole
 from utils.overlay import fit
 
 GIF_WIDTH = 320  # pixels
@@ -49,18 +50,20 @@ class Film(Protocol):
 
 
 class Gif:
-    """The first seconds, GIF_WIDTH pixels wide, at most GIF_BYTES, at true speed with 12 to 25 frames a second."""
+    """The first seconds, scaled down to a width, at most so many bytes, at true speed with 12 to 25 frames a second."""
 
-    def __init__(self, path: Path, fps: float):
+    def __init__(
+        self, path: Path, fps: float, widest: int = GIF_WIDTH, seconds: float = GIF_SECONDS, most_bytes: int = GIF_BYTES
+    ):
         self.path = path
-        self._fps = fps
+        self._fps, self._widest, self._seconds, self._most_bytes = fps, widest, seconds, most_bytes
         self._stride = math.ceil(fps / 25.0)
         self._count = 0
         self._frames: list[np.ndarray] = []
 
     def width(self, frame: np.ndarray) -> int:
-        """GIF_WIDTH, or less when the frame is smaller."""
-        return min(GIF_WIDTH, frame.shape[1])
+        """The film's, or less when the frame is smaller."""
+        return min(self._widest, frame.shape[1])
 
     def add(self, frame: np.ndarray) -> None:
         """Take a frame; those that the frame rate does not need are dropped."""
@@ -70,22 +73,26 @@ class Gif:
 
     def wants_more(self) -> bool:
         """Whether a later frame would still be in the film."""
-        return self._count < GIF_SECONDS * self._fps
+        return self._count < self._seconds * self._fps
 
     def save(self) -> None:
         """Write the file. Raises StorageError."""
+        save_whole(self.path, self.content())
+
+    def content(self) -> bytes:
+        """What the file will hold."""
         frames, stride = self._frames, self._stride
         for lost_bits in _LOST_BITS:
             content = _gif(frames, self._fps / stride, lost_bits)
-            if len(content) <= GIF_BYTES:
+            if len(content) <= self._most_bytes:
                 break
-        while len(content) > GIF_BYTES and len(frames) > 1:
+        while len(content) > self._most_bytes and len(frames) > 1:
             if self._fps / (2 * stride) >= 12.0:
                 frames, stride = frames[::2], 2 * stride
             else:  # as much of the beginning as fits
-                frames = frames[: max(1, int(0.9 * len(frames) * GIF_BYTES / len(content)))]
+                frames = frames[: max(1, int(0.9 * len(frames) * self._most_bytes / len(content)))]
             content = _gif(frames, self._fps / stride, lost_bits)
-        _write(self.path, content)
+        return content
 
     def close(self) -> None:
         """Leave nothing of a film that has not been saved."""
@@ -160,15 +167,3 @@ def _gif(frames: list[np.ndarray], fps: float, lost_bits: int) -> bytes:
     with imageio.imopen(buffer, "w", extension=".gif", plugin="pillow") as file:
         file.write(np.stack(frames) >> lost_bits << lost_bits, duration=durations if len(frames) > 1 else durations[0], loop=0)
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    working = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        working.write_bytes(content)
-        os.replace(working, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            working.unlink(missing_ok=True)
-        raise StorageError(f"{path} could not be written: {error}.") from None

@@ -1,0 +1,63 @@
+"""Exhibits: what TensorBoard shows of a run besides its scalars."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from agent.archive import Archive, recorded
+from agent.choice import Choice
+from agent.film import gif_of
+from agent.policy import Critic
+from params import TrainParams
+from utils.board import Board
+from utils.envs import Environment
+from utils.metrics import Metrics
+from utils.replay import PrioritisedReplay
+
+SAMPLE = 1024  # transitions of the replay, at least, that a histogram is made of
+BUCKETS = 40  # of the histogram of priorities
+FILM_SEED = 999_999  # play.py's
+
+
+class Exhibits:
+    """Adds histograms to TensorBoard whenever a checkpoint has appeared. Nothing here raises: `log` keeps what fails."""
+
+    def __init__(self, params: TrainParams, archive: Archive, replay: PrioritisedReplay, log: Metrics):
+        self._params, self._archive, self._replay, self._log = params, archive, replay, log
+        self._shown = archive.newest  # of the run that is resumed: it has been shown
+
+    def look(self) -> None:
+        """Add the histograms of the newest checkpoint, once."""
+        newest = self._archive.newest
+        if newest is None or newest == self._shown:
+            return
+        self._shown = newest
+
+        def add(board: Board) -> None:
+            add_histograms(board, Critic.load(newest), self._replay, self._params.priority_alpha)
+
+        self._log.exhibit(add)
+
+
+def add_histograms(board: Board, critic: Critic, replay: PrioritisedReplay, alpha: float) -> None:
+    """The critic's return distribution, and the priorities, over what the replay holds.
+
+    Nothing is drawn: in the synchronous mode that would change the run.
+    """
+    rows = replay.view(SAMPLE)
+    probs = critic.distribution(rows["obs"], rows["action"])  # [n, K]
+    half = (critic.atoms[1] - critic.atoms[0]) / 2
+    edges = np.append(critic.atoms - half, critic.atoms[-1] + half)
+    board.histogram("value/return_distribution", edges, probs.sum(axis=0), critic.version)
+    if alpha > 0:  # otherwise all are the same
+        priorities = rows["mass"] ** (1.0 / alpha)
+        edges = np.geomspace(priorities.min() * 0.999, priorities.max() * 1.001, BUCKETS + 1)
+        board.histogram("replay/priorities", edges, np.histogram(priorities, edges)[0], critic.version)
+
+
+def show_result(log: Metrics, params: TrainParams, choice: Choice, score: float, make: Callable[..., Environment]) -> None:
+    """The parameters with the final score (HParams), and a film of the last policy. Does not raise, as Exhibits does not."""
+    settings = {name: str(value) if isinstance(value, list) else value for name, value in recorded(params).items()}
+    log.exhibit(lambda board: board.hparams(settings, {"score/final": score}, choice.learner_step))
+    if "rgb_array" in make().render_modes:
+        log.exhibit(lambda board: board.gif("film", gif_of(make, choice, FILM_SEED), choice.learner_step))

@@ -1,0 +1,136 @@
+"""The support: where the return distributions lie between v_min and v_max over a training, and whether that is enough."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agent.choice import Choice
+from agent.evaluation import play
+from utils.curves import thousands
+from utils.envs import Environment
+from utils.figures import COLOURS, FAINT, INK, new_figure, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WARNED_MASS = 0.03  # share of target mass outside the support that earns a warning
+SETTLED = 0.1  # share of a run after which it does
+CHECKPOINTS = 40  # at most so many are asked
+_BESIDE: dict[str, Any] = dict(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)  # hides no data
+
+
+@dataclass(frozen=True)
+class Support:
+    """By checkpoint, oldest first: learner_steps [c], and the return distribution [c, K] over `atoms` [K], raw rewards.
+
+    Each distribution is the mean of those of the states that the checkpoint's own policy visits.
+    """
+
+    learner_steps: np.ndarray
+    atoms: np.ndarray
+    probs: np.ndarray
+
+    def quantile(self, share: float) -> np.ndarray:
+        """The return [c] below which `share` of the mass lies."""
+        return self.atoms[(self.probs.cumsum(axis=1) >= share - 1e-6).argmax(axis=1)]
+
+
+def visited(choice: Choice, env: Environment, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Observations [n, S] and actions [n, A] of a noise-free episode from each of `seeds`."""
+    steps = [step for seed in seeds for step, _ in play(choice.policy, env, seed)]
+    return np.array([step.obs for step in steps]), np.array([step.action for step in steps])
+
+
+def support_of(choices: Sequence[Choice], make: Callable[[], Environment], seeds: Sequence[int]) -> Support:
+    """Ask each checkpoint's critic about an episode of its policy from each of `seeds`."""
+    atoms = choices[-1].critic.atoms
+    choices = [choice for choice in choices if np.array_equal(choice.critic.atoms, atoms)]
+    env = make()
+    probs = [choice.critic.distribution(*visited(choice, env, seeds)).mean(axis=0) for choice in choices]
+    env.close()
+    return Support(np.array([choice.learner_step for choice in choices]), atoms, np.array(probs))
+
+
+def warnings(below: float, above: float, v_min: float, v_max: float) -> Iterator[tuple[str, str]]:
+    """For each side on which too great a share of the target mass lies outside: the parameter to change, and a sentence."""
+    for side, share, name, bound, verb in (
+        ("above", above, "v_max", v_max, "raise"),
+        ("below", below, "v_min", v_min, "lower"),
+    ):
+        if share > WARNED_MASS:
+            yield name, f"{share:.0%} of the target mass lies {side} the support: {verb} {name} (now {bound:g})."
+
+
+def warnings_of_log(log: Mapping[str, np.ndarray], num_steps_train: float, v_min: float, v_max: float) -> list[str]:
+    """The sentences that a learner's log gives reason for, once the run has settled."""
+    if "target_mass_above" not in log:
+        return []
+    settled = log["learner_step"] >= SETTLED * num_steps_train
+    below, above = (np.nanmax(log[f"target_mass_{side}"], where=settled, initial=0.0) for side in ("below", "above"))
+    return [sentence for _, sentence in warnings(float(below), float(above), v_min, v_max)]
+
+
+def draw_support(support: Support, log: Mapping[str, np.ndarray], title: str, notes: Sequence[str] = ()) -> "Figure":
+    """Above, where the mass lies within [v_min, v_max]; below, how much is at the edge atoms and outside.
+
+    `log` holds the columns of learner.csv, or nothing. Raises DependencyError without matplotlib.
+    """
+    figure = new_figure(9.6, 6.4)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    _draw_quantiles(upper, support)
+    _draw_edges(lower, support, log)
+    lower.set_xlabel("learner steps")
+    lower.xaxis.set_major_formatter(lambda value, _: thousands(value))
+    for axes in (upper, lower):
+        tidy(axes)
+    figure.suptitle("\n".join([title, *notes]), fontsize=12)
+    return figure
+
+
+def _draw_quantiles(axes: "Axes", support: Support) -> None:
+    steps, marker = support.learner_steps, "o" if len(support.learner_steps) < 2 else ""
+    for low, high, alpha in ((0.01, 0.99, 0.15), (0.05, 0.95, 0.25), (0.25, 0.75, 0.4)):
+        label = f"{high - low:.0%} of the mass"
+        bottom, top = support.quantile(low), support.quantile(high)
+        axes.fill_between(steps, bottom, top, color=COLOURS[0], alpha=alpha, linewidth=0, label=label)
+        if marker:  # a band of no width is not to be seen
+            axes.vlines(steps, bottom, top, color=COLOURS[0], alpha=alpha, linewidth=16)
+    axes.plot(steps, support.probs @ support.atoms, color=INK, linewidth=1.6, marker=marker, label="mean")
+    for name, edge in (("v_min", support.atoms[0]), ("v_max", support.atoms[-1])):
+        axes.axhline(edge, color=COLOURS[1], linewidth=1.4, linestyle="--")
+        above = name == "v_min"
+        axes.annotate(
+            f"{name}: {edge:g}",
+            (1.0, edge),
+            xytext=(0, 4 if above else -4),
+            textcoords="offset points",
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom" if above else "top",
+            color=COLOURS[1],
+            fontsize=9,
+        )
+    axes.set_title("Return distribution of the states that the policy visits", fontsize=10)
+    axes.set_ylabel("discounted return, raw rewards")
+    axes.legend(**_BESIDE)
+
+
+def _draw_edges(axes: "Axes", support: Support, log: Mapping[str, np.ndarray]) -> None:
+    steps = support.learner_steps
+    for edge, name, colour, marker in ((0, "first", COLOURS[0], "o"), (-1, "last", COLOURS[2], "s")):
+        axes.plot(
+            steps, support.probs[:, edge], color=colour, marker=marker, markersize=4, label=f"on the {name} atom (no fault)"
+        )
+    for side, style in (("below", "--"), ("above", "-")):
+        if f"target_mass_{side}" in log:
+            label = f"target mass {side} the support"
+            axes.plot(log["learner_step"], log[f"target_mass_{side}"], color=COLOURS[1], linestyle=style, label=label)
+    axes.axhline(WARNED_MASS, color=FAINT, linewidth=1, linestyle=":", label=f"warning for target mass ({WARNED_MASS:.0%})")
+    axes.set_ylim(bottom=0.0)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value >= 0.1 or value == 0 else f"{value:.1%}")
+    axes.set_title("Mass at the edges and outside", fontsize=10)
+    axes.set_ylabel("share of the mass")
+    axes.legend(**_BESIDE)

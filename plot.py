@@ -1,0 +1,67 @@
+"""Draw what a training has learned, without a screen: pictures and pages in plots/.
+
+python plot.py curves                              test score over learner steps, over the original's published curve
+python plot.py curves --runs a b c --mean          the mean of several runs with its 95 % interval
+python plot.py maps                                what actor and critic say over angle and speed, or two other dimensions
+python plot.py animation                           these maps over the run's checkpoints, as a GIF (--format mp4)
+python plot.py support                             where the return distributions lie between v_min and v_max
+python plot.py report                              one page about a run
+"""
+
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+import params as parameters
+from agent import plots
+from agent.report import write_report
+from params import AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams, run_folder
+from utils import flags
+from utils.console import Console
+from utils.envs import has_screen
+from utils.errors import DependencyError, run_script
+from utils.figures import png
+from utils.files import save_whole
+
+COMMANDS: dict[str, type] = {
+    "curves": CurvesParams,
+    "maps": MapsParams,
+    "animation": AnimationParams,
+    "support": SupportParams,
+    "report": ReportParams,
+}
+
+
+def main() -> int:
+    """Draw what the first word says; returns the exit code."""
+    resolved = flags.parse_command(COMMANDS, parameters.resolve)
+    params = resolved.values
+    if params.show and not has_screen():
+        raise DependencyError("--show needs a screen and there is none here; without it the file is written all the same.")
+    command = next(name for name, cls in COMMANDS.items() if type(params) is cls)
+    path, notes = write(command, params)
+    console = Console()
+    for note in resolved.notes + notes:
+        console.say(note)
+    console.say(f"Wrote {path}.")
+    if params.show:
+        webbrowser.open(path.resolve().as_uri())
+    return 0
+
+
+def write(command: str, params: Any) -> tuple[Path, list[str]]:
+    """Draw into the run's folder below plot_dir; the file, and sentences a person should see."""
+    folder = run_folder(params.plot_dir, params)
+    if command == "report":
+        path = folder / "report.html"
+        return path, write_report(params, path)
+    if command == "animation":
+        film, notes = plots.animation(params, folder / f"animation.{params.format}")
+        film.save()
+        return film.path, notes
+    figure, notes = getattr(plots, command)(params)
+    return save_whole(folder / f"{command}.png", png(figure)), notes
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,102 @@
+"""What TensorBoard shows besides scalars, from a replay and a critic whose numbers are known."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from small_checkpoints import save
+from test_board import events_in
+
+from agent.choice import choose
+from agent.exhibits import Exhibits, show_result
+from params import PlayParams, TrainParams
+from utils.board import Board
+from utils.envs import make_env
+from utils.experience import Block
+from utils.metrics import Metrics
+from utils.replay import PrioritisedReplay
+
+make = partial(make_env, "Pendulum-v1", 8)
+
+
+@pytest.fixture
+def replay():
+    """Ten transitions of priority 1 and ten of priority 8, with an alpha of 0.5."""
+    replay = PrioritisedReplay(20, 3, 1, 0.5, 1e-9, np.random.default_rng(0))
+    column = np.zeros(20, np.float32)
+    replay.add(Block(np.zeros((20, 3), np.float32), column[:, None], column, column, np.zeros((20, 3), np.float32)))
+    replay.update_priorities(np.arange(20)[None], np.repeat([1.0, 8.0], 10)[None])
+    return replay
+
+
+@pytest.fixture
+def training(tmp_path, replay):
+    path = save(tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-32", make())
+    board = Board(tmp_path / "board")
+    log = Metrics(tmp_path / "learner.csv", "learner_step", board)
+    archive = SimpleNamespace(newest=None)
+    exhibits = Exhibits(TrainParams(priority_alpha=0.5), archive, replay, log)
+    yield SimpleNamespace(exhibits=exhibits, archive=archive, path=path, log=log, board=tmp_path / "board", folder=tmp_path)
+    board.close()
+
+
+def values(folder):
+    return [(value.tag, event.step, value) for event in events_in(folder) for value in event.summary.value]
+
+
+def test_each_checkpoint_gets_its_histograms_once(training):
+    training.exhibits.look()
+    assert values(training.board) == []
+    training.archive.newest = training.path
+    training.exhibits.look()
+    training.exhibits.look()
+    assert [(tag, step) for tag, step, _ in values(training.board)] == [
+        ("value/return_distribution", 32),
+        ("replay/priorities", 32),
+    ]
+
+
+def test_the_histograms_are_of_all_that_the_replay_holds(training):
+    training.archive.newest = training.path
+    training.exhibits.look()
+    returns, priorities = (value.histo for _, _, value in values(training.board))
+    assert (len(returns.bucket), returns.num) == (5, pytest.approx(20, rel=1e-4))  # an atom each
+    assert (priorities.min, priorities.max) == pytest.approx((1.0, 8.0), rel=0.1)
+    assert (priorities.bucket[0], priorities.bucket[-1], priorities.num) == (10, 10, 20)
+
+
+def test_to_look_at_the_replay_draws_no_random_number(training, replay):
+    training.archive.newest = training.path
+    before = replay.snapshot()[0]["generator"]
+    training.exhibits.look()
+    assert values(training.board)
+    assert replay.snapshot()[0]["generator"] == before
+
+
+def test_a_checkpoint_that_is_gone_is_no_failure_of_the_training(training):
+    training.archive.newest = training.folder / "Pendulum-v1.ckpt-64"
+    training.exhibits.look()
+    assert "is not a checkpoint" in training.log.failure
+
+
+def test_the_result_is_parameters_a_score_and_a_film(training):
+    choice = choose(PlayParams(ckpt_dir=str(training.folder)), make())
+    show_result(training.log, TrainParams(obs_scale=(1.0, 1.0, 8.0)), choice, -123.5, make)
+    shown = {tag: value for tag, _, value in values(training.board)}
+    assert shown["score/final"].simple_value == -123.5
+    assert shown["film"].image.encoded_image_string.startswith(b"GIF8")
+    assert training.log.failure is None
+
+
+def test_a_film_that_fails_is_no_failure_of_the_training(training):
+    choice = choose(PlayParams(ckpt_dir=str(training.folder)), make())
+
+    def without_a_display(render_mode=None):
+        if render_mode:
+            raise RuntimeError("no display")
+        return make()
+
+    show_result(training.log, TrainParams(), choice, -123.5, without_a_display)
+    assert "no display" in training.log.failure
+    assert "score/final" in {tag for tag, _, _ in values(training.board)}

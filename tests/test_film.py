@@ -1,0 +1,118 @@
+"""Films of checkpoints: one, a pair from the same start, a run's growth."""
+
+import dataclasses
+import itertools
+import time
+from functools import partial
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+from small_checkpoints import save
+
+from agent.choice import at_step, choose, choose_series
+from agent.film import SECONDS_EACH, drawing, film_growth, film_one, film_pair, frames, gif_of
+from params import PlayParams
+from utils.envs import make_env
+from utils.errors import CheckpointError, DependencyError
+from utils.overlay import GREEN
+
+make = partial(make_env, "Pendulum-v1", 8)
+
+
+class Pushes:
+    """A policy of one action."""
+
+    def __init__(self, torque):
+        self._torque = torque
+
+    def act(self, obs):
+        return np.full((len(obs), 1), self._torque, np.float32)
+
+
+def shown(path):
+    """The frames of a saved film."""
+    return list(imageio.imread(path))
+
+
+def bars(frame):
+    """On which side of the panel's action, whose middle is 0, the bar stands."""
+    columns = np.flatnonzero((abs(frame - np.array(GREEN)) < 30).all(axis=2).any(axis=0))  # a GIF has few colours
+    return "left" if columns.mean() < (205 + 6 + 320 - 8) / 2 else "right"
+
+
+@pytest.fixture
+def params(tmp_path):
+    for step in (10, 20, 30, 40):
+        save(tmp_path / "Pendulum-v1" / f"Pendulum-v1.ckpt-{step}", make())
+    return PlayParams(ckpt_dir=str(tmp_path))
+
+
+def test_a_film_of_one_has_a_frame_for_each_step_with_the_panel_below(params, tmp_path):
+    path = tmp_path / "film.gif"
+    episode = film_one(make, choose(params, make()), 0, path)
+    assert [frame.shape for frame in shown(path)] == [(320 + 109, 320, 3)] * 4  # of 30 frames a second every other
+    assert episode.length == 8
+    assert gif_of(make, choose(params, make()), 0) == path.read_bytes()
+    film_one(make, choose(params, make()), 0, path, overlay=False)
+    assert shown(path)[0].shape == (320, 320, 3)
+
+
+def test_the_episode_of_a_film_is_played_to_its_end_and_told(params, tmp_path):
+    episode = film_one(partial(make_env, "Pendulum-v1", 100), choose(params, make()), 0, tmp_path / "film.gif")
+    assert episode.length == 100
+    assert episode.score < 0
+
+
+def test_two_from_the_same_start_stand_side_by_side(params, tmp_path):
+    pair = [at_step(params, make(), step) for step in (10, 40)]
+    film_pair(make, pair, 0, tmp_path / "film.gif")
+    first = shown(tmp_path / "film.gif")[0]
+    left, right = first[:, :320], first[:, -320:]
+    assert first.shape[1] == 644
+    np.testing.assert_array_equal(left[30:300], right[30:300])  # the same policy here, so the same pendulum
+    assert (left[:18] != right[:18]).any()  # but another step above it
+
+
+def test_a_step_that_was_not_saved_is_a_sentence_with_those_that_were(params):
+    with pytest.raises(CheckpointError, match="no checkpoint of learner step 15 in .*; there are 10, 20, 30, 40"):
+        at_step(params, make(), 15)
+
+
+@pytest.mark.parametrize(("at_most", "steps"), [(9, [10, 20, 30, 40]), (3, [10, 30, 40]), (2, [10, 40]), (1, [40])])
+def test_a_run_thinned_out_keeps_its_newest(params, at_most, steps):
+    assert [choice.learner_step for choice in choose_series(params, make(), at_most)] == steps
+
+
+def test_a_damaged_one_is_left_out_of_a_series_and_said(params, tmp_path):
+    (tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-20" / "policy.npz").write_bytes(b"rubbish")
+    series = choose_series(params, make(), 9)
+    assert [choice.learner_step for choice in series] == [10, 30, 40]
+    assert "ckpt-20" in series[-1].notes[0]
+
+
+def test_growth_shows_each_for_a_while_with_its_step_above(params, tmp_path):
+    long = partial(make_env, "Pendulum-v1", 200)
+    young, old = choose_series(params, make(), 2)
+    choices = [dataclasses.replace(young, policy=Pushes(-2.0)), dataclasses.replace(old, policy=Pushes(2.0))]
+    film_growth(long, choices, 0, tmp_path / "film.gif")
+    frames_shown = shown(tmp_path / "film.gif")
+    assert len(frames_shown) == 2 * SECONDS_EACH * 15
+    titles = [(frame[:20] < 128).tobytes() for frame in frames_shown]
+    assert [len(list(group)) for _, group in itertools.groupby(titles)] == [60, 60]
+    assert [bars(frame) for frame in frames_shown] == ["left"] * 60 + ["right"] * 60
+
+
+def test_an_environment_that_draws_nothing_is_a_sentence():
+    env = make()
+    env.env.unwrapped.metadata = {"render_modes": ["human"]}
+    with pytest.raises(DependencyError, match=r"cannot draw into a picture \(it offers \['human'\]\)"):
+        drawing(lambda **_: env)
+
+
+def test_a_hundred_frames_with_the_overlay_take_less_than_five_seconds(params):
+    env = drawing(partial(make_env, "Pendulum-v1", 100))
+    begun = time.process_time()  # of this process: the machine may be busy
+    drawn = list(frames(choose(params, make()), env, 0, lambda frame: 320))
+    assert len(drawn) == 100
+    assert time.process_time() - begun < 5.0

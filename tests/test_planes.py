@@ -1,0 +1,50 @@
+"""Planes: what is drawn over what, and back."""
+
+import numpy as np
+import pytest
+
+from utils.envs import make_env
+from utils.planes import action_names, observation_names, observed_plane, state_plane
+
+
+def test_pendulums_plane_is_angle_and_speed():
+    plane = state_plane("Pendulum-v1")
+    grid = plane.grid(3)
+    assert grid.shape == (9, 3)
+    np.testing.assert_allclose(grid[0], [-1, 0, -8], atol=1e-6)  # hanging, as fast as it gets
+    np.testing.assert_allclose(grid[4], [1, 0, 0], atol=1e-6)  # upright and still
+    np.testing.assert_allclose(grid[5], [-1, 0, 0], atol=1e-6)  # along x first
+    angle, speed = plane.locate(np.array([[0.0, 1.0, 3.0]]))
+    assert (angle[0], speed[0]) == (pytest.approx(np.pi / 2), 3.0)
+
+
+def test_pendulums_plane_shows_what_the_environment_observes():
+    env = make_env("Pendulum-v1")
+    obs = env.reset(5)
+    plane = state_plane("Pendulum-v1")
+    np.testing.assert_allclose(plane.observe(*plane.locate(obs[None]))[0], obs, atol=1e-6)
+
+
+def test_other_environments_have_no_such_plane():
+    assert state_plane("LunarLanderContinuous-v3") is None
+
+
+def test_two_dimensions_vary_and_the_others_are_held():
+    low, high = np.array([-1.0, -2.0, -3.0]), np.array([1.0, 2.0, 3.0])
+    plane = observed_plane(["a", "b", "c"], 2, 0, np.array([7.0, 0.25, 9.0]), low, high)
+    assert [(axis.name, axis.low, axis.high) for axis in (plane.x, plane.y)] == [("c", -3.0, 3.0), ("a", -1.0, 1.0)]
+    np.testing.assert_array_equal(plane.grid(2), [[-1, 0.25, -3], [-1, 0.25, 3], [1, 0.25, -3], [1, 0.25, 3]])
+    assert plane.held == "held at b 0.25"
+
+
+@pytest.mark.parametrize("env_id", ["Pendulum-v1", "LunarLanderContinuous-v3", "BipedalWalker-v3"])
+def test_the_dimensions_of_known_environments_have_names(env_id):
+    env = make_env(env_id)
+    names = observation_names(env_id, env.obs_size) + action_names(env_id, env.action_size)
+    assert len(names) == env.obs_size + env.action_size
+    assert not any(name.startswith(("observation", "action")) for name in names)
+
+
+def test_those_of_others_have_numbers():
+    assert observation_names("Toy-v0", 2) == ["observation 0", "observation 1"]
+    assert action_names("Pendulum-v1", 2) == ["action 0", "action 1"]  # a wrapped one, of another size

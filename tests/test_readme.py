@@ -1,0 +1,44 @@
+"""What the README shows and names is there."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+PICTURES = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README)
+DRAWN = [line.strip() for line in re.findall(r"python plot\.py [^`|\n]*--ckpt-dir none[^`|\n]*", README)]
+
+
+def test_its_pictures_are_there_have_words_and_are_small():
+    assert len(PICTURES) >= 3
+    assert all(words for words, _ in PICTURES)
+    assert sum((ROOT / path).stat().st_size for _, path in PICTURES) < 2_000_000
+
+
+def test_its_table_names_every_file_of_the_code():
+    files = [path.relative_to(ROOT).as_posix() for folder in (".", "agent", "utils") for path in (ROOT / folder).glob("*.py")]
+    assert [name for name in files if f"`{name}`" not in README and not name.endswith("__init__.py")] == []
+
+
+@pytest.mark.parametrize("line", DRAWN)
+def test_the_commands_behind_its_pictures_draw_them_from_what_is_shipped(tmp_path, line):
+    words = shlex.split(line)[2:]
+    command = [sys.executable, "plot.py", *words, "--plot-dir", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    drawn = tmp_path / "Pendulum-v1" / f"{words[0]}.png"
+    shipped = ROOT / "plots" / "shipped" / "Pendulum-v1" / drawn.name
+    assert shipped.relative_to(ROOT).as_posix() in [path for _, path in PICTURES]
+    assert 0.5 < drawn.stat().st_size / shipped.stat().st_size < 2.0  # fonts and compression differ between machines
+
+
+def test_both_drawings_have_their_command():
+    assert {shlex.split(line)[2] for line in DRAWN} == {"curves", "maps"}
