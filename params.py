@@ -389,7 +389,7 @@ def resolve(cls: type[AnyParams], wrong_with: Callable[[str], str | None] = lamb
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}
     notes, problems = [], [_unknown(name, fields) for name in given if name not in fields]
-    env = given.get("env") or fields["env"].default
+    env = fields["env"].default if given.get("env") is None else given["env"]
     if isinstance(env, str) and env in RENAMED:
         env, change = RENAMED[old := env]
         notes.append(f"{old} is {env} today: {change}.")

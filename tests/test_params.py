@@ -238,6 +238,11 @@ def test_a_value_of_the_wrong_kind_is_refused_and_shown(name, value, words):
     assert f"{name} must be {words}, got {value!r}" in problems(TrainParams, **{name: value})
 
 
+def test_an_array_in_place_of_an_id_is_a_bad_value_like_any_other():
+    # Whether it is true or false NumPy refuses to say, by the kind of error that stands for bad values here.
+    assert problems(TrainParams, env=np.ones(3)) == [f"env must be text, got {np.ones(3)!r}"]
+
+
 def test_a_whole_number_may_stand_for_any_number():
     assert resolve(TrainParams, tau=1, obs_scale=[1, 2, 3]).values.tau == 1
 
