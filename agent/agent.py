@@ -66,9 +66,11 @@ class Agent:
 
     def restart(self) -> None:
         """Leave the environments and what was unfinished in them; new ones are made at the next step."""
+        self.busy_since = time.monotonic()
         for env in self._envs:
             with contextlib.suppress(Exception):  # it may be broken, and that is why
                 env.close()
+        self.busy_since = None
         count = self._params.envs_per_agent
         self._envs = []
         self._windows = [NStep(self._params.n_step_returns, self._params.discount_rate) for _ in range(count)]
@@ -114,12 +116,14 @@ class Agent:
     ) -> Block | None:
         """Collect; where an environment fails, tell `failed(agent, error)` and go on with a new one after a pause.
 
-        None when told to stop meanwhile. Raises EnvironmentFailure when that has happened too often.
+        None when told to stop or retired meanwhile. Raises EnvironmentFailure when that has happened too often.
         """
-        while not stop.is_set():
+        while not stop.is_set() and not self.is_retired:
             try:
                 block = self.collect(transitions)
             except EnvironmentFailure as error:
+                if self.is_retired:  # the budget is now that of whoever acts in its place
+                    return None
                 pause = self.restarts.spend()
                 if pause is None:
                     raise

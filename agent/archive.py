@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.crew import Crew
 from agent.policy import Critic, Policy, Scaling
-from agent.retention import judged, superfluous
+from agent.retention import judged, superfluous, superfluous_replays
 from agent.snapshots import restore_newest, write_snapshot
 from params import FOLDERS, TrainParams, folder_name, run_folder
 from utils.checkpoints import Checkpoint, checkpoint_path, list_checkpoints, list_snapshots, newest_checkpoint
@@ -155,7 +155,8 @@ class Archive:
         notes = [f"{name} was {old} and is {new} from here on." for name, (old, new) in changed.items()]
         if checkpoint.path.parent == self._run.folder:
             self._saved_step = self._handed_over = checkpoint.step
-            replay_step, passed_over = restore_newest(self._run.folder, checkpoint.run_id, self._replay, self._limiter)
+            replay_step, passed_over = restore_newest(checkpoint, self._replay, self._limiter)
+            self._replay_step = replay_step
             notes += passed_over
             if replay_step is None:
                 notes.append("There is no replay to go on with, so it starts empty.")
@@ -201,25 +202,29 @@ class Archive:
             self._saved_step, self._failure = step, None
             self._run.report("training", step)
             self._prune()
+            self._prune_replays()
         except (StorageError, CheckpointError) as error:
             self._failure = StorageError(str(error))
             self._console.say(f"{error} The checkpoints before it are kept, and the next one will be tried.")
 
     def _write_replay(self, step: int) -> None:
         try:
-            path = write_snapshot(self._run.folder, self._run.run_id, step, self._replay, self._limiter)
+            write_snapshot(self._run.folder, self._run.run_id, step, self._replay, self._limiter)
         except StorageError as error:
             self._console.say(f"{error} Without it a resumed run would go on with an older replay, or an empty one.")
             return
         self._replay_step = step
-        for old in list_snapshots(self._run.folder):
-            if old != path:
-                remove_sealed(old)
+        self._prune_replays()
 
     def _prune(self) -> None:
         """Remove the oldest checkpoints. The newest has just been verified."""
         tested, best = judged(run_folder(self._params.results_dir, self._params), self._run.run_id)
         for path in superfluous(list_checkpoints(self._run.folder), self._params.max_ckpts, tested, best):
+            remove_sealed(path)
+
+    def _prune_replays(self) -> None:
+        """Remove the replays that nobody would go on with any more."""
+        for path in superfluous_replays(list_snapshots(self._run.folder), self._replay_step, self._saved_step):
             remove_sealed(path)
 
 

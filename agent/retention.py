@@ -1,5 +1,6 @@
 """Retention: which checkpoints of a run stay. The watcher's scores protect the best, and time protects the untested."""
 
+import math
 from pathlib import Path
 
 from params import TestParams
@@ -20,6 +21,16 @@ def superfluous(paths: list[Path], most: int, tested: set[int], best: int | None
     ]
 
 
+def superfluous_replays(paths: list[Path], newest: int | None, saved: int | None) -> list[Path]:
+    """Which replay snapshots, of `paths` from old to new, may go once that of learner step `newest` is there.
+
+    Until a checkpoint follows it, a run that is killed goes on from the learner step `saved`: the snapshot that was
+    there then stays as well.
+    """
+    before = [path for path in paths if saved is not None and learner_step(path) <= saved]
+    return [path for path in paths if newest is not None and learner_step(path) != newest and path not in before[-1:]]
+
+
 def judged(results: Path, run_id: str) -> tuple[set[int], int | None]:
     """The learner steps of this run that the watcher has tested, and the one that scored best.
 
@@ -31,8 +42,9 @@ def judged(results: Path, run_id: str) -> tuple[set[int], int | None]:
     try:
         tested = {step for run, step in ledger.keys() if run == run_id}  # noqa: SIM118 (a ledger is no dict)
         for row in read_results(table) if table.exists() else []:
-            if row["run_id"] == run_id and row["first_seed"] not in ("", str(TestParams.random_seed)):
-                scores[int(row["learner_step"])] = float(row["mean"])
+            mean = float(row["mean"])
+            if row["run_id"] == run_id and row["first_seed"] not in ("", str(TestParams.random_seed)) and math.isfinite(mean):
+                scores[int(row["learner_step"])] = mean
     except (StorageError, OSError, ValueError, KeyError):
         return set(), None
     return tested, max(scores, key=lambda step: scores[step], default=None)

@@ -26,19 +26,21 @@ def write_snapshot(folder: Path, run_id: str, learner_step: int, replay: Priorit
     return path
 
 
-def restore_newest(folder: Path, run_id: str, replay: PrioritisedReplay, limiter: RateLimiter) -> tuple[int | None, list[str]]:
-    """Fill the replay from the newest whole snapshot of a run; returns its learner step, None when there is none.
+def restore_newest(checkpoint: Checkpoint, replay: PrioritisedReplay, limiter: RateLimiter) -> tuple[int | None, list[str]]:
+    """Fill the replay from the newest whole snapshot of a run, that of the checkpoint's own learner step before any other.
 
-    And a sentence on each that was passed over.
+    Returns its learner step, None when there is none, and a sentence on each that was passed over.
     """
     passed_over: list[str] = []
-    for path in reversed(list_snapshots(folder)):
+    folder = checkpoint.path.parent
+    for path in sorted(reversed(list_snapshots(folder)), key=lambda path: path != snapshot_path(folder, checkpoint.step)):
         try:
             snapshot = Checkpoint(path)
-            if snapshot.run_id == run_id:
+            if snapshot.run_id == checkpoint.run_id:
                 counters = snapshot.json(COUNTERS)
+                inserts, samples = (int(counters["limiter"][name]) for name in ("inserts", "samples"))
                 replay.restore(counters["replay"], snapshot.array(TRANSITIONS))
-                limiter.restore(int(counters["limiter"]["inserts"]), int(counters["limiter"]["samples"]))
+                limiter.restore(inserts, samples)
                 return snapshot.step, passed_over
         except CheckpointError as error:
             passed_over.append(f"Passed over: {error}")

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture
 def spawn(tmp_path):
-    """Starts Python code in a process of its own, which can import the toolkit and does not outlive the test.
+    """Starts Python code in a process of its own, which can import the toolkit and tests/ and does not outlive the test.
 
     `closed` is the number of a file (1 for stdout, 2 for stderr) that the process shall not have.
     """
@@ -33,7 +33,7 @@ def spawn(tmp_path):
             )
         options = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) | options
         command = [sys.executable, "-c", code, *map(str, argv)]
-        path = {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+        path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "TMPDIR": str(tmp_path)}
         process = subprocess.Popen(command, text=True, cwd=tmp_path, env=env | path, **options)
         started.append(process)
         return process

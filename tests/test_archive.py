@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from frozen import FrozenRun, numbers_of
 
 from agent.agent import Agent
 from agent.archive import Archive
@@ -9,7 +10,7 @@ from agent.crew import Crew
 from agent.learner import Learner
 from agent.policy import Critic, Policy, Scaling
 from params import TrainParams
-from utils.checkpoints import Checkpoint, list_checkpoints
+from utils.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint
 from utils.console import Console
 from utils.envs import make_env
 from utils.errors import CheckpointError
@@ -107,3 +108,138 @@ def test_saving_the_same_step_again_writes_nothing(tmp_path):
     assert archive.save_last() == path
     assert (path / "manifest.json").stat().st_mtime_ns == before
     assert archive.newest == path
+
+
+# ---- the replay, and going on with it: no learner is needed
+
+
+def resumed(folder, **changes):
+    """The run in the folder, gone on from its newest checkpoint, and what was said."""
+    run = FrozenRun(folder, **changes)
+    newest, passed_over = newest_checkpoint(folder)
+    assert passed_over == []
+    return run, run.archive.restore(newest)
+
+
+def files_in(folder, pattern):
+    return sorted(path.name for path in folder.glob(pattern))
+
+
+def test_every_so_many_checkpoints_have_the_replay_and_the_last_one_has_it(tmp_path, capsys):
+    run = FrozenRun(tmp_path / "E", save_replay_every=2)
+    for step in (10, 20, 30):
+        run.save(step)
+    assert files_in(tmp_path / "E", "replay-*") == ["replay-20"]
+    run.archive.save_last()
+    assert files_in(tmp_path / "E", "replay-*") == ["replay-30"]
+    run.run.close()
+    other, said = resumed(tmp_path / "E", save_replay_every=2)
+    assert said == ["The replay is that of learner step 30, 48 transitions."]
+    assert sorted(numbers_of(other.replay.sample(1, 512, 0.5)).ravel().tolist())[::511] == [0.0, 47.0]
+    assert (other.limiter.inserts, other.archive.env_step, other.learner.learner_step) == (48, 48, 30)
+
+
+def test_a_resumed_run_that_is_done_already_writes_nothing_anew(tmp_path):
+    run = FrozenRun(tmp_path / "E")
+    run.advance(10)
+    run.archive.save_last()
+    run.run.close()
+    before = {path: path.stat().st_ino for path in (tmp_path / "E").iterdir() if path.is_dir()}
+    other, _ = resumed(tmp_path / "E")
+    other.archive.save_last()
+    assert {path: path.stat().st_ino for path in before} == before
+
+
+def test_without_save_replay_there_is_none_and_that_is_said(tmp_path):
+    run = FrozenRun(tmp_path / "E", save_replay=False, save_replay_every=1)
+    run.save(10)
+    run.archive.save_last()
+    run.run.close()
+    assert files_in(tmp_path / "E", "replay-*") == []
+    other, said = resumed(tmp_path / "E")
+    assert said[-1] == "There is no replay to go on with, so it starts empty."
+    assert (other.archive.env_step, other.limiter.inserts) == (16, 0)
+
+
+def test_the_synchronous_mode_says_when_the_replay_is_of_another_step(tmp_path):
+    run = FrozenRun(tmp_path / "E", synchronous=True)
+    run.save(10)
+    run.save(20)
+    run.run.close()
+    (tmp_path / "E" / "replay-20").rename(tmp_path / "E" / "replay-15")
+    run, said = resumed(tmp_path / "E", synchronous=True)
+    assert said[-1] == "The replay is that of learner step 20, 32 transitions."  # a name is not what is in it
+
+
+def test_a_reload_takes_the_newest_whole_checkpoint_and_keeps_the_step(tmp_path, capsys):
+    run = FrozenRun(tmp_path / "E")
+    assert not run.archive.reload()
+    run.save(10)
+    run.save(20)
+    (tmp_path / "E" / "Pendulum-v1.ckpt-20" / "learner.npz").write_bytes(b"")
+    run.learner.learner_step = 25
+    assert run.archive.reload()
+    assert run.learner.learner_step == 10  # what the frozen learner keeps is the step
+    assert "its networks are again those of Pendulum-v1.ckpt-10." in capsys.readouterr().out
+
+
+def test_a_full_disk_is_said_the_previous_is_kept_the_next_is_tried_and_only_the_last_counts(tmp_path, run_code):
+    ended = run_code(
+        """
+        import resource, sys
+        from pathlib import Path
+        from frozen import FrozenRun
+        from utils.checkpoints import newest_checkpoint
+        from utils.errors import run_script
+
+        def disk(room):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+
+        folder = Path(sys.argv[1])
+        run = FrozenRun(folder)
+        run.save(10)
+        disk(100_000)  # the networks do not fit, run.json does
+        run.save(20)
+        assert run.archive.newest.name == "Pendulum-v1.ckpt-10"
+        assert newest_checkpoint(folder)[0].step == 10
+        assert sorted(path.name for path in folder.iterdir()) == [".lock", "Pendulum-v1.ckpt-10", "run.json"]
+        disk(resource.RLIM_INFINITY)
+        run.save(30)
+        assert newest_checkpoint(folder)[0].step == 30
+        disk(1000)
+        run.save(40)
+        disk(resource.RLIM_INFINITY)
+        assert run.archive.save_last().name == "Pendulum-v1.ckpt-40"  # what failed before is tried again
+        assert newest_checkpoint(folder)[0].step == 40
+        run.advance(50)
+        disk(1000)
+        run_script(lambda: print(run.archive.save_last()))
+        """,
+        tmp_path / "E",
+    )
+    assert ended.returncode == 6, ended.stderr
+    assert ended.stdout.count("The checkpoints before it are kept, and the next one will be tried.") == 3
+    assert "Pendulum-v1.ckpt-50 could not be saved: [Errno 27] File too large" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_replay_that_does_not_fit_is_said_and_the_checkpoint_is_saved_all_the_same(tmp_path, run_code):
+    ended = run_code(
+        """
+        import resource, sys
+        from pathlib import Path
+        from frozen import FrozenRun
+        folder = Path(sys.argv[1])
+        run = FrozenRun(folder, capacity=100_000, save_replay_every=1)
+        run.save(10)
+        run.advance(20, transitions=100_000)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
+        run.archive.save()
+        run.archive.finish()
+        print(sorted(path.name for path in folder.iterdir()))
+        """,
+        tmp_path / "E",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "replay-20 could not be saved" in ended.stdout
+    assert "['.lock', 'Pendulum-v1.ckpt-10', 'Pendulum-v1.ckpt-20', 'replay-10', 'run.json']" in ended.stdout

@@ -309,3 +309,65 @@ def test_fractional_ratios_keep_their_pace_in_the_long_run():
             insert(limiter, 1)
     assert limiter.samples / (limiter.inserts - 10) == pytest.approx(0.3, rel=0.01)
     assert np.abs(limiter.samples - 0.3 * (limiter.inserts - 10)) <= 6 + 1e-9
+
+
+# ---- going on, and taking turns
+
+
+def test_restored_counts_go_on_where_they_were():
+    limiter = RateLimiter(32.0, 1000, 4096.0)
+    limiter.restore(1100, 3000)  # expected are 32 * 100 = 3200 samples
+    assert (limiter.inserts, limiter.samples) == (1100, 3000)
+    assert limiter.may_sample(4296, NEVER)  # 3200 + 4096 - 3000
+    assert waits(limiter.may_sample, 1)
+
+
+@pytest.mark.parametrize(
+    ("inserts", "samples", "kept"),
+    [
+        (1100, 100_000, 7296),  # 3200 + 4096: it was another ratio then
+        (2000, 0, 27_904),  # 32 000 - 4096
+        (500, 0, 0),
+        (500, 9000, 4096),
+        (0, 0, 0),
+    ],
+)
+def test_counts_that_the_ratio_would_not_have_allowed_are_brought_within_it(inserts, samples, kept):
+    limiter = RateLimiter(32.0, 1000, 4096.0)
+    limiter.restore(inserts, samples)
+    assert (limiter.inserts, limiter.samples) == (inserts, kept)
+    # Nobody stalls: the one or the other may go on.
+    assert not waits(limiter.may_insert, 16) or not waits(limiter.may_sample, 2048)
+
+
+def test_with_a_ratio_of_zero_any_counts_are_taken():
+    limiter = RateLimiter(0.0, 10, 1.0)
+    limiter.restore(5000, 123)
+    assert (limiter.inserts, limiter.samples) == (5000, 123)
+    assert limiter.may_sample(10**6, NEVER)
+
+
+@pytest.mark.parametrize(
+    ("inserts", "samples", "count", "due"),
+    [
+        (0, 0, 256, 1008),  # 1000 to start with, and 256 / 32
+        (1008, 0, 256, 0),
+        (1008, 256, 256, 8),
+        (1008, 256, 257, 9),  # a part of an insert is a whole one
+        (5000, 256, 256, 0),
+    ],
+)
+def test_what_is_due_is_what_the_ratio_asks_for_without_tolerance(inserts, samples, count, due):
+    limiter = RateLimiter(32.0, 1000, 1e9)
+    limiter.restore(inserts, samples)
+    assert limiter.inserts_due(count) == due
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(0.25, 300.0), st.integers(1, 5000), st.integers(1, 16), st.integers(1, 512))
+def test_who_inserts_what_is_due_may_always_sample(ratio, learning_starts, updates, batch_size):
+    limiter, count = RateLimiter.fitting(ratio, learning_starts, updates * batch_size, 4 * BLOCK), updates * batch_size
+    for _ in range(20):
+        limiter.inserted(limiter.inserts_due(count))
+        assert limiter.may_sample(count, NEVER)
+    assert abs(limiter.samples - ratio * (limiter.inserts - learning_starts)) <= ratio + 1e-6

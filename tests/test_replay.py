@@ -390,6 +390,148 @@ def test_many_writers_and_a_learner_leave_exact_trees_and_no_torn_row():
     assert len(set(numbers.tolist())) > capacity / 2  # many different ones: nobody wrote over another's rows
 
 
+# ---- snapshots
+
+
+def rows_of(replay):
+    """The counters and the rows of a snapshot."""
+    counters, count, chunks = replay.snapshot()
+    rows = np.concatenate([np.empty(0, replay.row), *chunks])
+    assert len(rows) == count == len(replay)
+    return counters, rows
+
+
+def learnt(capacity=50, added=80, alpha=0.6):
+    """A replay that has wrapped, with priorities of its own."""
+    replay = make_replay(capacity, alpha=alpha)
+    replay.add(block_of(range(added)))
+    rng = np.random.default_rng(3)
+    replay.update_priorities(
+        np.arange(max(0, added - capacity), added, 2), rng.exponential(size=(min(added, capacity) + 1) // 2)
+    )
+    return replay
+
+
+@pytest.mark.parametrize("added", [0, 1, 20, 50, 80])
+def test_a_restored_replay_goes_on_exactly_as_the_one_that_was_saved(added):
+    replay, other = learnt(added=added), make_replay(50, alpha=0.6, seed=99)
+    other.add(block_of(range(7)))  # what was there goes
+    other.restore(*rows_of(replay))
+    assert (other.added, len(other)) == (replay.added, len(replay))
+    assert other.problems() == []
+    assert np.array_equal(leaves(other), leaves(replay))
+    for one in (replay, other):
+        one.add(block_of(range(500, 503)))
+    for _ in range(3):
+        first, second = replay.sample(2, 16, 0.5), other.sample(2, 16, 0.5)
+        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+        numbers_of(second)
+
+
+def test_many_chunks_are_put_together_in_order(monkeypatch):
+    monkeypatch.setattr("utils.replay.CHUNK", 7)
+    replay = learnt()
+    counters, count, chunks = replay.snapshot()
+    assert [len(chunk) for chunk in chunks] == [7] * 7 + [1]
+    other = make_replay(50, alpha=0.6)
+    other.restore(*rows_of(replay))
+    assert np.array_equal(leaves(other), leaves(replay))
+
+
+@pytest.mark.parametrize(("capacity", "first"), [(20, 60), (64, 30)])
+def test_in_a_ring_of_another_size_the_newest_stay_with_their_priorities(capacity, first):
+    replay, other = learnt(50, 80), make_replay(capacity, alpha=0.6)
+    mass = dict(zip((np.arange(50) + 50 - 50 * (np.arange(50) >= 30)).tolist(), leaves(replay).tolist(), strict=True))
+    other.restore(*rows_of(replay))
+    stored = other._obs[: len(other), 0]
+    assert stored.tolist() == list(range(first, 80))
+    np.testing.assert_allclose(leaves(other), [mass[number] for number in stored])
+    other.add(block_of([500]))
+    assert 500 in numbers_of(other.sample(4, 64, 0.5))
+    assert other.problems() == []
+
+
+@pytest.mark.parametrize(("then", "now", "power"), [(1.0, 0.5, 0.5), (0.5, 1.0, 2.0), (0.6, 0.0, 0.0)])
+def test_with_another_alpha_the_priorities_stay_what_they_were(then, now, power):
+    replay, other = learnt(alpha=then), make_replay(50, alpha=now)
+    other.restore(*rows_of(replay))
+    np.testing.assert_allclose(leaves(other), leaves(replay) ** power)
+    other.add(block_of([500]))
+    assert leaves(other)[other.added % 50 - 1] == pytest.approx(replay._greatest_priority**now)
+
+
+def test_from_an_alpha_of_zero_all_priorities_are_one():
+    replay, other = learnt(alpha=0.0), make_replay(50, alpha=0.6)
+    other.restore(*rows_of(replay))
+    assert leaves(other).tolist() == [1.0] * 50
+
+
+def spoilt(name, value):
+    def spoil(rows):
+        rows[name][3] = value
+        return rows
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda rows: rows[:-1],
+        lambda rows: np.concatenate([rows, rows[:1]]),
+        lambda rows: rows[:, None],
+        lambda rows: rows["obs"],
+        lambda rows: rows.view("u1"),
+        *(spoilt("mass", value) for value in (0.0, -1.0, np.nan, np.inf)),
+        *(spoilt(name, value) for name in ("obs", "action", "reward", "discount", "next_obs") for value in (np.nan, -np.inf)),
+    ],
+)
+def test_rows_that_cannot_be_what_was_saved_are_refused_and_change_nothing(damage):
+    counters, rows = rows_of(learnt())
+    other = make_replay(50, alpha=0.6)
+    other.add(block_of(range(9)))
+    before = other.snapshot()[0]
+    with pytest.raises(ValueError, match="the rows"):
+        other.restore(counters, damage(rows))
+    assert other.snapshot()[0] == before
+    assert sorted(set(numbers_of(other.sample(2, 32, 0.5)).ravel().tolist())) == list(range(9))
+    assert other.problems() == []
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_a_snapshot_taken_while_four_threads_add_has_no_torn_row(monkeypatch):
+    monkeypatch.setattr("utils.replay.CHUNK", 64)
+    replay, writing = make_replay(1000, alpha=0.6), threading.Event()
+    replay.add(block_of(range(1000)))
+    writing.set()
+
+    def write(writer):
+        number = 1000 * (writer + 1)
+        while writing.is_set():
+            replay.add(block_of(number + np.arange(16)))
+            replay.update_priorities(np.arange(replay.added - 8, replay.added), np.full(8, 2.0))
+            number += 16
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        snapshots = [rows_of(replay) for _ in range(30)]
+    finally:
+        writing.clear()
+        for thread in threads:
+            thread.join(30)
+    for counters, rows in snapshots:
+        numbers = rows["obs"][:, 0]
+        np.testing.assert_array_equal(rows["reward"], -numbers)
+        np.testing.assert_array_equal(rows["next_obs"][:, 1], numbers + 1.25)
+        np.testing.assert_array_equal(rows["action"][:, 0], numbers + 0.5)
+        other = make_replay(1000, alpha=0.6)
+        other.restore(counters, rows)
+        assert other.problems() == []
+    assert snapshots[-1][0]["added"] > 1000
+
+
 # ---- the check itself
 
 

@@ -143,3 +143,17 @@ def test_problems_names_a_parent_that_is_not_what_its_children_give():
         "node 1 holds 10.0, its children give 10.5",
         "node 3 holds 7.5, its children give 7.0",
     ]
+
+
+@pytest.mark.parametrize("reduce", [np.add, np.minimum])
+@pytest.mark.parametrize("capacity", [1, 2, 5, 8, 1000])
+def test_filling_is_setting_the_first_leaves_of_an_empty_tree(reduce, capacity):
+    rng = np.random.default_rng(0)
+    for count in {0, 1, capacity // 2, capacity}:
+        filled, by_set = SegmentTree(capacity, reduce), SegmentTree(capacity, reduce)
+        filled.set(np.arange(capacity), rng.random(capacity))  # what was there before goes
+        values = rng.random(count)
+        filled.fill(values)
+        by_set.set(np.arange(count), values)
+        assert np.array_equal(filled._nodes[1:], by_set._nodes[1:])
+        assert filled.problems() == []

@@ -143,21 +143,28 @@ class PrioritisedReplay:
         Where the capacity has changed, the newest rows stay. Raises ValueError when the rows cannot be what was saved.
         """
         added, expected = counters["added"], min(counters["added"], counters["capacity"])
-        if rows.dtype != self.row or len(rows) != expected or not (rows["mass"] > 0.0).all():
-            raise ValueError(f"the rows are {len(rows)} of {rows.dtype}, expected {expected} of {self.row}")
+        if rows.dtype != self.row or rows.shape != (expected,):
+            raise ValueError(f"the rows are {rows.shape} of {rows.dtype}, expected {expected} of {self.row}")
+        if not (all(np.isfinite(rows[name]).all() for name in self.row.names or ()) and (rows["mass"] > 0.0).all()):
+            raise ValueError("the rows hold numbers that are not finite, or a priority that is not positive")
+        greatest, alpha = float(counters["greatest_priority"]), float(counters["alpha"])
+        if not (0.0 < greatest <= HIGHEST_PRIORITY and alpha >= 0.0):
+            raise ValueError(f"the greatest priority is {greatest} and alpha {alpha}")
+        generator = type(self._rng.bit_generator)()
+        generator.state = counters["generator"]  # raises when it is none, before anything has changed
         if counters["capacity"] != self.capacity:
             oldest = added % len(rows) if added > len(rows) else 0
             rows = np.roll(rows, -oldest)[-self.capacity :]
             added = len(rows)
-        mass = rows["mass"] if counters["alpha"] == self._alpha else rows["mass"] ** (self._alpha / (counters["alpha"] or 1.0))
+        mass = rows["mass"] if alpha == self._alpha else rows["mass"] ** (self._alpha / (alpha or 1.0))
         with self._lock:
             for name, column in zip(self.row.names or (), self._columns(), strict=False):
                 column[: len(rows)] = rows[name]
             for tree in (self._sums, self._minima):
                 tree.fill(mass)
             self._added = added
-            self._greatest_priority = counters["greatest_priority"]
-            self._rng.bit_generator.state = counters["generator"]
+            self._greatest_priority = greatest
+            self._rng.bit_generator.state = generator.state
 
     def view(self, count: int) -> np.ndarray:
         """About so many of what is stored, evenly spread, [n] of dtype `row`. Draws no random number."""

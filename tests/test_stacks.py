@@ -1,0 +1,39 @@
+"""Where a thread hangs, in a file."""
+
+import threading
+
+from utils.stacks import write_stacks
+
+
+def waiting_for_godot(event):
+    event.wait(30)
+
+
+def test_a_hanging_thread_is_found_by_its_name_and_the_line_it_hangs_in(tmp_path):
+    event = threading.Event()
+    thread = threading.Thread(target=waiting_for_godot, args=(event,), name="agent 7", daemon=True)
+    thread.start()
+    path = tmp_path / "logs" / "stacks.txt"
+    assert write_stacks(path, [thread]) == f"its stack is in {path}"
+    event.set()
+    thread.join()
+    first = path.read_text()
+    assert " agent 7\n" in first
+    assert "event.wait(30)" in first
+    write_stacks(path, [threading.current_thread()])
+    assert path.read_text().startswith(first)  # appended
+    assert "test_a_hanging_thread" in path.read_text()[len(first) :]
+
+
+def test_a_thread_that_has_ended_has_no_stack(tmp_path):
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    thread.join()
+    write_stacks(tmp_path / "stacks.txt", [thread, threading.Thread()])
+    assert (tmp_path / "stacks.txt").read_text() == ""
+
+
+def test_a_file_that_cannot_be_written_is_said_and_raises_nothing(tmp_path):
+    (tmp_path / "file").write_text("")
+    said = write_stacks(tmp_path / "file" / "stacks.txt", [threading.current_thread()])
+    assert said.startswith("its stack could not be written: ")
