@@ -61,7 +61,7 @@ def named_arrays(model: keras.Model) -> dict[str, np.ndarray]:
 def summary(model: keras.Model) -> str:
     """Keras' summary of a model: its layers, their output shapes and parameter counts."""
     lines: list[str] = []
-    model.summary(line_length=100, print_fn=lines.append)
+    model.summary(line_length=80, print_fn=lines.append)  # Keras cuts what is wider where there is no terminal
     return "\n".join(lines)
 
 

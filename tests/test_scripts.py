@@ -140,6 +140,7 @@ def test_a_summary_names_networks_and_sources_and_leaves_nothing_behind(tmp_path
     # 3 * 16 + 16, 16 * 16 + 16, 16 + 1; and 3 * 16 + 16, 17 * 16 + 16, 16 * 51 + 51
     assert "Actor and critic have 1,572 parameters." in done.stdout
     assert all(f'Model: "{name}"' in done.stdout for name in ("actor", "critic"))
+    assert done.stdout.count("Param #") == 2  # the tables are not cut off
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert {"dense1_size 16 flag", "tau 0.005 ENVS", "batch_size 256 default"} <= set(lines)
 
@@ -234,7 +235,7 @@ def test_a_second_training_in_the_same_folder_ends_with_code_8(tmp_path):
 
 
 def test_a_failing_agent_ends_the_run_with_its_error_and_a_last_checkpoint(tmp_path):
-    flags = ["--env", "faulty_envs:CrashInStep-v0", "--v-min", "-1", "--v-max", "1"]
+    flags = ["--env", "faulty_envs:CrashInStep-v0", "--v-min", "-1", "--v-max", "1", "--env-restarts", "2"]
     done = run("train.py", tmp_path, *TINY[2:], *flags, env={**os.environ, "PYTHONPATH": str(ROOT / "tests")})
     assert done.returncode == 4, done.stdout + done.stderr
     assert "the simulator exploded" in done.stderr

@@ -16,7 +16,8 @@ figure { margin: 1rem 0; } img { display: block; max-width: 100%; height: auto; 
 figcaption { color: #595959; font-size: .9rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #e4e4e4; vertical-align: top; }
-td { font-variant-numeric: tabular-nums; } .warning { border-left: .3rem solid #d55e00; padding-left: .7rem; }
+td { font-variant-numeric: tabular-nums; } thead + tbody td { white-space: nowrap; }
+.warning { border-left: .3rem solid #d55e00; padding-left: .7rem; }
 @media screen and (max-width: 40rem) { body { padding: .6rem; } h1 { font-size: 1.3rem; } th, td { padding-right: .5rem; }
                .scroll img { max-width: none; width: 42rem; } }
 @media print { body { max-width: none; font-size: 10pt; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; }

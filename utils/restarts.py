@@ -1,7 +1,7 @@
 """How often something that fails may be started again: a budget that sound work fills up again, and growing pauses."""
 
 EARNED_EVERY = 1_000  # sound steps that give one restart back
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds; each pause is twice the one before
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds; each pause is twice the one before
 
 
 class Restarts:
