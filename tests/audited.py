@@ -21,7 +21,8 @@ def misdeed(event, arguments, log):
     frame = sys._getframe(2)  # announced, too: only asked for when it matters
     place = Path(frame.f_code.co_filename)
     ours = place.parent in (ROOT, ROOT / "agent", ROOT / "utils")
-    if is_socket or (ours if event in OWN_CODE else not importing(frame)):
+    # urllib3, which Keras imports, binds a socket for an instant to see whether there is IPv6. Connecting is never an import.
+    if ours if event in OWN_CODE else event == "socket.connect" or not importing(frame):
         log.write(f"{event} {str(arguments)[:200]!r} at {place}:{frame.f_lineno}\n")
         log.flush()
 
