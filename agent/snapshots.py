@@ -33,8 +33,8 @@ def restore_newest(checkpoint: Checkpoint, replay: PrioritisedReplay, limiter: R
     """
     passed_over: list[str] = []
     folder = checkpoint.path.parent
-    newest_first = list_snapshots(folder)[::-1]
-    for path in sorted(newest_first, key=lambda path: path != snapshot_path(folder, checkpoint.step)):
+    own, newest_first = snapshot_path(folder, checkpoint.step), list_snapshots(folder)[::-1]
+    for path in sorted(newest_first, key=lambda path: path != own):  # a stable sort
         try:
             snapshot = Checkpoint(path)
             if snapshot.run_id == checkpoint.run_id:

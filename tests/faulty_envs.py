@@ -146,6 +146,39 @@ class Deaf(Tiny):
         return obs, 1.0, *rest
 
 
+class Flaky(gymnasium.Wrapper):
+    """Crashes in a step now and then, with the probability `p`."""
+
+    def __init__(self, env, p):
+        super().__init__(env)
+        self._p, self._dice = p, np.random.default_rng()
+
+    def step(self, action):
+        if self._dice.random() < self._p:
+            raise RuntimeError("the simulator lost its balance")
+        return super().step(action)
+
+
+def flaky(env_id="Healthy-v0", p=0.0005, **given):
+    return Flaky(gymnasium.make(env_id, **given), p)
+
+
+class HangInReset(Tiny):
+    """Never begins its second episode."""
+
+    def reset(self, *, seed=None, options=None):
+        if self.resets:
+            time.sleep(3600)
+        return super().reset(seed=seed, options=options)
+
+
+class HangInClose(Tiny):
+    """Crashes, and cannot be left behind either."""
+
+    def close(self):
+        time.sleep(3600)
+
+
 class Bare(gymnasium.Env):
     """The least that Gymnasium asks for: a constructor without arguments, no pictures."""
 
@@ -307,6 +340,10 @@ if "Healthy-v0" not in gymnasium.registry:  # pytest and a script may import thi
     _register("CrashInReset", CrashInReset)
     _register("NanInReset", NanInReset)
     _register("OldReset", OldReset)
+    _register("HangInReset", HangInReset)
+    _register("HangInClose", HangInClose, kwargs=dict(fault=crash))
+    _register("Flaky", flaky)
+    _register("FlakyPendulum", flaky, kwargs=dict(env_id="Pendulum-v1"))
     _register("CrashInClose", CrashInClose)
     _register("CrashInMake", CrashInMake)
     _register("NoActionSpace", NoActionSpace)

@@ -4,13 +4,15 @@ For a process of its own, without threads: it forks.
 """
 
 import os
+import random
 import signal
 import sys
+import time
 
 import numpy as np
 
 from utils.checkpoints import Checkpoint, checkpoint_path, list_checkpoints
-from utils.sealed_folder import write_sealed
+from utils.sealed_folder import remove_remains, remove_sealed, write_sealed
 
 
 def files(step):
@@ -32,18 +34,52 @@ def whole_steps(folder):
 
 
 def killed_before_operation(n, act):
-    """Runs `act` in a fork that is killed before its n-th operation on files; whether it lived to the end."""
+    """Runs `act` in a fork that is killed before its n-th operation on files; whether it lived to the end.
+
+    An operation opens, makes, renames, removes, or makes durable.
+    """
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    seen = [0]
+    seen, fsync = [0], os.fsync
 
     def count(event, arguments):
-        if event == "open" or event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+        if event in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.fsync"):
             if seen[0] == n:
                 os.kill(os.getpid(), signal.SIGKILL)
             seen[0] += 1
 
     sys.addaudithook(count)
+    os.fsync = lambda number: (sys.audit("os.fsync", number), fsync(number))  # the one call that Python does not announce
     act()
     os._exit(0)
+
+
+def random_kills(root, count, seed=0):
+    """Kills a process that saves one checkpoint after the other, at random instants. What it had reported must be there.
+
+    Returns how many were reported in all; raises AssertionError when one of them was lost.
+    """
+    rng, acknowledged = random.Random(seed), 0
+    for _ in range(count):
+        read, write = os.pipe()
+        pid = os.fork()
+        if not pid:
+            for step in range(acknowledged + 1, acknowledged + 1000):
+                save(root, step)
+                os.write(write, step.to_bytes(4, "big"))
+                remove_sealed(checkpoint_path(root, "Toy-v0", step - 3))
+        os.close(write)
+        acknowledged = max(acknowledged, int.from_bytes(os.read(read, 4), "big"))  # it is at work
+        time.sleep(rng.uniform(0, 0.05))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        while reported := os.read(read, 4):
+            acknowledged = int.from_bytes(reported, "big")
+        os.close(read)
+        steps = whole_steps(root)
+        if not (acknowledged in steps and steps[-1] <= acknowledged + 1):
+            raise AssertionError(f"{acknowledged} was reported and {steps} are there")
+        acknowledged = steps[-1]
+        remove_remains(root)
+    return acknowledged

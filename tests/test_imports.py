@@ -85,3 +85,30 @@ def test_scripts_name_no_function_that_pytest_would_collect():
     for script in SCRIPTS:
         for node in ast.parse((ROOT / f"{script}.py").read_text()).body:
             assert not (isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))
+
+
+FORBIDDEN_MODULES = {
+    "pickle",
+    "cPickle",
+    "_pickle",
+    "dill",
+    "cloudpickle",
+    "joblib",
+    "shelve",
+    "marshal",
+    "socket",
+    "socketserver",
+}
+FORBIDDEN_NAMES = {"load_model", "load_weights", "eval", "exec", "allow_pickle"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("*.py"), *ROOT.glob("agent/*.py"), *ROOT.glob("utils/*.py")]), ids=lambda p: p.name
+)
+def test_no_file_of_ours_names_what_runs_code_from_a_file_or_opens_a_port(path):
+    assert not {name.split(".")[0] for name in imports_of(path)} & FORBIDDEN_MODULES
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = {getattr(node, field, None) for field in ("id", "attr", "arg")}
+        assert not names & FORBIDDEN_NAMES, f"{path.name}:{node.lineno} names {names & FORBIDDEN_NAMES}"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "np":
+            assert node.attr not in ("load", "fromregex"), f"{path.name}:{node.lineno}"

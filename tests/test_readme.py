@@ -1,5 +1,6 @@
-"""What the README shows and names is there."""
+"""What the READMEs show and name is there."""
 
+import ast
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 PICTURES = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README)
+NAMED_IN_TESTS = sorted(set(re.findall(r"`(\w+\.py)(?:::(\w+))?`", (ROOT / "tests" / "README.md").read_text())))
 DRAWN = [line.strip() for line in re.findall(r"python plot\.py [^`|\n]*--ckpt-dir none[^`|\n]*", README)]
 
 
@@ -42,3 +44,10 @@ def test_the_commands_behind_its_pictures_draw_them_from_what_is_shipped(tmp_pat
 
 def test_both_drawings_have_their_command():
     assert {shlex.split(line)[2] for line in DRAWN} == {"curves", "maps"}
+
+
+@pytest.mark.parametrize(("file", "test"), NAMED_IN_TESTS, ids=lambda word: word or "-")
+def test_every_test_that_the_tests_own_page_names_exists(file, test):
+    path = ROOT / "tests" / file
+    tree = ast.parse((path if path.exists() else ROOT / file).read_text())
+    assert not test or test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}

@@ -405,10 +405,8 @@ def learnt(capacity=50, added=80, alpha=0.6):
     """A replay that has wrapped, with priorities of its own."""
     replay = make_replay(capacity, alpha=alpha)
     replay.add(block_of(range(added)))
-    rng = np.random.default_rng(3)
-    replay.update_priorities(
-        np.arange(max(0, added - capacity), added, 2), rng.exponential(size=(min(added, capacity) + 1) // 2)
-    )
+    ids = np.arange(max(0, added - capacity), added, 2)
+    replay.update_priorities(ids, np.random.default_rng(3).exponential(size=len(ids)))
     return replay
 
 
