@@ -131,6 +131,26 @@ def test_a_loop_that_hangs_does_not_hold_the_process(run_code):
     assert (ended.returncode, ended.stdout) == (0, "['hangs']\n")
 
 
+def test_what_a_loop_that_was_left_behind_is_waiting_for_does_not_hold_a_script(run_code):
+    # The interpreter ends by waiting for pools of threads, and for what compiled code has begun.
+    ended = run_code("""
+        import threading, time
+        from concurrent.futures import ThreadPoolExecutor
+        from utils.errors import run_script
+        from utils.threads import run_together
+        def hangs():
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(time.sleep, 60).result()
+        def main():
+            hanging = run_together({"hangs": hangs, "ends": lambda: None}, threading.Event(), patience=0.2)
+            print([thread.name for thread in hanging])
+            return 130
+        threading.Timer(10.0, lambda: print("held")).start()
+        run_script(main)
+        """)
+    assert (ended.returncode, ended.stdout) == (130, "['hangs']\n")
+
+
 @pytest.mark.parametrize("moment", ["while the threads start", "while they run"])
 def test_an_interrupt_of_the_main_thread_stops_the_loops(run_code, moment):
     ended = run_code(

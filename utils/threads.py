@@ -10,6 +10,8 @@ from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_left_behind: list[threading.Thread] = []
+
 
 def run_together(
     loops: dict[str, Callable[[], object]], stop: threading.Event, patience: float = 5.0
@@ -41,9 +43,16 @@ def run_together(
         for thread in threads:
             if thread.ident is not None:  # an interrupt may have come before it was started
                 thread.join(max(0.0, deadline - time.monotonic()))
+        hanging = [thread for thread in threads if thread.is_alive()]
+        _left_behind.extend(hanging)
     if errors:
         raise errors[0]
-    return [thread for thread in threads if thread.is_alive()]
+    return hanging
+
+
+def is_held() -> bool:
+    """Whether a thread that was left behind still hangs: the interpreter's own end would wait for what it is in."""
+    return any(thread.is_alive() for thread in _left_behind)
 
 
 def is_running(name: str) -> bool:
