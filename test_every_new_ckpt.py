@@ -27,6 +27,8 @@ from utils.results import LEDGER_ENDING, Ledger, result_files
 from utils.threads import Signals
 from utils.watcher import Watcher
 
+SHARED = ("env", "run", "max_ep_length", "results_dir")  # parameters that the scripts it starts have in common
+
 
 def main() -> int:
     """Watch as the flags say; returns the exit code."""
@@ -41,17 +43,20 @@ def main() -> int:
     console.say(f"Watching {folder}; scores go to {results}.csv. Ctrl-C ends it.")
     stop = threading.Event()
     with Signals(stop) as signals:
-        Watcher(folder, ledger, partial(test, params, stop, console)).run(stop, params.exit_when_done)
+        tell = partial(report, params, stop, console) if params.report else lambda: None
+        Watcher(folder, ledger, partial(test, params, stop, console), tell).run(stop, params.exit_when_done)
     return signals.exit_code
 
 
 def test(params: WatchParams, stop: threading.Event, console: Console, path: Path) -> str:
     """Score one checkpoint in a process of its own, whatever happens in there; returns "tested" or "failed"."""
-    shared = ("env", "run", "max_ep_length", "results_dir")
-    tested = start(params, stop, console, ["test.py"], (*shared, "num_eps_test", "random_seed"), path)
-    if tested and params.report:  # of the run, so that a report that fails is no failed test
-        start(params, stop, console, ["plot.py", "report"], (*shared, "ckpt_dir", "log_dir", "plot_dir"), None)
+    tested = start(params, stop, console, ["test.py"], (*SHARED, "num_eps_test", "random_seed"), path)
     return "tested" if tested else "failed"
+
+
+def report(params: WatchParams, stop: threading.Event, console: Console) -> None:
+    """Write the page of the run anew; one that fails is no failed test."""
+    start(params, stop, console, ["plot.py", "report"], (*SHARED, "ckpt_dir", "log_dir", "plot_dir"), None)
 
 
 def start(

@@ -40,7 +40,7 @@ from utils.board import Board
 from utils.checkpoints import Checkpoint
 from utils.console import Console, quiet_stderr
 from utils.envs import Environment, has_screen, make_env, wrong_with
-from utils.errors import DependencyError, StorageError, run_script
+from utils.errors import DependencyError, EnvironmentFailure, StorageError, run_script
 from utils.memory import check_replay
 from utils.metrics import Metrics
 from utils.probe import probe
@@ -156,9 +156,14 @@ def end(learner: "Learner", archive: Archive, run: Run, params: TrainParams, sig
     patience = 8.0 if signals.exit_code else SLOW_DISK
     if is_running("learner"):  # it hangs, and its networks may be half of one step and half of the next
         archive.finish(patience)
+        console.say(
+            f"Nothing more is saved; {f'the last is {archive.newest}' if archive.newest else 'there is no checkpoint yet'}."
+        )
         return
-    console.say(f"Saved {archive.save_last(patience)}.")
-    run.report("done" if learner.learner_step >= params.num_steps_train else "stopped", learner.learner_step)
+    done = learner.learner_step >= params.num_steps_train
+    how_far = "" if done else f" Learner step {learner.learner_step:,} of {params.num_steps_train:,}: go on with --resume."
+    console.say(f"Saved {archive.save_last(patience)}.{how_far}")
+    run.report("done" if done else "stopped", learner.learner_step)
 
 
 def summarise(resolved: parameters.Resolved, scaling: Scaling, console: Console) -> int:
@@ -221,7 +226,11 @@ def score_last(
     """Score the last checkpoint as test.py would, so that a score exists without the watcher."""
     test = TestParams(env=params.env, ckpt_file=str(path))
     choice = choose(test, make())
-    score = evaluate(choice.policy, make, range(test.random_seed, test.random_seed + test.num_eps_test), stop=stop)
+    try:
+        score = evaluate(choice.policy, make, range(test.random_seed, test.random_seed + test.num_eps_test), stop=stop)
+    except EnvironmentFailure as error:  # the training has come to its end all the same
+        console.say(f"{path.name} could not be scored: {error}. Try python test.py.")
+        return
     if len(score.episodes) == test.num_eps_test:
         append_result(run_folder(params.results_dir, params), score.row(choice, test.random_seed))
         console.say(f"{path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {test.num_eps_test} noise-free episodes.")

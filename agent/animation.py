@@ -106,7 +106,7 @@ def _score_panel(axes: "Axes", curve: Curve) -> tuple["Line2D", "Line2D"]:
     now = axes.axvline(curve.x[0], color=INK, linewidth=0.8)
     axes.set_title(curve.label, fontsize=10)
     axes.set_xlabel("learner steps", fontsize=8)
-    axes.set_ylabel("mean return", fontsize=8)
+    axes.set_ylabel("mean return of an episode", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.xaxis.set_major_formatter(lambda value, _: thousands(value))
     return line, now

@@ -87,8 +87,13 @@ class Archive:
         self._begun = time.monotonic()
 
     @property
+    def saved_step(self) -> int | None:
+        """The learner step of the newest checkpoint that is on the disk; None while there is none."""
+        return self._saved_step
+
+    @property
     def newest(self) -> Path | None:
-        """The newest checkpoint that this training has saved."""
+        """The newest checkpoint that is on the disk."""
         return self.path(self._saved_step) if self._saved_step is not None else None
 
     def path(self, learner_step: int) -> Path:
@@ -193,9 +198,11 @@ class Archive:
 
     def _write(self, step: int, files: dict[str, Any], manifest: dict[str, Any], with_replay: bool) -> None:
         """In the saver's thread: the replay first, then the checkpoint, then what is no longer needed goes."""
-        if with_replay:
+        if with_replay and self._run.is_held():
             self._write_replay(step)
         try:
+            if not self._run.is_held():
+                raise StorageError(f"{self._run.folder} was removed or moved while training in it.")
             path = self.path(step)
             write_sealed(path, files, manifest)
             Checkpoint(path).verify()

@@ -56,6 +56,8 @@ def curves(params: CurvesParams) -> Drawing:
             notes.append(f"{results} has no scores by {params.x} to draw; test_every_new_ckpt.py makes them.")
     if params.mean and len(drawn) > 1:
         drawn = [mean_curve(drawn)]
+        if not len(drawn[0].x):
+            raise ParameterError("these runs have no learner step in common of which all have a score, so there is no mean.")
     published = None
     if params.original and params.x == "learner_step":
         original = next((old for old, (new, _) in RENAMED.items() if new == params.env), params.env)
@@ -98,7 +100,11 @@ def animation(params: AnimationParams, path: Path) -> tuple[Film, list[str]]:
     scenes = [scene(choice, env, params.random_seed, plane, action, params.action_dim, params.resolution) for choice in choices]
     curve = run_curve("Test score", run_folder(params.results_dir, params), run_folder(params.ckpt_dir, params))
     seconds = len(scenes) * FRAMES_EACH / FPS
-    film = Mp4(path, FPS) if params.format == "mp4" else Gif(path, FPS, widest=960, seconds=seconds, most_bytes=10**8)
+    film = (
+        Mp4(path, FPS)
+        if params.format == "mp4"
+        else Gif(path, FPS, widest=960, seconds=seconds, most_bytes=10**8, one_palette=True)
+    )
     for frame in animate(scenes, curve, params.env):
         film.add(frame)
     return film, choices[-1].notes

@@ -149,10 +149,15 @@ class Progress:
             f"mean return of {len(self._recent)} episodes": "-" if recent is None else f"{recent:.1f}",
             "critic loss": f"{self._losses['critic_loss']:.3f}" if self._losses else "-",
             "replay": f"{size:,} ({size / self._params.replay_mem_size:.0%})",
+            "last saved": _saved(self._archive.saved_step),
             "time left": _clock((total - step) / updates) if updates else "-",
             **({"warning": " ".join(self._warnings.values())} if self._warnings else {}),
             "fraction": step / total,
         }
+
+
+def _saved(step: int | None) -> str:
+    return "-" if step is None else f"step {step:,}"
 
 
 def _clock(seconds: float) -> str:

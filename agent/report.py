@@ -42,7 +42,7 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
     """
     new_figure(1, 1)  # without matplotlib there is no report: said now
     make = functools.partial(make_env, params.env, params.max_ep_length)
-    scores = read_scores(run_folder(params.results_dir, params))
+    scores = sorted(read_scores(run_folder(params.results_dir, params)), key=lambda row: int(row["learner_step"]))
     choice: Choice | None = None
     notes: list[str] = []
     try:

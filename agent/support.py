@@ -92,12 +92,16 @@ def draw_support(support: Support, log: Mapping[str, np.ndarray], title: str, no
 
 def _draw_quantiles(axes: "Axes", support: Support) -> None:
     steps, marker = support.learner_steps, "o" if len(support.learner_steps) < 2 else ""
-    for low, high, alpha in ((0.01, 0.99, 0.15), (0.05, 0.95, 0.25), (0.25, 0.75, 0.4)):
+    for low, high, colour in (
+        (0.01, 0.99, "#d9eaf4"),
+        (0.05, 0.95, "#a6cce3"),
+        (0.25, 0.75, "#5ba3cc"),
+    ):  # opaque, as in the legend
         label = f"{high - low:.0%} of the mass"
         bottom, top = support.quantile(low), support.quantile(high)
-        axes.fill_between(steps, bottom, top, color=COLOURS[0], alpha=alpha, linewidth=0, label=label)
+        axes.fill_between(steps, bottom, top, color=colour, linewidth=0, label=label)
         if marker:  # a band of no width is not to be seen
-            axes.vlines(steps, bottom, top, color=COLOURS[0], alpha=alpha, linewidth=16)
+            axes.vlines(steps, bottom, top, color=colour, linewidth=16)
     axes.plot(steps, support.probs @ support.atoms, color=INK, linewidth=1.6, marker=marker, label="mean")
     for name, edge in (("v_min", support.atoms[0]), ("v_max", support.atoms[-1])):
         axes.axhline(edge, color=COLOURS[1], linewidth=1.4, linestyle="--")

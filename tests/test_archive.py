@@ -1,5 +1,7 @@
 """What a run keeps, and how a training goes on from it. Real learners, no training."""
 
+import shutil
+
 import numpy as np
 import pytest
 from frozen import FrozenRun, numbers_of
@@ -13,7 +15,7 @@ from params import TrainParams
 from utils.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint
 from utils.console import Console
 from utils.envs import make_env
-from utils.errors import CheckpointError
+from utils.errors import CheckpointError, StorageError
 from utils.rate_limiter import RateLimiter
 from utils.replay import PrioritisedReplay
 from utils.runs import Run, read_run
@@ -243,3 +245,12 @@ def test_a_replay_that_does_not_fit_is_said_and_the_checkpoint_is_saved_all_the_
     assert ended.returncode == 0, ended.stderr
     assert "replay-20 could not be saved" in ended.stdout
     assert "['.lock', 'Pendulum-v1.ckpt-10', 'Pendulum-v1.ckpt-20', 'replay-10', 'run.json']" in ended.stdout
+
+
+def test_a_run_whose_folder_was_removed_meanwhile_is_not_saved_beside_another(tmp_path):
+    archive, learner, *_ = archive_in(tmp_path / "E", small())
+    shutil.rmtree(tmp_path / "E")
+    learner.learner_step = 10
+    with pytest.raises(StorageError, match="was removed or moved while training in it"):
+        archive.save_last()
+    assert not (tmp_path / "E").exists()

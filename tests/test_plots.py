@@ -215,3 +215,11 @@ def test_the_same_run_gives_the_same_picture(place):
     for figure in (first, second):
         figure.canvas.draw()
     np.testing.assert_array_equal(first.canvas.buffer_rgba(), second.canvas.buffer_rgba())
+
+
+def test_runs_without_a_step_in_common_have_no_mean_and_that_is_said(place):
+    for run, step in (("a", 10), ("b", 20)):
+        path = place.folder / "results" / PENDULUM / run
+        append_result(path, ENTRY | dict(learner_step=step, mean=-100.0, sem=1.0))
+    with pytest.raises(ParameterError, match="no learner step in common"):
+        plots.curves(place.params(CurvesParams, runs=("a", "b"), mean=True))

@@ -44,7 +44,7 @@ def training(tmp_path):
     limiter = RateLimiter(0.0, 20, 0.0)
     limiter._inserts, limiter._samples = 100, 160
     learner = SimpleNamespace(learner_step=40, skipped_updates=0, averages=Means(), beta=lambda step: 0.64)
-    archive = SimpleNamespace(seconds=50.0, env_step=800, newest=None)
+    archive = SimpleNamespace(seconds=50.0, env_step=800, newest=None, saved_step=None)
     logs = Metrics(tmp_path / "learner.csv", "learner_step"), Metrics(tmp_path / "agents.csv", "env_step")
     progress = Progress(params, learner, archive, replay, limiter, *logs, Screen())
     return SimpleNamespace(progress=progress, learner=learner, archive=archive, folder=tmp_path, screen=progress._console)

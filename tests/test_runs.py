@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -301,3 +302,13 @@ def test_a_report_that_does_not_fit_on_the_disk_keeps_the_last_one(tmp_path, run
     sentence, step = ended.stdout.splitlines()
     assert f"{tmp_path / RUN_FILE} could not be written" in sentence
     assert step == "5"
+
+
+def test_a_folder_that_was_removed_or_made_anew_is_held_no_longer(tmp_path, open_run):
+    run = open_run(tmp_path / "E")
+    assert run.is_held()
+    shutil.rmtree(tmp_path / "E")
+    assert not run.is_held()
+    other = open_run(tmp_path / "E")
+    assert other.is_held()
+    assert not run.is_held()

@@ -236,3 +236,12 @@ def test_a_film_that_does_not_fit_on_the_disk_is_an_error_and_the_old_one_stays(
     assert path.read_text() == "the film of yesterday"
     assert os.listdir(path.parent) == [path.name]
     assert len(ended.stdout.splitlines()) == 1  # one sentence
+
+
+def test_with_one_palette_a_colour_stays_the_same_in_every_picture(tmp_path):
+    scale = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2).repeat(20, axis=0)  # of grey, in all of them
+    pictures = [np.vstack([scale, noise(i, 20, 256)]) for i in range(6)]
+    for one_palette, different in ((True, False), (False, True)):
+        shoot(Gif(tmp_path / "film.gif", 12, one_palette=one_palette), pictures)
+        shown, _ = read_gif(tmp_path / "film.gif")
+        assert any((picture[:20] != shown[0][:20]).any() for picture in shown) is different

@@ -307,3 +307,14 @@ def test_an_error_in_the_test_itself_is_not_swallowed(folder, ledger, make_check
     with pytest.raises(KeyError, match="broken"):
         Watcher(folder, ledger, broken).run(threading.Event())
     assert lines(ledger) == []
+
+
+def test_what_follows_a_test_comes_after_its_line_so_that_a_kill_in_it_repeats_nothing(folder, ledger, make_checkpoint):
+    make_checkpoint(folder, 1)
+    make_checkpoint(folder, 2)
+    outcomes = iter(["tested", "failed"])
+    known = []
+    watcher = Watcher(folder, ledger, lambda path: next(outcomes), lambda: known.append(lines(ledger)))
+    while watcher.test_one(threading.Event()):
+        pass
+    assert known == [[("a run", 1, "tested")]]  # not after a failure

@@ -63,6 +63,13 @@ class Run:
             ]
         )
 
+    def is_held(self) -> bool:
+        """Whether the folder is still the one that was locked, and not one that somebody removed or made anew."""
+        try:
+            return os.path.samestat(os.stat(self.folder / LOCK_FILE), os.fstat(self._lock))
+        except OSError:
+            return False
+
     def report(self, status: str, learner_step: int) -> None:
         """Record how far the run has come; `status` is "training", "stopped" or "done". Raises StorageError."""
         record = {"run_id": self.run_id, "status": status, "learner_step": learner_step, "process": os.getpid()}

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import imageio.v2 as imageio_v2
 import imageio.v3 as imageio
 import numpy as np
+from PIL import Image
 
 from utils.errors import DependencyError, StorageError
 from utils.files import save_whole
@@ -53,11 +54,19 @@ class Gif:
     """The first seconds, scaled down to a width, at most so many bytes, at true speed with 12 to 25 frames a second."""
 
     def __init__(
-        self, path: Path, fps: float, widest: int = GIF_WIDTH, seconds: float = GIF_SECONDS, most_bytes: int = GIF_BYTES
+        self,
+        path: Path,
+        fps: float,
+        widest: int = GIF_WIDTH,
+        seconds: float = GIF_SECONDS,
+        most_bytes: int = GIF_BYTES,
+        one_palette: bool = False,
     ):
+        """With `one_palette` all frames share their 256 colours, so that what is drawn to a scale keeps its colour."""
         self.path = path
         self._fps, self._widest, self._seconds, self._most_bytes = fps, widest, seconds, most_bytes
         self._stride = math.ceil(fps / 25.0)
+        self._one_palette = one_palette
         self._count = 0
         self._frames: list[np.ndarray] = []
 
@@ -81,7 +90,7 @@ class Gif:
 
     def content(self) -> bytes:
         """What the file will hold."""
-        frames, stride = self._frames, self._stride
+        frames, stride = _in_one_palette(self._frames) if self._one_palette else self._frames, self._stride
         for lost_bits in _LOST_BITS:
             content = _gif(frames, self._fps / stride, lost_bits)
             if len(content) <= self._most_bytes:
@@ -157,6 +166,13 @@ class Mp4:
             self.close()
             reason = " ".join(str(error).split())[:200]
             raise StorageError(f"{self.path} could not be written: {reason}.") from None
+
+
+def _in_one_palette(frames: list[np.ndarray]) -> list[np.ndarray]:
+    some = Image.fromarray(np.concatenate(frames[:: math.ceil(len(frames) / 8)]))
+    palette = some.quantize(256, dither=Image.Dither.NONE)
+    shots = (Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    return [np.asarray(shot.convert("RGB")) for shot in shots]
 
 
 def _gif(frames: list[np.ndarray], fps: float, lost_bits: int) -> bytes:

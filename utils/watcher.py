@@ -15,10 +15,10 @@ LISTING_EVERY = 2.0  # seconds
 
 
 class Watcher:
-    """Calls `test(path) -> outcome` for each checkpoint that the ledger does not know yet."""
+    """Calls `test(path) -> outcome` for each checkpoint that the ledger does not know yet, and `tested()` after a score."""
 
-    def __init__(self, folder: Path, ledger: Ledger, test: Callable[[Path], str]):
-        self._folder, self._ledger, self._test = folder, ledger, test
+    def __init__(self, folder: Path, ledger: Ledger, test: Callable[[Path], str], tested: Callable[[], object] = lambda: None):
+        self._folder, self._ledger, self._test, self._tested = folder, ledger, test, tested
         self._keys: dict[tuple[str, int, int], tuple[str, int]] = {}  # of manifests read before, by name, inode and time
 
     def run(self, stop: threading.Event, exit_when_done: bool = False) -> None:
@@ -46,6 +46,8 @@ class Watcher:
             if stop.is_set() and outcome != "tested":
                 return False  # interrupted: that was no outcome
             self._ledger.add(*key, outcome if path.exists() or outcome == "tested" else "gone", checkpoint=path.name)
+            if outcome == "tested":
+                self._tested()
             return True
         return False
 
