@@ -282,7 +282,7 @@ class AnimationParams(MapsParams):
     """Drawing these maps over a run's checkpoints, with the scores and an episode of each."""
 
     resolution: int = 41  # points along each axis
-    max_frames: int = 20  # checkpoints that are shown, evenly spread over the run
+    num_ckpts: int = 20  # checkpoints that are shown at most, evenly spread over the run
     format: str = "gif"  # of the file: gif or mp4
 
 
@@ -358,7 +358,7 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "y_dim": (0, 10**6, True),
     "action_dim": (0, 10**6, True),
     "resolution": (2, 1000, True),
-    "max_frames": (1, 1000, True),
+    "num_ckpts": (1, 1000, True),
     "test_timeout": (0, 3 * 10**8, False),
 }
 

@@ -95,7 +95,7 @@ def support(params: SupportParams) -> Drawing:
 def animation(params: AnimationParams, path: Path) -> tuple[Film, list[str]]:
     """The maps over a run's checkpoints as a film, not saved yet, and sentences beside it."""
     env = make_env(params.env, params.max_ep_length)
-    choices = choose_series(params, env, params.max_frames)
+    choices = choose_series(params, env, params.num_ckpts)
     plane, action = plane_of(params, env, choices[-1])
     scenes = [scene(choice, env, params.random_seed, plane, action, params.action_dim, params.resolution) for choice in choices]
     curve = run_curve("Test score", run_folder(params.results_dir, params), run_folder(params.ckpt_dir, params))

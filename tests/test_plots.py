@@ -127,7 +127,7 @@ def test_the_animation_has_its_frames_for_each_checkpoint(place, tmp_path, score
 
 
 def test_of_many_checkpoints_the_animation_shows_so_many(place, tmp_path):
-    params = place.checkpoints(*range(10, 100, 10)).params(AnimationParams, resolution=3, max_frames=1)
+    params = place.checkpoints(*range(10, 100, 10)).params(AnimationParams, resolution=3, num_ckpts=1)
     film, _ = plots.animation(params, tmp_path / "film.gif")
     assert len(film._frames) == plots.FRAMES_EACH
 
