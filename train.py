@@ -109,7 +109,7 @@ def main() -> int:
     def make_agent(index: int) -> Agent:
         return Agent(index, make, learner, params, scaling, seeds(params, AGENTS, index, incarnation))
 
-    stacks = run_folder(params.log_dir, params) / "stacks.txt"
+    stacks = logs / "stacks.txt"
     crew = Crew(make_agent, params.num_agents, params.env_timeout, stacks, console)
     archive = Archive(run, params, scaling, learner, crew, replay, limiter, console, incarnation)
     if checkpoint is not None:

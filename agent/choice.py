@@ -9,7 +9,7 @@ import numpy as np
 import params as parameters
 from agent.policy import Critic, Policy, Scaling
 from params import HERE, TrainParams, folder_name, run_folder
-from utils.checkpoints import Checkpoint, is_tensorflow_1, list_checkpoints, named_checkpoint, newest_checkpoint
+from utils.checkpoints import Checkpoint, is_tensorflow_1, list_checkpoints, named_checkpoint, newest_checkpoint, step_of
 from utils.envs import Environment
 from utils.errors import CheckpointError
 
@@ -99,11 +99,11 @@ def choose_series(params: Asks, env: Environment, at_most: int) -> list[Choice]:
 def at_step(params: Asks, env: Environment, learner_step: int) -> Choice:
     """The run's checkpoint of a learner step. Raises CheckpointError naming those that there are."""
     folder = run_folder(params.ckpt_dir, params)
-    paths = {path.name.rpartition("-")[2]: path for path in list_checkpoints(folder)}
-    if str(learner_step) not in paths:
-        there = f"there are {', '.join(paths)}" if paths else "there is none at all"
+    paths = {step_of(path): path for path in list_checkpoints(folder)}
+    if learner_step not in paths:
+        there = f"there are {', '.join(map(str, paths))}" if paths else "there is none at all"
         raise CheckpointError(f"there is no checkpoint of learner step {learner_step} in {folder}; {there}.")
-    return _choice(Checkpoint(paths[str(learner_step)]), env, [])
+    return _choice(Checkpoint(paths[learner_step]), env, [])
 
 
 def _choice(checkpoint: Checkpoint, env: Environment, notes: list[str]) -> Choice:

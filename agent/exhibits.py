@@ -8,7 +8,7 @@ from agent.archive import Archive, recorded
 from agent.choice import Choice
 from agent.film import gif_of
 from agent.policy import Critic
-from params import TrainParams
+from params import PlayParams, TrainParams
 from utils.board import Board
 from utils.envs import Environment
 from utils.metrics import Metrics
@@ -16,7 +16,6 @@ from utils.replay import PrioritisedReplay
 
 SAMPLE = 1024  # transitions of the replay, at least, that a histogram is made of
 BUCKETS = 40  # of the histogram of priorities
-FILM_SEED = 999_999  # play.py's
 
 
 class Exhibits:
@@ -60,4 +59,4 @@ def show_result(log: Metrics, params: TrainParams, choice: Choice, score: float,
     settings = {name: str(value) if isinstance(value, list) else value for name, value in recorded(params).items()}
     log.exhibit(lambda board: board.hparams(settings, {"score/final": score}, choice.learner_step))
     if "rgb_array" in make().render_modes:
-        log.exhibit(lambda board: board.gif("film", gif_of(make, choice, FILM_SEED), choice.learner_step))
+        log.exhibit(lambda board: board.gif("film", gif_of(make, choice, PlayParams.random_seed), choice.learner_step))

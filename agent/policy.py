@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -73,7 +74,7 @@ class Scaling:
         return cls(mean, scale, float(clip), float(reward_scale), low, high)
 
 
-class _Frozen:
+class _Frozen(ABC):
     """A network's weights by the name layer/variable, and the scaling of what it sees; nothing changes after it is made.
 
     Batch normalisation is folded into the layer before it (in float64). The scaling is not folded, since that would
@@ -123,8 +124,9 @@ class _Frozen:
         """The one in a checkpoint folder. Raises CheckpointError."""
         return cls.of(Checkpoint(path))
 
+    @abstractmethod
     def _try(self) -> None:
-        raise NotImplementedError
+        """Raise when the arrays do not work together."""
 
 
 class Policy(_Frozen):

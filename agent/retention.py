@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from params import TestParams
+from utils.checkpoints import step_of
 from utils.errors import StorageError
 from utils.results import LEDGER_ENDING, Ledger, read_results
 
@@ -17,7 +18,7 @@ def superfluous(paths: list[Path], most: int, tested: set[int], best: int | None
     return [
         path
         for age, path in enumerate(reversed(paths))
-        if age >= most and (step := learner_step(path)) != best and (step in tested or age >= 2 * most)
+        if age >= most and (step := step_of(path)) != best and (step in tested or age >= 2 * most)
     ]
 
 
@@ -27,8 +28,8 @@ def superfluous_replays(paths: list[Path], newest: int | None, saved: int | None
     Until a checkpoint follows it, a run that is killed goes on from the learner step `saved`: the snapshot that was
     there then stays as well.
     """
-    before = [path for path in paths if saved is not None and learner_step(path) <= saved]
-    return [path for path in paths if newest is not None and learner_step(path) != newest and path not in before[-1:]]
+    before = [path for path in paths if saved is not None and step_of(path) <= saved]
+    return [path for path in paths if newest is not None and step_of(path) != newest and path not in before[-1:]]
 
 
 def judged(results: Path, run_id: str) -> tuple[set[int], int | None]:
@@ -48,8 +49,3 @@ def judged(results: Path, run_id: str) -> tuple[set[int], int | None]:
     except (StorageError, OSError, ValueError, KeyError):
         return set(), None
     return tested, max(scores, key=lambda step: scores[step], default=None)
-
-
-def learner_step(path: Path) -> int:
-    """The learner step in a checkpoint's name."""
-    return int(path.name.rpartition("-")[2])

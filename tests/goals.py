@@ -269,18 +269,17 @@ def crew_of(env_id, folder, size=1, **changes):
     return Crew(make_agent, size, params.env_timeout, folder / "stacks.txt", Console()), replay
 
 
+def acting(replay, stop, failed):
+    """What each agent of a crew is to do: act without a limit until told to stop."""
+    free = RateLimiter(0.0, 1, 1.0)
+    return partial(Agent.run, replay=replay, limiter=free, stop=stop, report=lambda *_: None, failed=failed)
+
+
 def outcome_of(env_id, folder, steps=300, seconds=30.0):
     """How a crew fares: "goes on", or what its error says; and after how many seconds. Raises where numbers went bad."""
     crew, replay = crew_of(env_id, folder)
     stop, said, begun = threading.Event(), [], time.monotonic()
-    work = partial(
-        Agent.run,
-        replay=replay,
-        limiter=RateLimiter(0.0, 1, 1.0),
-        stop=stop,
-        report=lambda *_: None,
-        failed=lambda *_: None,
-    )
+    work = acting(replay, stop, lambda *_: None)
 
     def run():
         try:
@@ -337,14 +336,7 @@ def survive(folder, crashes, seconds=300.0):
     """A crew whose environments crash with the probability 0.0005 a step goes on for so many crashes."""
     crew, replay = crew_of("Flaky-v0", folder, size=2, env_restarts=10)
     stop, failures = threading.Event(), []
-    work = partial(
-        Agent.run,
-        replay=replay,
-        limiter=RateLimiter(0.0, 1, 1.0),
-        stop=stop,
-        report=lambda *_: None,
-        failed=lambda agent, error: failures.append(error),
-    )
+    work = acting(replay, stop, lambda agent, error: failures.append(error))
     thread = threading.Thread(target=crew.run, args=(stop, work))
     thread.start()
     deadline = time.monotonic() + seconds

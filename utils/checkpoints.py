@@ -31,6 +31,11 @@ def snapshot_path(folder: Path, step: int) -> Path:
     return folder / f"replay-{step}"
 
 
+def step_of(path: Path) -> int:
+    """The learner step in the name of a checkpoint or of a snapshot."""
+    return int(path.name.rpartition("-")[2])
+
+
 def list_checkpoints(folder: Path) -> list[Path]:
     """The paths in `folder` that are named like checkpoints, oldest learner step first, whole or not."""
     return _by_step(folder, r"[^.].*\.ckpt-(\d{1,18})")

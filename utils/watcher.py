@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from utils.bell import FolderBell
-from utils.checkpoints import Checkpoint, list_checkpoints
+from utils.checkpoints import Checkpoint, list_checkpoints, step_of
 from utils.errors import CheckpointError
 from utils.results import Ledger
 from utils.runs import has_ended
@@ -63,4 +63,4 @@ class Watcher:
         except (OSError, CheckpointError):
             stop.wait(0.2)
             # Without a manifest that can be read it is known by its name alone.
-            return ("", int(path.name.rpartition("-")[2])) if path.exists() else None
+            return ("", step_of(path)) if path.exists() else None
