@@ -37,3 +37,32 @@ def test_a_file_that_cannot_be_written_is_said_and_raises_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     said = write_stacks(tmp_path / "file" / "stacks.txt", [threading.current_thread()])
     assert said.startswith("its stack could not be written: ")
+
+
+def test_a_garbage_collection_does_not_fall_into_the_look_at_the_threads(run_code, tmp_path):
+    # The look makes a frame object for each thread that it has not seen, and one of these makes a collection due. What there
+    # is to collect, the storage of a thread, takes the lock that the look holds: in Python 3.11 nothing would ever run again.
+    code = """
+    import faulthandler, gc, sys, threading
+    from pathlib import Path
+    from utils.stacks import write_stacks
+
+    faulthandler.dump_traceback_later(20, exit=True)
+    over = threading.Event()
+    for due in range(2, 30):
+        for _ in range(10):
+            threading.Thread(target=over.wait).start()
+        gc.collect()
+        gc.set_threshold(due)
+        knot = [threading.local()]
+        knot.append(knot)
+        del knot
+        write_stacks(Path(sys.argv[1]), [])
+    over.set()
+    assert gc.isenabled()
+    gc.disable()
+    write_stacks(Path(sys.argv[1]), [])
+    assert not gc.isenabled()
+    """
+    done = run_code(code, tmp_path / "stacks.txt")
+    assert done.returncode == 0, done.stderr

@@ -1,18 +1,20 @@
 """Where threads are, written to a file: what explains a hang, and what no person wants on the screen."""
 
+import gc
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
+from types import FrameType
 
 from utils.lines import append
 
 
 def write_stacks(path: Path, threads: Iterable[threading.Thread]) -> str:
     """Append the stacks of `threads` to a file; returns where they are, in words. Never raises."""
-    frames = sys._current_frames()
+    frames = _frames()
     text = ""
     for thread in threads:
         frame = frames.get(thread.ident or 0)
@@ -24,3 +26,14 @@ def write_stacks(path: Path, threads: Iterable[threading.Thread]) -> str:
     except OSError as error:
         return f"its stack could not be written: {error}"
     return f"its stack is in {path}"
+
+
+def _frames() -> dict[int, FrameType]:
+    """The frame of each thread. Python 3.11 hangs for ever where a garbage collection falls into this call (gh-106883)."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if collects:
+            gc.enable()
