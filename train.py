@@ -171,15 +171,12 @@ def summarise(resolved: parameters.Resolved, scaling: Scaling, console: Console)
     params = resolved.values
     with quiet_stderr():
         from agent import networks
-        from agent.learner import Learner
+        from agent.update import Update
 
-        rng = np.random.default_rng(seeds(params, NETWORKS, 0, 0))
-        sizes = len(scaling.obs_mean), len(scaling.action_low)
-        replay = PrioritisedReplay(1, *sizes, params.priority_alpha, params.priority_epsilon, rng)
-        learner = Learner(params, scaling, replay, rng)
-    for model in (learner.actor, learner.critic):
+        update = Update(params, scaling, np.random.default_rng(seeds(params, NETWORKS, 0, 0)))
+    for model in (update.actor, update.critic):
         console.say(networks.summary(model))
-    console.say(f"Actor and critic have {learner.actor.count_params() + learner.critic.count_params():,} parameters.")
+    console.say(f"Actor and critic have {update.actor.count_params() + update.critic.count_params():,} parameters.")
     width = max(map(len, resolved.sources))
     for name, source in resolved.sources.items():
         console.say(f"{name:{width}}  {getattr(params, name)!s:24}  {source}")

@@ -11,8 +11,8 @@ def project(moved_atoms: tf.Tensor, probs: tf.Tensor, atoms: tf.Tensor) -> tf.Te
     """
     spacing = (atoms[-1] - atoms[0]) / tf.cast(tf.shape(atoms)[0] - 1, atoms.dtype)
     inside = tf.clip_by_value(moved_atoms, atoms[0], atoms[-1])  # [B, K]
-    gaps = tf.abs(inside[:, None, :] - atoms[:, None]) / spacing  # [B, K, K]
-    return tf.reduce_sum(tf.nn.relu(1.0 - gaps) * probs[:, None, :], axis=2)  # [B, K]
+    gaps = tf.abs(inside[:, :, None] - atoms) / spacing  # [B, K, K], from where and to where
+    return tf.reduce_sum(tf.nn.relu(1.0 - gaps) * probs[:, :, None], axis=1)  # [B, K]; over the last axis it takes longer
 
 
 def mass_outside(moved_atoms: tf.Tensor, probs: tf.Tensor, atoms: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 
 def make_actor(
@@ -41,11 +42,28 @@ def make_critic(
     h = _dense(hidden[0], obs_size**-0.5, "dense1", rng)(h)
     h = keras.layers.BatchNormalization(name="norm1")(h) if batch_norm else h
     h = keras.layers.ReLU(name="relu1")(h)
-    h = keras.layers.Concatenate(name="join")([h, action])
-    h = _dense(hidden[1], (hidden[0] + action_size) ** -0.5, "dense2", rng)(h)
+    h = _dense(hidden[1], (hidden[0] + action_size) ** -0.5, "dense2", rng, Joined)(h, action)
     h = keras.layers.BatchNormalization(name="norm2")(h) if batch_norm else h
     h = keras.layers.ReLU(name="relu2")(h)
     return keras.Model([obs, action], _dense(num_atoms, final_layer_init, "output", rng)(h), name="critic")
+
+
+class Joined(keras.layers.Dense):
+    """A dense layer over two inputs side by side, [B, n] and [B, m], with one kernel [n + m, units], but never joined.
+
+    The actor's loss wants the gradient of the second input, the actions, alone; behind a concatenation it would cost the
+    product for both, of which m columns in n + m are needed.
+    """
+
+    def build(self, first_shape: tuple[int | None, int], second_shape: tuple[int | None, int]) -> None:
+        """Make the variables for inputs of these shapes."""
+        super().build((first_shape[0], first_shape[1] + second_shape[1]))
+        self.input_spec = None  # of one input
+
+    def call(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        """[B, n] and [B, m] to [B, units]."""
+        kernel, size = self.kernel.value, first.shape[1]
+        return tf.matmul(first, kernel[:size]) + tf.matmul(second, kernel[size:]) + self.bias.value
 
 
 def kernels(model: keras.Model) -> list[keras.Variable]:
@@ -65,8 +83,10 @@ def summary(model: keras.Model) -> str:
     return "\n".join(lines)
 
 
-def _dense(units: int, limit: float, name: str, rng: np.random.Generator) -> keras.layers.Dense:
+def _dense(
+    units: int, limit: float, name: str, rng: np.random.Generator, kind: type[keras.layers.Dense] = keras.layers.Dense
+) -> keras.layers.Dense:
     def uniform() -> keras.initializers.Initializer:
         return keras.initializers.RandomUniform(-limit, limit, seed=int(rng.integers(2**31)))
 
-    return keras.layers.Dense(units, name=name, kernel_initializer=uniform(), bias_initializer=uniform())
+    return kind(units, name=name, kernel_initializer=uniform(), bias_initializer=uniform())

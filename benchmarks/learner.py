@@ -46,8 +46,7 @@ def main() -> None:
 def measure(obs_size: int, action_size: int, params: TrainParams, rounds: int) -> dict[str, float]:
     """Rates of the compiled call, of `step` (sampling and priorities too), and of `run` (the same, overlapping)."""
     learner, replay = make(obs_size, action_size, params)
-    batches = [tf.constant(column) for column in replay.sample(params.updates_per_call, params.batch_size, 0.4)[1:]]
-    updates, none_skipped = tf.constant(params.updates_per_call), tf.constant(0)
+    sample = replay.sample(params.updates_per_call, params.batch_size, 0.4)
     square = tf.random.normal((SIDE, SIDE), seed=1)
     product = tf.function(tf.matmul, jit_compile=True)
 
@@ -55,7 +54,7 @@ def measure(obs_size: int, action_size: int, params: TrainParams, rounds: int) -
         product(square, square).numpy()
 
     def compiled() -> int:
-        learner._update(updates, none_skipped, *batches)[1].numpy()
+        learner.update(params.updates_per_call, 0, sample)
         return params.updates_per_call
 
     def step() -> int:

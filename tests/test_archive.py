@@ -63,7 +63,7 @@ def test_a_checkpoint_holds_everything_and_says_so(tmp_path):
     assert set(manifest["versions"]) == {"tensorflow", "keras", "numpy", "gymnasium"}
     assert not any("dir" in name for name in manifest["params"])  # no path of this machine
     obs = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
-    np.testing.assert_allclose(Policy.of(checkpoint).act(obs), 2.0 * learner.actor(obs).numpy(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(Policy.of(checkpoint).act(obs), 2.0 * learner.update.actor(obs).numpy(), rtol=1e-4, atol=1e-6)
     assert Critic.of(checkpoint).atoms[0] == -20.0
     assert read_run(tmp_path / "E")["learner_step"] == 40
 

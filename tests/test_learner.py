@@ -70,12 +70,13 @@ def critic_of(learner):
     "changes", [{}, {"use_batch_norm": True}, {"target_update_period": 20}, {"reward_scale": 0.5, "v_min": -5.0, "v_max": 3.0}]
 )
 def test_a_bandit_is_solved(changes):
-    # An actor quicker than its critic would run into the flat end of tanh before the critic knows better.
-    learner, _ = make(small(updates_per_call=50, actor_learning_rate=2e-4, **changes), bandit())
+    # An actor quicker than its critic would run into the flat end of tanh before the critic knows better, and a critic of few
+    # units, which bend where they happen to, would not know the peak.
+    learner, _ = make(small(updates_per_call=50, dense2_size=256, actor_learning_rate=2e-4, **changes), bandit())
     while learner.learner_step < 4000:
         learner.step()
-    assert learner.policy.act(np.ones((1, 1)))[0, 0] == pytest.approx(0.3, abs=0.15)
-    assert critic_of(learner).value(np.ones((1, 1)), np.array([[0.3]]))[0] == pytest.approx(1.0, abs=0.15)
+    assert learner.policy.act(np.ones((1, 1)))[0, 0] == pytest.approx(0.3, abs=0.12)
+    assert critic_of(learner).value(np.ones((1, 1)), np.array([[0.3]]))[0] == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize("last_discount", [0.0, 0.5])
@@ -115,8 +116,8 @@ def test_an_actor_follows_its_critic_in_each_state():
 
 def test_targets_start_equal_and_follow_softly_by_tau():
     learner, _ = make(small(tau=0.25, updates_per_call=1), bandit())
-    kernel = learner.critic.get_layer("dense1").kernel
-    target = learner.target_critic.get_layer("dense1").kernel
+    kernel = learner.update.critic.get_layer("dense1").kernel
+    target = learner.update.target_critic.get_layer("dense1").kernel
     before = np.array(target)
     np.testing.assert_array_equal(before, kernel)
     learner.step()
@@ -126,20 +127,23 @@ def test_targets_start_equal_and_follow_softly_by_tau():
 def test_hard_copies_fall_on_the_exact_step_within_a_call():
     # Period 3, calls of 2 updates: nothing is copied in the first call, and the second copies after its first update.
     learner, _ = make(small(target_update_period=3, updates_per_call=2), bandit())
-    target = learner.target_actor.get_layer("dense1").kernel
+    target = learner.update.target_actor.get_layer("dense1").kernel
     start = np.array(target)
     learner.step()
     np.testing.assert_array_equal(target, start)
     learner.step()
     copied = np.array(target)
     assert not np.array_equal(copied, start)
-    assert not np.array_equal(copied, np.array(learner.actor.get_layer("dense1").kernel))  # the fourth update came after
+    assert not np.array_equal(copied, np.array(learner.update.actor.get_layer("dense1").kernel))  # the fourth update came after
 
 
 def test_moving_statistics_are_copied_to_the_targets():
     learner, _ = make(small(use_batch_norm=True, tau=0.01), bandit())
     learner.step()
-    for network, target in ((learner.actor, learner.target_actor), (learner.critic, learner.target_critic)):
+    for network, target in (
+        (learner.update.actor, learner.update.target_actor),
+        (learner.update.critic, learner.update.target_critic),
+    ):
         moving = np.array(network.get_layer("norm1").moving_mean)
         assert moving.any()
         np.testing.assert_array_equal(moving, target.get_layer("norm1").moving_mean)
@@ -153,7 +157,7 @@ def test_calls_end_at_checkpoints_and_at_the_last_step():
         learner.step()
         seen.append(learner.learner_step)
     assert seen == [4, 6, 10, 12, 15]
-    assert int(learner._step) == 15  # the compiled loop counted the same
+    assert learner.update.step == 15  # the compiled loop counted the same
 
 
 def test_run_saves_when_due_and_keeps_to_the_limiter():
@@ -216,7 +220,7 @@ def test_a_saturated_actor_comes_back_by_the_penalty_alone():
     # Far out in its tanh the critic's gradient is zero in float32; the first layers' biases must move all the same.
     for penalty, moves in ((0.0, False), (1e-3, True)):
         learner, _ = make(small(updates_per_call=1, saturation_penalty=penalty), bandit())
-        learner.actor.get_layer("output").bias.assign([100.0])
+        learner.update.actor.get_layer("output").bias.assign([100.0])
         learner.step()
         momentum = learner.snapshot()[2]["actor_optimiser/adam/output_bias_momentum"]
         assert bool(momentum[0]) is moves
@@ -227,7 +231,7 @@ def test_a_saturated_actor_comes_back_by_the_penalty_alone():
 def test_l2_pulls_the_critics_kernels_and_nothing_else():
     learner, replay = make(small(updates_per_call=1, critic_l2_lambda=0.5), bandit())
     sample = replay.sample(1, 64, 0.4)
-    kernel = np.array(learner.critic.get_layer("dense1").kernel)
+    kernel = np.array(learner.update.critic.get_layer("dense1").kernel)
     learner.step(sample._replace(weights=np.zeros((1, 64), np.float32)))
     arrays = learner.snapshot()[2]
     # Adam's first momentum is 0.1 times the gradient, and that of l2 * kernel**2 / 2 is l2 * kernel.
@@ -346,7 +350,7 @@ def test_without_a_checkpoint_there_is_nothing_to_reload():
 
 def test_weights_that_are_not_finite_are_never_saved():
     learner, _ = make(small(), bandit())
-    learner.actor.get_layer("dense1").kernel.assign(np.full((1, 32), np.nan))
+    learner.update.actor.get_layer("dense1").kernel.assign(np.full((1, 32), np.nan))
     with pytest.raises(DivergenceError, match="not saved"):
         learner.snapshot()
 
