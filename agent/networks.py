@@ -1,5 +1,7 @@
 """The networks of D4PG: Keras models from sizes, nothing else (Barth-Maron et al., 2018; sizes of msinto93/D4PG)."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -42,38 +44,51 @@ def make_critic(
     h = _dense(hidden[0], obs_size**-0.5, "dense1", rng)(h)
     h = keras.layers.BatchNormalization(name="norm1")(h) if batch_norm else h
     h = keras.layers.ReLU(name="relu1")(h)
-    h = _dense(hidden[1], (hidden[0] + action_size) ** -0.5, "dense2", rng, Joined)(h, action)
+    first, second, bias = (_uniform((hidden[0] + action_size) ** -0.5, rng) for _ in range(3))
+    h = Joined(hidden[1], second, name="dense2", kernel_initializer=first, bias_initializer=bias)(h, action)
     h = keras.layers.BatchNormalization(name="norm2")(h) if batch_norm else h
     h = keras.layers.ReLU(name="relu2")(h)
     return keras.Model([obs, action], _dense(num_atoms, final_layer_init, "output", rng)(h), name="critic")
 
 
 class Joined(keras.layers.Dense):
-    """A dense layer over two inputs side by side, [B, n] and [B, m], with one kernel [n + m, units], but never joined.
+    """A dense layer over two inputs [B, n] and [B, m], with a kernel for each, that are never joined.
 
     The actor's loss wants the gradient of the second input, the actions, alone; behind a concatenation it would cost the
-    product for both, of which m columns in n + m are needed.
+    product for both, of which m columns in n + m are needed. Two kernels, because parts of one would be copied each time.
     """
+
+    def __init__(self, units: int, second_initializer: keras.initializers.Initializer, **options: Any):
+        super().__init__(units, **options)
+        self._second_initializer = second_initializer
 
     def build(self, first_shape: tuple[int | None, int], second_shape: tuple[int | None, int]) -> None:
         """Make the variables for inputs of these shapes."""
-        super().build((first_shape[0], first_shape[1] + second_shape[1]))
+        super().build(first_shape)
         self.input_spec = None  # of one input
+        self.second_kernel = self.add_weight((second_shape[1], self.units), self._second_initializer, name="second_kernel")
 
     def call(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
         """[B, n] and [B, m] to [B, units]."""
-        kernel, size = self.kernel.value, first.shape[1]
-        return tf.matmul(first, kernel[:size]) + tf.matmul(second, kernel[size:]) + self.bias.value
+        return tf.matmul(first, self.kernel.value) + tf.matmul(second, self.second_kernel.value) + self.bias.value
 
 
 def kernels(model: keras.Model) -> list[keras.Variable]:
     """The weight matrices of a model's dense layers, without biases and norms: what L2 regularisation is for."""
-    return [layer.kernel for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    return [variable for variable in model.trainable_variables if variable.name.endswith("kernel")]
 
 
 def named_arrays(model: keras.Model) -> dict[str, np.ndarray]:
-    """A copy of every variable of a model, moving statistics too, by the name layer/variable."""
-    return {variable.path: np.array(variable.value) for variable in model.variables}
+    """A copy of every variable of a model, moving statistics too, by the name layer/variable.
+
+    The two kernels of a Joined layer become one [n + m, units].
+    """
+    arrays = {variable.path: np.array(variable.value) for variable in model.variables}
+    for layer in model.layers:
+        if isinstance(layer, Joined):
+            second = arrays.pop(layer.second_kernel.path)
+            arrays[layer.kernel.path] = np.concatenate([arrays[layer.kernel.path], second])
+    return arrays
 
 
 def summary(model: keras.Model) -> str:
@@ -83,10 +98,9 @@ def summary(model: keras.Model) -> str:
     return "\n".join(lines)
 
 
-def _dense(
-    units: int, limit: float, name: str, rng: np.random.Generator, kind: type[keras.layers.Dense] = keras.layers.Dense
-) -> keras.layers.Dense:
-    def uniform() -> keras.initializers.Initializer:
-        return keras.initializers.RandomUniform(-limit, limit, seed=int(rng.integers(2**31)))
+def _dense(units: int, limit: float, name: str, rng: np.random.Generator) -> keras.layers.Dense:
+    return keras.layers.Dense(units, name=name, kernel_initializer=_uniform(limit, rng), bias_initializer=_uniform(limit, rng))
 
-    return kind(units, name=name, kernel_initializer=uniform(), bias_initializer=uniform())
+
+def _uniform(limit: float, rng: np.random.Generator) -> keras.initializers.Initializer:
+    return keras.initializers.RandomUniform(-limit, limit, seed=int(rng.integers(2**31)))

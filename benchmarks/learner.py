@@ -4,7 +4,7 @@ python benchmarks/learner.py           three environments' sizes, two minutes
 
 gemm_fraction is the update's floating-point operations a second over those of a 2048 x 2048 x 2048 matrix product, both
 through TensorFlow, in turns. An update is counted as its dense layers are: two operations for each weight and transition
-in a forward pass, as many for the gradient of the weights, and as many for that of the inputs.
+in a forward pass, as many for the gradient of the weights, and as many for that of the inputs, needed or not.
 """
 
 import timing  # first: puts the toolkit's folder on the path

@@ -73,4 +73,4 @@ def test_batch_normalisation_is_on_the_input_and_before_each_hidden_relu(make):
 
 
 def test_kernels_are_the_matrices_of_the_dense_layers():
-    assert [tuple(kernel.shape) for kernel in kernels(critic(batch_norm=True))] == [(3, 40), (42, 30), (30, 51)]
+    assert [tuple(kernel.shape) for kernel in kernels(critic(batch_norm=True))] == [(3, 40), (40, 30), (2, 30), (30, 51)]
