@@ -8,6 +8,7 @@ python tests/soak.py --goal all --json figures.json
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -67,6 +68,7 @@ def main():
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     args = parser.parse_args()
     given = {name: json.loads(value) for name, _, value in (word.partition("=") for word in args.given)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job ignores it, and so would its children
     figures, missed = [], False
     for trial in TRIALS:
         counts = trial.short if args.short else trial.long
