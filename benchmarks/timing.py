@@ -73,7 +73,8 @@ class Result:
         print("\n".join(self._markdown(everything["machine"])), flush=True)
 
     def _markdown(self, about: dict[str, Any]) -> Iterable[str]:
-        yield f"\n{self.benchmark}, {about['date']}, {about['processor']}, {about['cores']} cores, load {about['load']}\n"
+        busy = f"load {about['load']}, {about['stolen']:.0%} of its time stolen"
+        yield f"\n{self.benchmark}, {about['date']}, {about['processor']}, {about['cores']} cores, {busy}\n"
         if self.rows:
             columns = list(self.rows[0])
             yield "| " + " | ".join(columns) + " |"
@@ -110,6 +111,7 @@ def machine() -> dict[str, Any]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),  # of the last 1, 5 and 15 minutes
+        "stolen": _stolen(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES if package in found},
@@ -143,6 +145,24 @@ def _is_installed(package: str) -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return True
+
+
+def _cpu_ticks() -> np.ndarray:
+    """The cores' time since they started, by what they did with it (proc_stat(5)); zeros where the system does not say."""
+    try:
+        first = Path("/proc/stat").read_text().split("\n", 1)[0]
+    except OSError:
+        return np.zeros(8)
+    return np.array(first.split()[1:9], float)  # user, nice, system, idle, iowait, irq, softirq, steal
+
+
+_ticks_at_start = _cpu_ticks()
+
+
+def _stolen() -> float:
+    """The share of the cores' time since this was imported that a virtual machine's host gave to others."""
+    passed = _cpu_ticks() - _ticks_at_start
+    return float(passed[-1] / max(1.0, passed.sum()))
 
 
 def _processor() -> str:

@@ -66,7 +66,7 @@ def numbers(result):
 def test_a_benchmark_runs_without_the_peers_and_names_the_machine(script, columns, lacks, without_peers):
     result = run(script, without_peers)
     assert set(result) == {"benchmark", "machine", "figures", "rows", "skipped"}
-    assert {"date", "processor", "cores", "load", "versions"} <= set(result["machine"])
+    assert {"date", "processor", "cores", "load", "stolen", "versions"} <= set(result["machine"])
     assert columns <= set(result["rows"][0])
     for name, value in numbers(result):
         assert math.isfinite(value), name
