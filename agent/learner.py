@@ -3,13 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from agent import networks
 from agent.policy import Critic, Policy, Scaling
-from agent.update import METRICS, Update
+from agent.update import METRICS, Outcome, Update
 from params import TrainParams
 from utils.arrays import Arrays
 from utils.errors import DivergenceError
@@ -29,6 +29,14 @@ class Keeper(Protocol):
     def reload(self) -> bool:
         """Put the learner back to the newest whole checkpoint; False when there is none."""
         ...
+
+
+class Call(NamedTuple):
+    """A compiled call that was made: the transitions it drew, ids [updates, B], and the learner step after it."""
+
+    ids: np.ndarray
+    outcome: Outcome
+    learner_step: int
 
 
 class Learner:
@@ -53,54 +61,43 @@ class Learner:
         """One compiled call: as many updates as are due (at most updates_per_call), in the order of their batches.
 
         Draws the batches itself when `sample` is not given. Priorities go back to the replay, and `policy` is swapped
-        for the new one as a whole. An update whose numbers are not finite changes no weight and is counted; after
-        MOST_SKIPPED of them in a row DivergenceError is raised.
+        for the new one as a whole. An update whose numbers are not finite changes no weight and is counted.
         """
-        sample = sample or self._draw(self.learner_step)
-        updates = self.updates_due(self.learner_step)
-        outcome = self.update(updates, self._skipped_in_a_row, sample)
-        self._replay.update_priorities(sample.ids[:updates], outcome.losses)
-        self.learner_step += updates
-        self.skipped_updates += updates - outcome.sound
-        self._skipped_in_a_row = outcome.skipped_in_a_row
-        if self._skipped_in_a_row >= MOST_SKIPPED:
-            raise DivergenceError(
-                f"the learner's numbers are no longer finite at learner step {self.learner_step}; lower its rates or check "
-                "the scales, and go on from the last checkpoint with --resume."
-            )
-        self.policy = self._acting()
-        self.averages.add(outcome.sums, outcome.sound)
+        self._hand_over(self._call(sample or self._draw(self.learner_step)))
+
+    def advance(self, keeper: Keeper) -> None:
+        """One step, and what follows from it: a checkpoint where one is due, the last one reloaded where numbers went bad.
+
+        They have gone bad after MOST_SKIPPED skipped updates in a row. Raises DivergenceError the second time, and where
+        there is no checkpoint.
+        """
+        self.step()
+        self._settle(keeper)
 
     def run(self, limiter: RateLimiter, stop: Event, keeper: Keeper) -> None:
-        """Learn until num_steps_train or until told to stop, at the pace the limiter allows; saves when due.
+        """Advance until num_steps_train or until told to stop, at the pace the limiter allows.
 
-        The next batches are drawn while the compiled call, which does not hold the interpreter's lock, computes.
+        The compiled call does not hold the interpreter's lock. While it computes, a thread beside it hands over what came
+        of the call before and then draws for the call after: the learner itself does next to nothing between two calls.
         """
 
         def draw(learner_step: int) -> Sample | None:
             count = self.updates_due(learner_step) * self._params.batch_size
-            return self._draw(learner_step) if count and limiter.may_sample(count, stop) else None
+            return self.update.placed(self._draw(learner_step)) if count and limiter.may_sample(count, stop) else None
 
-        with ThreadPoolExecutor(1, thread_name_prefix="sampler") as ahead:
-            upcoming = ahead.submit(draw, self.learner_step)
-            while (sample := upcoming.result()) is not None:
-                upcoming = ahead.submit(draw, self.learner_step + self.updates_due(self.learner_step))
-                self.advance(keeper, sample)
-
-    def advance(self, keeper: Keeper, sample: Sample | None = None) -> None:
-        """One step, and what follows from it: a checkpoint where one is due, the last one reloaded where numbers went bad.
-
-        Raises DivergenceError when they go bad a second time, or before there is a checkpoint.
-        """
-        try:
-            self.step(sample)
-        except DivergenceError:
-            if self._has_reloaded or not keeper.reload():
-                raise
-            self._has_reloaded, self._skipped_in_a_row = True, 0
-            return
-        if self.learner_step % self._params.save_ckpt_step == 0:
-            keeper.save()
+        call = None
+        with ThreadPoolExecutor(1, thread_name_prefix="sampler") as beside:
+            drawing = beside.submit(draw, self.learner_step)
+            while (sample := drawing.result()) is not None:
+                handing = beside.submit(self._hand_over, call)
+                drawing = beside.submit(draw, self.learner_step + self.updates_due(self.learner_step))
+                call = self._call(sample)
+                handing.result()
+                if self._is_bad() or self._is_save_due():  # which concern all that has been done
+                    self._hand_over(call)
+                    call = None
+                    self._settle(keeper)
+            self._hand_over(call)
 
     def updates_due(self, learner_step: int) -> int:
         """Updates in the call that begins at `learner_step`: it ends at a checkpoint and at num_steps_train."""
@@ -116,6 +113,38 @@ class Learner:
     def _draw(self, learner_step: int) -> Sample:
         betas = [[self.beta(learner_step + i)] for i in range(self._params.updates_per_call)]  # [U, 1]
         return self._replay.sample(self._params.updates_per_call, self._params.batch_size, np.array(betas))
+
+    def _call(self, sample: Sample) -> Call:
+        updates = self.updates_due(self.learner_step)
+        outcome = self.update(updates, self._skipped_in_a_row, sample)
+        self.learner_step += updates
+        self.skipped_updates += updates - outcome.sound
+        self._skipped_in_a_row = outcome.skipped_in_a_row
+        return Call(sample.ids[:updates], outcome, self.learner_step)
+
+    def _hand_over(self, call: Call | None) -> None:
+        """Give what came of a call to the replay, to those who act, and to those who report."""
+        if call is not None:
+            self._replay.update_priorities(call.ids, call.outcome.losses)
+            self.policy = Policy(call.outcome.actor, self._scaling, call.learner_step)
+            self.averages.add(call.outcome.sums, call.outcome.sound)
+
+    def _settle(self, keeper: Keeper) -> None:
+        if self._is_bad():
+            if self._has_reloaded or not keeper.reload():
+                raise DivergenceError(
+                    f"the learner's numbers are no longer finite at learner step {self.learner_step}; lower its rates or "
+                    "check the scales, and go on from the last checkpoint with --resume."
+                )
+            self._has_reloaded, self._skipped_in_a_row = True, 0
+        elif self._is_save_due():
+            keeper.save()
+
+    def _is_bad(self) -> bool:
+        return self._skipped_in_a_row >= MOST_SKIPPED
+
+    def _is_save_due(self) -> bool:
+        return self.learner_step % self._params.save_ckpt_step == 0
 
     # ---- keeping
 

@@ -174,7 +174,8 @@ class Critic(_Frozen):
 
     def value(self, obs: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Expected discounted return [n], in raw reward units."""
-        return self.distribution(obs, action) @ self.atoms
+        # No `@`: on finite numbers a matrix-vector product of BLAS was seen to report an invalid value to NumPy.
+        return (self.distribution(obs, action) * self.atoms).sum(axis=-1)
 
     def _try(self) -> None:
         if not np.isfinite(self.value(self.scaling.obs_mean, self.scaling.action_low)):

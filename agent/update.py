@@ -17,14 +17,15 @@ METRICS = ("critic_loss", "mean_q", "target_mass_below", "target_mass_above")
 
 
 class Outcome(NamedTuple):
-    """What came of a call: losses [updates, B], sums of METRICS over the sound updates, their number, and how many were
-    skipped in a row at its end.
+    """What came of a call: losses [updates, B], sums of METRICS over the sound updates, their number, how many were
+    skipped in a row at its end, and the actor as it is now, by the name layer/variable.
     """
 
     losses: np.ndarray
     sums: np.ndarray
     sound: int
     skipped_in_a_row: int
+    actor: Arrays
 
 
 class Update:
@@ -63,10 +64,17 @@ class Update:
 
         An update whose numbers are not finite changes no weight and is counted as skipped.
         """
-        columns = (tf.constant(column) for column in sample[1:])
-        result = self._compiled(tf.constant(count, tf.int32), tf.constant(skipped_in_a_row, tf.int32), *columns)
+        counts = tf.constant(count, tf.int32), tf.constant(skipped_in_a_row, tf.int32)
+        *result, actor = self._compiled(*counts, *map(tf.convert_to_tensor, sample[1:]))
         batch_losses, sums, sound, skipped_in_a_row = (tensor.numpy() for tensor in result)
-        return Outcome(batch_losses[:count], sums, int(sound), int(skipped_in_a_row))
+        names = (variable.path for variable in self.actor.variables)
+        arrays = {name: tensor.numpy() for name, tensor in zip(names, actor, strict=True)}
+        return Outcome(batch_losses[:count], sums, int(sound), int(skipped_in_a_row), arrays)
+
+    @staticmethod
+    def placed(sample: Sample) -> Sample:
+        """The same sample as tensors, for whoever has the time to make them before the call."""
+        return Sample(sample.ids, *map(tf.constant, sample[1:]))
 
     @property
     def step(self) -> int:
@@ -122,11 +130,11 @@ class Update:
         discount: tf.Tensor,
         next_obs: tf.Tensor,
         weights: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """Do the first `updates` of U updates; `skipped_in_a_row` came before them.
 
-        Returns the losses [U, B], the sums of METRICS over the sound updates, their number, and how many were skipped
-        in a row at the end.
+        Returns the losses [U, B], the sums of METRICS over the sound updates, their number, how many were skipped in a
+        row at the end, and the actor's variables.
         """
         scaling = self._scaling
         limit = tf.constant(scaling.obs_clip, tf.float32)
@@ -142,7 +150,8 @@ class Update:
             sums += tf.where(sound, metrics, 0.0)
             sound_updates += tf.cast(sound, tf.int32)
             skipped_in_a_row = tf.where(sound, 0, skipped_in_a_row + 1)
-        return all_losses.stack(), sums, sound_updates, skipped_in_a_row
+        actor = [tf.identity(variable.value) for variable in self.actor.variables]
+        return all_losses.stack(), sums, sound_updates, skipped_in_a_row, actor
 
     def _one_update(
         self, obs: tf.Tensor, action: tf.Tensor, reward: tf.Tensor, discount: tf.Tensor, next_obs: tf.Tensor, weights: tf.Tensor

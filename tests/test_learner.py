@@ -171,6 +171,35 @@ def test_run_saves_when_due_and_keeps_to_the_limiter():
     assert limiter.samples == 15 * 64
 
 
+def test_run_learns_bit_for_bit_what_steps_in_turn_do():
+    # Whatever it does beside the call: batches are drawn after the priorities of the call before the last are in.
+    params = small(updates_per_call=4, save_ckpt_step=6, num_steps_train=31)
+    ahead, _ = make(params, bandit())
+    limiter, versions = RateLimiter(0.0, 0, 0.0), []
+    keeper = Keeper(ahead)
+    keeper.save = lambda: versions.append((ahead.learner_step, ahead.policy.version))
+    ahead.run(limiter, threading.Event(), keeper)
+    assert versions == [(step, step) for step in (6, 12, 18, 24, 30)]
+    assert ahead.policy.version == 31
+    in_turn, replay = make(params, bandit())
+    drawn = [in_turn._draw(0)]
+    while in_turn.updates_due(in_turn.learner_step):
+        drawn.append(in_turn._draw(in_turn.learner_step + in_turn.updates_due(in_turn.learner_step)))
+        in_turn.step(drawn.pop(0))
+    first, second = ahead.snapshot()[2], in_turn.snapshot()[2]
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert ahead.averages.take() == in_turn.averages.take()
+
+
+def test_run_reloads_after_ten_skipped_updates_and_raises_after_ten_more():
+    learner, _ = make(small(), spoilt(slice(None)))
+    reloads = []
+    keeper = Keeper(learner, lambda: reloads.append(learner.learner_step) or True)
+    with pytest.raises(DivergenceError, match="learner step 24"):
+        learner.run(RateLimiter(0.0, 0, 0.0), threading.Event(), keeper)
+    assert reloads == [12]
+
+
 def test_run_ends_soon_after_stop_while_it_waits_for_data():
     learner, _ = make(small(), bandit())
     stop = threading.Event()
@@ -305,7 +334,7 @@ def test_an_update_that_is_not_finite_changes_no_weight_and_is_counted(norm):
 
 
 def test_a_few_spoilt_transitions_do_not_keep_it_from_learning():
-    learner, replay = make(small(updates_per_call=50, actor_learning_rate=2e-4), spoilt([0, 500]))
+    learner, replay = make(small(updates_per_call=50, dense2_size=256, actor_learning_rate=2e-4), spoilt([0, 500]))
     for _ in range(80):
         learner.step()
     assert 0 < learner.skipped_updates < 400  # of 4 000: they are drawn as seldom as can be
@@ -317,7 +346,7 @@ def test_after_ten_skipped_updates_in_a_row_the_numbers_are_bad():
     learner.step()
     learner.step()
     with pytest.raises(DivergenceError, match="no longer finite at learner step 12"):
-        learner.step()
+        learner.advance(Keeper())
 
 
 def test_a_sound_update_between_them_begins_the_count_anew():
