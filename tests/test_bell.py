@@ -22,6 +22,7 @@ def folder(tmp_path):
 @pytest.fixture
 def bell(folder):
     bell = FolderBell(folder)
+    settle(bell)
     yield bell
     bell.close()
 
@@ -74,6 +75,27 @@ def test_a_rewritten_file_rings(bell, folder):
 def test_a_checkpoint_as_it_is_saved_rings(bell, folder, make_checkpoint):
     settle(bell)
     assert rings(bell, lambda: make_checkpoint(folder, 5))
+
+
+def test_what_happened_before_a_folder_was_observed_ends_the_first_wait(folder):
+    bell = FolderBell(folder)
+    (folder / "Toy-v0.ckpt-1").mkdir()
+    assert not is_quiet(bell, LONG)
+    bell.close()
+
+
+def test_a_ring_that_comes_as_a_wait_runs_out_is_kept_for_the_next(bell, monkeypatch):
+    rung = threading.Event()
+
+    def ring_just_too_late(timeout):
+        monkeypatch.undo()
+        rung.set()
+        return False
+
+    monkeypatch.setattr(rung, "wait", ring_just_too_late)
+    bell._rung = rung
+    bell.wait(0.0)
+    assert not is_quiet(bell, LONG)
 
 
 def test_silence_lasts_as_long_as_was_asked_for(bell):

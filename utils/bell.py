@@ -24,12 +24,15 @@ class FolderBell:
         self._watched: int | None = None  # inode of the folder that is observed
 
     def wait(self, timeout: float, stop: threading.Event | None = None) -> None:
-        """Return after a change in the folder, after `timeout` seconds, or soon after `stop`."""
+        """Return after a change in the folder, after `timeout` seconds, or soon after `stop`.
+
+        Returns at once where it has only now begun to observe the folder: what changed before that made no event.
+        """
         self._observe()
         deadline = time.monotonic() + timeout
         while not self._rung.wait(min(0.2, max(0.0, deadline - time.monotonic()))):
             if time.monotonic() >= deadline or stop is not None and stop.is_set():
-                break
+                return
         self._rung.clear()
 
     def ring(self) -> None:
@@ -55,6 +58,8 @@ class FolderBell:
             inode = None
         if inode == self._watched and (self._observer is None or self._observer.is_alive()):
             return
+        if self._watched is None and inode is not None:
+            self._rung.set()
         self.close()
         self._watched = inode
         if inode is not None:
