@@ -61,8 +61,9 @@ def main() -> None:
             flags = given.toolkit_flags if contender == "toolkit" else ""
             run = dict(zip(KEY, (contender, given.env, seed, goal, flags), strict=True))
             if not any(run.items() <= entry.items() for entry in entries(given.ledger)):
+                ticks = timing.cpu_ticks()
                 found = to_goal(run, 100 if given.quick else TEST_EVERY[given.env], given.cap * 60.0)
-                append(given.ledger, json.dumps(run | found) + "\n")
+                append(given.ledger, json.dumps(run | {"stolen": round(timing.stolen(ticks), 3)} | found) + "\n")
     result = timing.Result("time to score", skipped=sentences)
     known = [entry for entry in entries(given.ledger) if (entry["env"], entry["goal"]) == (given.env, goal)]
     for contender, flags in dict.fromkeys((entry["contender"], entry["flags"]) for entry in known):
@@ -129,7 +130,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """One contender's medians; a run that did not reach its goal counts with what it had spent at the cap."""
 
     def median(name: str) -> float:
-        return float(np.median([run.get(name) or np.nan for run in runs]))
+        return float(np.median([np.nan if run.get(name) is None else run[name] for run in runs]))
 
     return {
         "contender": " ".join(filter(None, (runs[0]["contender"], runs[0]["flags"]))),
@@ -137,6 +138,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "seconds from the start": float(np.median([run["seconds"] if run["reached"] else run["cap"] for run in runs])),
         "each": ", ".join(f"{run['seconds']:.0f}" if run["reached"] else f"not in {run['cap']:.0f}" for run in runs),
         "training seconds": median("training_seconds"),
+        "stolen": median("stolen"),
         "env steps": median("env_steps"),
         "updates": median("updates"),
         "mean of 100 fresh episodes": median("confirmed"),

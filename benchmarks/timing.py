@@ -111,11 +111,26 @@ def machine() -> dict[str, Any]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),  # of the last 1, 5 and 15 minutes
-        "stolen": _stolen(),
+        "stolen": stolen(_ticks_at_start),
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES if package in found},
     }
+
+
+def cpu_ticks() -> np.ndarray:
+    """The cores' time since they started, by what they did with it (proc_stat(5)); zeros where the system does not say."""
+    try:
+        first = Path("/proc/stat").read_text().split("\n", 1)[0]
+    except OSError:
+        return np.zeros(8)
+    return np.array(first.split()[1:9], float)  # user, nice, system, idle, iowait, irq, softirq, steal
+
+
+def stolen(since: np.ndarray) -> float:
+    """The share of the cores' time, since these ticks, that a virtual machine's host gave to others."""
+    passed = cpu_ticks() - since
+    return float(passed[-1] / max(1.0, passed.sum()))
 
 
 def flags(description: str | None, **more: dict[str, Any]) -> argparse.Namespace:
@@ -147,27 +162,12 @@ def _is_installed(package: str) -> bool:
     return True
 
 
-def _cpu_ticks() -> np.ndarray:
-    """The cores' time since they started, by what they did with it (proc_stat(5)); zeros where the system does not say."""
-    try:
-        first = Path("/proc/stat").read_text().split("\n", 1)[0]
-    except OSError:
-        return np.zeros(8)
-    return np.array(first.split()[1:9], float)  # user, nice, system, idle, iowait, irq, softirq, steal
-
-
-_ticks_at_start = _cpu_ticks()
-
-
-def _stolen() -> float:
-    """The share of the cores' time since this was imported that a virtual machine's host gave to others."""
-    passed = _cpu_ticks() - _ticks_at_start
-    return float(passed[-1] / max(1.0, passed.sum()))
-
-
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+_ticks_at_start = cpu_ticks()
