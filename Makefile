@@ -34,6 +34,7 @@ bench: .venv-bench/installed
 		$(BENCH)/python benchmarks/$$name.py --json benchmarks/results/$$name.json $(ARGS) || exit 1; done
 	$(BENCH)/python benchmarks/time_to_score.py --env LunarLanderContinuous-v3 --seeds 1 2 \
 		--json benchmarks/results/time_to_score_lunarlander.json $(ARGS)
+	$(BENCH)/python benchmarks/pictures.py --results benchmarks/results --into benchmarks/results
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

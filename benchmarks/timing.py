@@ -128,9 +128,9 @@ def cpu_ticks() -> np.ndarray:
 
 
 def stolen(since: np.ndarray) -> float:
-    """The share of the cores' time, since these ticks, that a virtual machine's host gave to others."""
-    passed = cpu_ticks() - since
-    return float(passed[-1] / max(1.0, passed.sum()))
+    """The share of the time in which a core had something to do, since these ticks, that the host gave to other machines."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = cpu_ticks() - since
+    return float(steal / max(1.0, user + nice + system + irq + softirq + steal))
 
 
 def flags(description: str | None, **more: dict[str, Any]) -> argparse.Namespace:

@@ -127,19 +127,38 @@ def test_a_million_transitions_of_bipedal_walker_and_their_trees_take_at_most_26
     assert columns < room("replay").held(replay) <= 260e6
 
 
-def test_the_picture_of_scaling_is_drawn_from_what_was_measured_before(tmp_path, without_peers):
-    row = {
-        "environment": "Pendulum-v1",
-        "samples an insert": 32,
-        "environments each": 1,
-        "updates/s": 90.0,
-        "env steps/s": 720.0,
-    }
-    rows = [row | {"agents": 1}, row | {"agents": 2, "updates/s": 120.0}]
-    (tmp_path / "before.json").write_text(json.dumps({"rows": rows}))
-    result = run("scaling", without_peers, "--from", tmp_path / "before.json", "--picture", tmp_path / "scaling.png")
-    assert result["rows"] == rows
-    assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
+def draw(results, into):
+    """What the pictures' script says."""
+    command = [sys.executable, str(BENCHMARKS / "pictures.py"), "--results", str(results), "--into", str(into)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def test_pictures_are_drawn_of_the_results_that_ship(tmp_path):
+    said = draw(BENCHMARKS / "results" / "shipped", tmp_path / "new")
+    assert all(line.startswith("Drew ") for line in said)
+    shipped = sorted((BENCHMARKS / "results" / "shipped").glob("*.png"))
+    assert [path.name for path in shipped] == sorted(path.name for path in (tmp_path / "new").iterdir())
+    assert all((tmp_path / "new" / path.name).read_bytes().startswith(b"\x89PNG") for path in shipped)
+
+
+def test_a_picture_without_its_results_is_named_and_left_out(tmp_path):
+    assert len(draw(tmp_path, tmp_path)) == 3
+    assert not any(tmp_path.iterdir())
+
+
+def test_lines_of_a_run_end_with_a_dot_only_where_it_reached_its_goal(room):
+    run = {"contender": "toolkit", "env": "Toy-v0", "goal": 5.0, "tests": [{"seconds": 60.0, "score": 1.0}]}
+    later = {"seconds": 120.0, "score": 6.0}
+    figure = room("pictures").time_to_score(
+        [run | {"reached": False}, run | {"reached": True, "tests": [*run["tests"], later]}]
+    )
+    goal, short, whole, dot = (line.get_xydata().tolist() for line in figure.axes[0].lines)
+    assert goal[0][1] == 5.0
+    assert short == [[1.0, 1.0]]
+    assert whole == [[1.0, 1.0], [2.0, 6.0]]
+    assert dot == [[2.0, 6.0]]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
