@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 WIDTH = 9.0  # inches
 TOOLKIT = "toolkit"
+DISTURBED = 0.1  # share of its time that was stolen from a measurement
 
 
 def main() -> None:
@@ -81,7 +82,10 @@ def training(contenders: list[dict[str, Any]]) -> "Figure":
 
 
 def scaling(cells: list[dict[str, Any]]) -> "Figure":
-    """Updates/s and environment steps/s by the number of agents, a line for each number of environments."""
+    """Updates/s and environment steps/s by the number of agents, a line for each number of environments.
+
+    A point is hollow where more than a tenth of its time was stolen.
+    """
     cases = list(dict.fromkeys((cell["environment"], cell["samples an insert"]) for cell in cells))
     sizes = distinct(cells, "environments each")
     figure = new_figure(WIDTH, 4.8)
@@ -93,11 +97,13 @@ def scaling(cells: list[dict[str, Any]]) -> "Figure":
             tidy(axes)
             for size, colour in zip(sizes, COLOURS, strict=False):
                 line = [
-                    (cell["agents"], cell[quantity])
+                    (cell["agents"], cell[quantity], "white" if cell["stolen"] > DISTURBED else colour)
                     for cell in cells
                     if (cell["environment"], cell["samples an insert"], cell["environments each"]) == (env, ratio, size)
                 ]
-                axes.plot(*zip(*line, strict=True), color=colour, marker="o", markersize=4)
+                agents, rates, fillings = zip(*line, strict=True)
+                axes.plot(agents, rates, color=colour, linewidth=1.2)
+                axes.scatter(agents, rates, s=18, color=fillings, edgecolor=colour, zorder=3)
             axes.set_ylim(bottom=0)
             axes.set_xticks(distinct(cells, "agents"))
     grid[0][0].set_ylabel("updates/s")
