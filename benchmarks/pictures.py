@@ -55,7 +55,8 @@ def time_to_score(runs: list[dict[str, Any]]) -> "Figure":
         axes.axhline(of_env[0]["goal"], color=FAINT, linestyle="--", linewidth=1)
         for run in of_env:
             colour = COLOURS[contenders.index(run["contender"])]
-            minutes, scores = zip(*((test["seconds"] / 60, test["score"]) for test in run["tests"]), strict=True)
+            minutes = [test["seconds"] / 60 for test in run["tests"]]  # none where it was ended before the first
+            scores = [test["score"] for test in run["tests"]]
             axes.plot(minutes, scores, color=colour, linewidth=1.2)
             if run["reached"]:
                 axes.plot(minutes[-1], scores[-1], "o", color=colour)

@@ -161,6 +161,12 @@ def test_lines_of_a_run_end_with_a_dot_only_where_it_reached_its_goal(room):
     assert dot == [[2.0, 6.0]]
 
 
+def test_a_run_that_was_ended_before_its_first_test_leaves_an_empty_line(room):
+    run = {"contender": "toolkit", "env": "Toy-v0", "goal": 5.0, "reached": False, "tests": []}
+    _goal, line = room("pictures").time_to_score([run]).axes[0].lines
+    assert len(line.get_xydata()) == 0
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_benchmark_is_made_by_make_bench_and_explained(script):
     assert script in (ROOT / "Makefile").read_text().partition("bench:")[2].partition("\n\n")[0]
