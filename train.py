@@ -11,6 +11,7 @@ if __name__ == "__main__":
 
     quiet_signals()
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -140,11 +141,10 @@ def main() -> int:
     with Signals(stop) as signals, threadpool_limits(1, "blas"):
         try:
             archive.start_clock()
-            with console.live():
+            with console.live(), contextlib.closing(progress):
                 for thread in run_together(loops, stop):
                     console.say(f"{thread.name} did not come back and is left behind; {write_stacks(stacks, [thread])}.")
         finally:
-            progress.write_row()
             end(learner, archive, run, params, signals, console)
         if not signals.exit_code and not is_running("learner"):
             score_last(params, archive.save_last(), make, console, lambda: bool(signals.exit_code), progress_logs[0])

@@ -78,6 +78,11 @@ class Archive:
         return self._env_steps_before + self._limiter.inserts
 
     @property
+    def episodes(self) -> int:
+        """Finished episodes of the whole run, as far as its agents still exist."""
+        return sum(agent.noise.episodes for agent in self._crew.agents)
+
+    @property
     def seconds(self) -> float:
         """Seconds spent training in the whole run."""
         return self._seconds_before + time.monotonic() - self._begun

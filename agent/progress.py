@@ -1,12 +1,13 @@
-"""The progress of a training: rows for the logs, and the live view of them."""
+"""The progress of a training: counts episodes and failures, writes rows of the logs, fills the live view."""
 
 from collections import deque
-from threading import Event
-from typing import TYPE_CHECKING, Any
+from threading import Event, Lock
+from typing import TYPE_CHECKING
 
 from agent.agent import Agent
 from agent.archive import Archive
 from agent.exhibits import Exhibits
+from agent.live_view import LiveView, Snapshot
 from agent.support import SETTLED, warnings
 from params import TrainParams
 from utils.console import Console
@@ -15,13 +16,15 @@ from utils.experience import Episode
 from utils.metrics import Metrics
 from utils.rate_limiter import RateLimiter
 from utils.replay import PrioritisedReplay
+from utils.sparkline import BinnedMeans
 
 if TYPE_CHECKING:
     from agent.learner import Learner  # TensorFlow, which nothing here needs
 
 LOOK = 0.5  # seconds between two looks at the counters
 ROW = 5.0  # seconds between two rows of learner.csv
-RECENT = 20  # episodes in the mean that is shown
+RECENT = 20  # episodes in the mean return that is shown
+RETURN_BINS = 40  # of all returns, at most
 # Where TensorBoard shows a column of learner.csv.
 GROUPS = {
     "env_step": "progress/",
@@ -60,6 +63,10 @@ class Progress:
         self._params, self._learner, self._archive, self._replay, self._limiter = params, learner, archive, replay, limiter
         self._learner_log, self._agents_log, self._console = learner_log, agents_log, console
         self._recent: deque[float] = deque(maxlen=RECENT)
+        self._returns = BinnedMeans(RETURN_BINS)
+        self._lock = Lock()  # agents report episodes while the view reads them
+        self._view = LiveView(console)
+        self._first_learner_step = learner.learner_step
         self._losses: dict[str, float] = {}
         self._counts = (0.0, 0, 0)  # seconds, learner step, environment step at the last row
         self._rates = (0.0, 0.0)
@@ -68,8 +75,10 @@ class Progress:
         self._exhibits = Exhibits(params, archive, replay, learner_log)
 
     def episode(self, agent: Agent, episode: Episode) -> None:
-        """Log an episode that an agent has finished."""
-        self._recent.append(episode.score)
+        """Count and log a finished episode of an agent."""
+        with self._lock:
+            self._recent.append(episode.score)
+            self._returns.add(episode.score)
         self._agents_log.write(
             self._archive.env_step,
             group=f"agent {agent.index}/",
@@ -85,13 +94,18 @@ class Progress:
         self._console.say_once(f"{error}. A new environment takes its place.", key=f"failure of agent {agent.index}")
 
     def run(self, stop: Event) -> None:
-        """Refresh the view and write rows until told to stop."""
+        """Refresh the view and write rows until told to stop. `close` must follow when the learner has ended."""
         self._counts = (self._archive.seconds, self._learner.learner_step, self._archive.env_step)
         while not stop.wait(LOOK):
             if self._archive.seconds - self._counts[0] >= ROW:
                 self.write_row()
             self._exhibits.look()
-            self._console.show(self._view())
+            self._view.show(self._snapshot())
+
+    def close(self) -> None:
+        """Write the last row and show the last state."""
+        self.write_row()
+        self._view.show(self._snapshot(has_ended=True))
 
     def write_row(self) -> None:
         """Write a row of learner.csv, with rates and means since the last."""
@@ -138,27 +152,24 @@ class Progress:
         for name, sentence in self._warnings.items():
             self._console.say_once(sentence, key=name)
 
-    def _view(self) -> dict[str, Any]:
-        step, total, size = self._learner.learner_step, self._params.num_steps_train, len(self._replay)
-        updates, env_steps = self._rates
-        recent = sum(self._recent) / len(self._recent) if self._recent else None
-        return {
-            "learner steps": f"{step:,} of {total:,}",
-            "updates/s": f"{updates:.0f}",
-            "env steps/s": f"{env_steps:.0f}",
-            f"mean return of {len(self._recent)} episodes": "-" if recent is None else f"{recent:.1f}",
-            "critic loss": f"{self._losses['critic_loss']:.3f}" if self._losses else "-",
-            "replay": f"{size:,} ({size / self._params.replay_mem_size:.0%})",
-            "last saved": _saved(self._archive.saved_step),
-            "time left": _clock((total - step) / updates) if updates else "-",
-            **({"warning": " ".join(self._warnings.values())} if self._warnings else {}),
-            "fraction": step / total,
-        }
-
-
-def _saved(step: int | None) -> str:
-    return "-" if step is None else f"step {step:,}"
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
+    def _snapshot(self, has_ended: bool = False) -> Snapshot:
+        with self._lock:
+            recent, returns = tuple(self._recent), self._returns.means
+        return Snapshot(
+            seconds=self._archive.seconds,
+            learner_step=self._learner.learner_step,
+            first_learner_step=self._first_learner_step,
+            num_steps_train=self._params.num_steps_train,
+            inserts=self._limiter.inserts,
+            learning_starts=self._params.learning_starts,
+            env_step=self._archive.env_step,
+            episodes=self._archive.episodes,
+            recent_returns=recent,
+            binned_returns=returns,
+            critic_loss=self._losses.get("critic_loss"),
+            replay_size=len(self._replay),
+            replay_capacity=self._params.replay_mem_size,
+            saved_step=self._archive.saved_step,
+            warnings=tuple(self._warnings.values()),
+            has_ended=has_ended,
+        )

@@ -1,17 +1,23 @@
-"""What a person sees: plain lines without a terminal, a table on one, and silence when nobody listens."""
+"""Sentences and the live table: on a terminal, in a file, and with a stdout that cannot be written."""
 
 import contextlib
+import io
 import os
 import pty
+import re
 import sys
+import termios
 import threading
 
 import pytest
+import rich.console
+from rich.progress_bar import ProgressBar
 
-from utils.console import Console, quiet_stderr
+from utils.console import Console, quiet_stderr, table
+from utils.sparkline import Sparkline
 
 
-def test_sentences_are_printed_as_they_are_when_there_is_no_terminal(capsys):
+def test_sentence_without_a_terminal_is_one_line(capsys):
     sentences = [
         "Plain.",
         "[bold]no markup[/bold] [/]",
@@ -47,17 +53,52 @@ def test_sentences_of_one_key_are_said_once(capsys):
     assert said[:2] == ["The disk is full at learner step 5.", "An environment is slow."]
 
 
-def test_without_a_terminal_a_view_is_one_plain_line_every_few_seconds(capsys, monkeypatch):
+def test_view_without_a_terminal_is_a_line_every_few_seconds_and_the_last(capsys):
     console = Console()
     with console.live():
         for step in range(5):
-            console.show({"learner step": step, "return": "-140.2", "fraction": 0.5})
-        monkeypatch.setattr("utils.console.LINE_EVERY", 0.0)
-        assert capsys.readouterr().out == "learner step 0 | return -140.2\n"
-    quick = Console()
+            console.show({"learner step": [str(step)]}, f"learner step {step}")
+        console.show({}, "learner step 5", is_last=True)
+    assert capsys.readouterr().out == "learner step 0\nlearner step 5\n"
     for step in range(3):
-        quick.show({"learner step": step})
+        console._next_line = 0.0
+        console.show({}, f"learner step {step}")
     assert capsys.readouterr().out == "learner step 0\nlearner step 1\nlearner step 2\n"
+
+
+def rendered(rows, width, encoding="utf-8"):
+    """The lines of a table in a terminal of so many columns, without what fills them up."""
+    with io.TextIOWrapper(io.BytesIO(), encoding=encoding) as file:
+        rich.console.Console(width=width, file=file, force_terminal=False).print(table(rows))
+        file.flush()
+        return [line.rstrip() for line in file.buffer.getvalue().decode(encoding).splitlines()]
+
+
+def test_table_shows_brackets_and_colons_as_they_are():
+    assert rendered({"warning": ["[bold] a:car:b"]}, 80) == ["warning  [bold] a:car:b"]
+
+
+def test_table_wraps_at_words():
+    rows = {"progress": ["12,000 environment steps, 60 episodes", "second"], "time": ["0:00:05"]}
+    assert rendered(rows, 30) == [
+        "progress  12,000 environment",
+        "          steps, 60 episodes",
+        "          second",
+        "time      0:00:05",
+    ]
+
+
+@pytest.mark.parametrize(("encoding", "drawn"), [("utf-8", "▁▂▃▄▅▆▇█"), ("ascii", "_.-=+*#@"), ("latin-1", "_.-=+*#@")])
+def test_table_draws_with_the_characters_that_the_encoding_has(encoding, drawn):
+    rows = {"bar": [ProgressBar(total=2, completed=1, width=8)], "score": [Sparkline(range(8))]}
+    bar, score = rendered(rows, 40, encoding)
+    assert score == f"score  {drawn}"
+    assert bar.startswith("bar    ━━━" if encoding == "utf-8" else "bar    ---")
+
+
+def test_bar_and_sparkline_take_the_width_that_there_is():
+    rows = {"bar": [ProgressBar(total=1, completed=1, width=40)], "score": [Sparkline([0, 0, 1, 1] * 10)]}
+    assert [len(line) for line in rendered(rows, 27)] == [27, 27]
 
 
 def test_neither_carriage_returns_nor_colours_reach_a_file(run_code):
@@ -66,7 +107,7 @@ def test_neither_carriage_returns_nor_colours_reach_a_file(run_code):
         console = Console()
         console.say("begin")
         with console.live():
-            console.show({"learner step": 5, "fraction": 0.1})
+            console.show({"learner step": ["5"]}, "learner step 5")
             console.say("between")
         console.say("end")
         """)
@@ -90,7 +131,7 @@ def test_lines_of_many_threads_stay_whole(capsys):
     assert sorted(said) == sorted(f"{name} {i} " + name * 50 for name in "abcd" for i in range(50))
 
 
-# ---- nobody listens
+# ---- a stdout that cannot be written
 
 TALK = """
 import sys, threading
@@ -102,7 +143,7 @@ def talk():
         with console.live():
             for i in range(300):
                 console.say(f"sentence {i} " + "x" * 500)
-                console.show({"learner step": i, "fraction": 0.5})
+                console.show({"learner step": [str(i)]}, f"learner step {i}")
             console.say_once("once")
     except BaseException as error:  # SystemExit too: a thread that ends by it ends the training
         raised.append(repr(error))
@@ -115,7 +156,7 @@ print(raised, file=sys.stderr)
 """
 
 
-def test_a_reader_that_has_gone_silences_the_console_and_nothing_more(spawn):
+def test_broken_pipe_never_raises(spawn):
     read, write = os.pipe()
     os.close(read)
     process = spawn(TALK, stdout=write)
@@ -140,7 +181,7 @@ def test_a_stdout_that_is_closed_from_within_never_raises(monkeypatch):
     console = Console()
     with console.live():
         console.say("hello")
-        console.show({"learner step": 1})
+        console.show({"learner step": ["1"]}, "learner step 1")
 
 
 def test_a_stdout_that_cannot_encode_a_sentence_never_raises(run_code):
@@ -158,13 +199,14 @@ def test_a_stdout_that_cannot_encode_a_sentence_never_raises(run_code):
 # ---- a terminal
 
 
-def on_a_terminal(spawn, code):
-    """Everything that the code writes to a terminal of its own."""
+def on_a_terminal(spawn, code, columns=80):
+    """Everything that the code writes to a new terminal."""
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
     process = spawn(code, stdout=theirs, stderr=theirs)
     os.close(theirs)
     written = b""
-    with contextlib.suppress(OSError):  # this is how a terminal says that its program has ended
+    with contextlib.suppress(OSError):  # a terminal reports the end of its program as an error
         while piece := os.read(ours, 65536):
             written += piece
     os.close(ours)
@@ -172,7 +214,7 @@ def on_a_terminal(spawn, code):
     return written.decode()
 
 
-def test_on_a_terminal_a_view_is_refreshed_in_place_with_sentences_above(spawn):
+def test_view_on_a_terminal_is_refreshed_in_place_below_the_sentences(spawn):
     written = on_a_terminal(
         spawn,
         """
@@ -180,17 +222,46 @@ def test_on_a_terminal_a_view_is_refreshed_in_place_with_sentences_above(spawn):
         console = Console()
         with console.live():
             for step in (7, 8):
-                console.show({"learner step": step, "fraction": step / 10})
+                console.show({"learner step": [str(step)]}, "")
             console.say("a sentence [x]")
         """,
     )
     assert "\x1b[" in written  # the cursor moves
+    written = re.sub(r"\x1b\[\d*m", "", written)  # without styles
     assert "learner step  7" in written
     assert "learner step  8" in written
-    assert "progress" in written
     assert written.index("a sentence [x]") < written.rindex("learner step  8")
     assert "\x1b[?25l" in written  # the cursor was hidden,
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")  # and is there again at the end
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_sentence_on_a_terminal_wraps_at_words(spawn, columns):
+    sentence = "The networks have 400 and 300 units, and a run of v_min -20.0 makes 5,000 learner steps. " * 3
+    written = on_a_terminal(spawn, f"from utils.console import Console; Console().say({sentence!r})", columns)
+    lines = written.splitlines()
+    assert " ".join(lines).split() == sentence.split()
+    assert max(map(len, lines)) <= columns
+
+
+def test_sentence_on_a_terminal_keeps_its_lines_its_columns_and_long_paths(spawn):
+    path = "/a" * 60
+    text = f"name      value\n\n  indented  x\nSaved {path}."
+    written = on_a_terminal(spawn, f"from utils.console import Console; Console().say({text!r})")
+    assert written.splitlines() == ["name      value", "", "  indented  x", "Saved", f"{path}."]
+
+
+def test_view_on_a_terminal_without_cursor_movement_is_plain_lines(spawn):
+    code = """
+    import os
+    os.environ["TERM"] = "dumb"
+    from utils.console import Console
+    console = Console()
+    with console.live():
+        for step in range(3):
+            console.show({"learner step": [str(step)]}, f"learner step {step}", is_last=step == 2)
+    """
+    assert on_a_terminal(spawn, code) == "learner step 0\r\nlearner step 2\r\n"
 
 
 # ---- stderr

@@ -1,11 +1,13 @@
-"""What is logged and shown of a training, from counters whose values are known."""
+"""What is logged of a training, and the snapshot that is shown, from counters whose values are known."""
 
 import csv
+from threading import Event
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from agent import progress as module
 from agent.progress import Progress
 from params import TrainParams
 from utils.experience import Block, Episode
@@ -15,10 +17,14 @@ from utils.replay import PrioritisedReplay
 
 
 class Screen:
-    """Keeps what a console would say."""
+    """Keeps the sentences and the lines of the view."""
 
     def __init__(self):
         self.said = []
+        self.lines = []
+
+    def show(self, rows, line, is_last=False):
+        self.lines.append(line)
 
     def say_once(self, sentence, key=None):
         self.said.append(sentence)
@@ -44,7 +50,7 @@ def training(tmp_path):
     limiter = RateLimiter(0.0, 20, 0.0)
     limiter._inserts, limiter._samples = 100, 160
     learner = SimpleNamespace(learner_step=40, skipped_updates=0, averages=Means(), beta=lambda step: 0.64)
-    archive = SimpleNamespace(seconds=50.0, env_step=800, newest=None, saved_step=None)
+    archive = SimpleNamespace(seconds=50.0, env_step=800, episodes=4, newest=None, saved_step=None)
     logs = Metrics(tmp_path / "learner.csv", "learner_step"), Metrics(tmp_path / "agents.csv", "env_step")
     progress = Progress(params, learner, archive, replay, limiter, *logs, Screen())
     return SimpleNamespace(progress=progress, learner=learner, archive=archive, folder=tmp_path, screen=progress._console)
@@ -86,25 +92,41 @@ def test_without_an_update_there_is_no_row(training):
     assert rows(training.folder / "learner.csv") == []
 
 
-def test_an_episode_is_a_row_of_agents_csv_and_part_of_the_recent_mean(training):
+def test_episode_is_a_row_of_agents_csv_and_a_return_of_the_view(training):
     agent = SimpleNamespace(index=2, noise=SimpleNamespace(deviation=0.25))
     training.progress.episode(agent, Episode(-100.0, 200))
     training.progress.episode(agent, Episode(-50.0, 150))
     first, second = rows(training.folder / "agents.csv")
     assert first == {"env_step": "800", "agent": "2", "return": "-100.0", "length": "200", "noise": "0.25"}
     assert second["return"] == "-50.0"
-    assert training.progress._view()["mean return of 2 episodes"] == "-75.0"
+    assert training.progress._snapshot().recent_returns == training.progress._snapshot().binned_returns == (-100.0, -50.0)
 
 
-def test_the_view_says_how_far_it_is_and_how_long_it_will_take(training):
-    training.progress._counts = (40.0, 20, 640)
+def test_snapshot_holds_the_counters(training):
     training.progress.write_row()
-    view = training.progress._view()
-    assert view["learner steps"] == "40 of 100"
-    assert view["replay"] == "100 (50%)"
-    assert view["critic loss"] == "2.500"
-    assert view["time left"] == "0:00:30"  # 60 steps at 2 a second
-    assert view["fraction"] == 0.4
+    snapshot = training.progress._snapshot()
+    assert (snapshot.learner_step, snapshot.first_learner_step, snapshot.num_steps_train) == (40, 40, 100)
+    assert (snapshot.env_step, snapshot.episodes, snapshot.inserts) == (800, 4, 100)
+    assert (snapshot.replay_size, snapshot.replay_capacity, snapshot.critic_loss) == (100, 200, 2.5)
+
+
+def test_last_state_is_shown_after_the_learner_has_ended(training, monkeypatch):
+    monkeypatch.setattr(module, "LOOK", 0.0)
+    stop = Event()
+
+    def show(rows, line, is_last=False):
+        training.screen.lines.append(line)
+        stop.set()
+
+    training.screen.show = show
+    training.learner.learner_step = 88
+    training.progress.run(stop)
+    training.learner.learner_step = 100  # its last call ends after `stop` was set
+    training.progress.close()
+    first, last = training.screen.lines
+    assert "88 of 100" in first
+    assert "done | 100 of 100 learner steps (100 %)" in last
+    assert rows(training.folder / "learner.csv")[-1]["learner_step"] == "100"
 
 
 @pytest.mark.parametrize(("side", "advice"), [("above", "raise v_max"), ("below", "lower v_min")])
@@ -116,7 +138,7 @@ def test_target_mass_outside_the_support_is_said_after_the_first_tenth(training,
     training.learner.learner_step = 11
     training.progress.write_row()
     assert "7%" in training.screen.said[0]
-    assert training.progress._view()["warning"] == training.screen.said[0]
+    assert training.progress._snapshot().warnings == (training.screen.said[0],)
     assert advice in training.screen.said[0]
 
 

@@ -1,29 +1,30 @@
-"""What a person sees: a live table on a terminal, plain lines elsewhere, silence when nobody listens any more."""
+"""Output to stdout: sentences, and a table that a terminal refreshes in place. Write errors are ignored."""
 
 import contextlib
 import os
 import sys
+import textwrap
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import rich.console
+from rich.console import RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 LINE_EVERY = 10.0  # seconds between two plain lines
 
 
 class _Console(rich.console.Console):
     def on_broken_pipe(self) -> None:
-        """Raise, as any other write does that fails; rich would end the process."""
+        """Raise like any other failed write; rich would end the process."""
         raise BrokenPipeError
 
 
 class Console:
-    """Sentences and a view that is refreshed in place. Any thread may use it; nothing here ever raises."""
+    """Prints sentences and shows a table that is refreshed in place. Thread-safe; write errors are ignored."""
 
     def __init__(self) -> None:
         self._console = _Console(highlight=False, soft_wrap=True)
@@ -33,9 +34,10 @@ class Console:
         self._next_line = 0.0
 
     def say(self, sentence: str) -> None:
-        """Print a sentence; above the live view where there is one."""
-        with self._lock, _nobody_listens():
-            self._console.print(sentence, markup=False, emoji=False)
+        """Print a sentence, above the live table if there is one. A terminal gets it wrapped at words, a file as one line."""
+        with self._lock, _ignore_write_errors():
+            text = _wrap(sentence, self._console.width) if self._console.is_terminal else sentence
+            self._console.print(text, markup=False, emoji=False)
 
     def say_once(self, sentence: str, key: str | None = None) -> None:
         """Print a sentence unless one with the same key (the sentence itself by default) has been printed."""
@@ -45,36 +47,47 @@ class Console:
 
     @contextlib.contextmanager
     def live(self) -> Iterator[None]:
-        """While entered, `show` refreshes a table in place, if this is a terminal."""
-        if self._console.is_terminal:
-            with _nobody_listens():
+        """While entered, `show` refreshes a table in place if stdout is a terminal that can move its cursor."""
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            with _ignore_write_errors():
                 self._live = Live(console=self._console, auto_refresh=False, transient=False)
                 self._live.start()
         try:
             yield
         finally:
             live, self._live = self._live, None
-            with self._lock, _nobody_listens():
+            with self._lock, _ignore_write_errors():
                 if live:
                     live.stop()
 
-    def show(self, view: dict[str, Any]) -> None:
-        """Show named values; "fraction" (0 to 1) becomes a bar. Without a terminal: one line every few seconds."""
-        with self._lock, _nobody_listens():
+    def show(self, rows: Mapping[str, Sequence[RenderableType]], line: str, is_last: bool = False) -> None:
+        """Show rows of named values as a table. Without a live table, print `line`: every LINE_EVERY seconds and the last."""
+        with self._lock, _ignore_write_errors():
             if self._live:
-                self._live.update(_table(view), refresh=True)
-            elif time.monotonic() >= self._next_line:
+                self._live.update(table(rows), refresh=True)
+            elif is_last or time.monotonic() >= self._next_line:
                 self._next_line = time.monotonic() + LINE_EVERY
-                self.say(" | ".join(f"{name} {value}" for name, value in view.items() if name != "fraction"))
+                self.say(line)
+
+
+def table(rows: Mapping[str, Sequence[RenderableType]]) -> Table:
+    """A row for each name, its values below each other. Strings are shown as they are and wrap at words."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    for name, values in rows.items():
+        for value in values:
+            grid.add_row(name, Text(value) if isinstance(value, str) else value)
+            name = ""
+    return grid
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """While entered, what native libraries write to the process's stderr is dropped; Python's own goes through."""
+    """While entered, drop what native libraries write to the stderr of the process; Python's own stderr is kept."""
     try:
         kept = os.dup(2)
         python_stderr, sys.stderr = sys.stderr, os.fdopen(os.dup(2), "w", buffering=1)
-    except OSError:  # there is no stderr at all
+    except OSError:  # the process has no stderr
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -85,20 +98,21 @@ def quiet_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
-        with _nobody_listens():
+        with _ignore_write_errors():
             sys.stderr.close()
         sys.stderr = python_stderr
 
 
-def _table(view: dict[str, Any]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for name, value in view.items():
-        shown = ProgressBar(total=1.0, completed=value, width=40) if name == "fraction" else str(value)
-        table.add_row("progress" if name == "fraction" else name, shown)
-    return table
+def _wrap(text: str, width: int) -> str:
+    """Break lines at spaces. A word longer than a line stays in one piece, so that a path can be copied."""
+    lines = text.split("\n")
+    return "\n".join(
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False, expand_tabs=False)
+        for line in lines
+    )
 
 
 @contextlib.contextmanager
-def _nobody_listens() -> Iterator[None]:
+def _ignore_write_errors() -> Iterator[None]:
     with contextlib.suppress(OSError, ValueError):  # a closed stdout must not end a training
         yield
