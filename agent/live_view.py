@@ -33,6 +33,7 @@ class Snapshot:
     replay_capacity: int
     saved_step: int | None
     warnings: tuple[str, ...] = ()
+    is_ending: bool = False  # told to stop
     has_ended: bool = False
 
     @property
@@ -52,6 +53,8 @@ class Snapshot:
             return "done"
         if self.has_ended:
             return "stopped"
+        if self.is_ending:
+            return "stopping: waiting for the learner and the agents"
         if self.has_updated:
             return "learning"
         if self.inserts < self.learning_starts:

@@ -101,6 +101,7 @@ class Progress:
                 self.write_row()
             self._exhibits.look()
             self._view.show(self._snapshot())
+        self._view.show(self._snapshot(is_ending=True))
 
     def close(self) -> None:
         """Write the last row and show the last state."""
@@ -152,7 +153,7 @@ class Progress:
         for name, sentence in self._warnings.items():
             self._console.say_once(sentence, key=name)
 
-    def _snapshot(self, has_ended: bool = False) -> Snapshot:
+    def _snapshot(self, is_ending: bool = False, has_ended: bool = False) -> Snapshot:
         with self._lock:
             recent, returns = tuple(self._recent), self._returns.means
         return Snapshot(
@@ -171,5 +172,6 @@ class Progress:
             replay_capacity=self._params.replay_mem_size,
             saved_step=self._archive.saved_step,
             warnings=tuple(self._warnings.values()),
+            is_ending=is_ending,
             has_ended=has_ended,
         )

@@ -82,6 +82,7 @@ def test_restore_brings_back_networks_counters_and_noise(tmp_path):
     assert other.learner_step == 40
     assert [agent.noise.episodes for agent in their_agents] == [3, 5]
     assert restored.env_step == 320
+    assert restored.episodes == archive.episodes == 8
     assert 100.0 <= restored.seconds < 130.0
     first, second = learner.snapshot()[2], other.snapshot()[2]
     assert all(np.array_equal(first[name], second[name]) for name in first)

@@ -41,6 +41,7 @@ RATES = Rates(updates=211.0, env_steps=1690.0)
         (replace(START, inserts=10_000), "compiling the update (about 10 s)"),
         (replace(LEARNING, first_learner_step=3100), "compiling the update (about 10 s)"),  # resumed with its replay
         (LEARNING, "learning"),
+        (replace(LEARNING, is_ending=True), "stopping: waiting for the learner and the agents"),
         (replace(LEARNING, has_ended=True), "stopped"),
         (replace(START, has_ended=True), "stopped"),
         (replace(LEARNING, learner_step=5000, has_ended=True), "done"),

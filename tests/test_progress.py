@@ -123,8 +123,9 @@ def test_last_state_is_shown_after_the_learner_has_ended(training, monkeypatch):
     training.progress.run(stop)
     training.learner.learner_step = 100  # its last call ends after `stop` was set
     training.progress.close()
-    first, last = training.screen.lines
-    assert "88 of 100" in first
+    first, ending, last = training.screen.lines
+    assert "learning | 88 of 100" in first
+    assert "stopping" in ending
     assert "done | 100 of 100 learner steps (100 %)" in last
     assert rows(training.folder / "learner.csv")[-1]["learner_step"] == "100"
 
