@@ -132,6 +132,7 @@ class TrainParams:
     save_replay: bool = True  # save the replay too, so that a resumed run goes on with it
     save_replay_every: int = 5  # checkpoints between two snapshots of the replay
     synchronous: bool = False  # agents and learner in turn, in one thread: slower, but the same bit for bit from a seed
+    eval_every: int = 0  # learner steps between test scores (test.py beside the training), rounded up to checkpoints; 0 is off
     max_minutes: float | None = None  # stop after this long
     stop_at_score: float | None = None  # stop when a checkpoint scores this over 20 noise-free episodes
     ckpt_dir: str = str(HERE / "ckpts")  # root of the checkpoints
@@ -363,6 +364,7 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "save_replay_every": (1, 10**6, True),
     "env_timeout": (0, 10**6, False),
     "env_restarts": (0, 10**6, True),
+    "eval_every": (0, 10**12, True),
     "max_minutes": (0, 5 * 10**6, False),  # ten years; no clock that waits can count much further
     "num_eps_test": (1, 10**6, True),
     "num_eps_play": (1, 10**6, True),

@@ -12,13 +12,12 @@ if __name__ == "__main__":
     quiet_signals()
 
 import contextlib
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -30,6 +29,7 @@ from agent.choice import choose
 from agent.continuation import check_continuable, checkpoint_to_continue, next_incarnation
 from agent.crew import Crew
 from agent.evaluation import evaluate
+from agent.evaluator import Evaluator
 from agent.examiner import Examiner
 from agent.exhibits import show_result
 from agent.policy import Scaling
@@ -39,6 +39,7 @@ from params import TestParams, TrainParams, run_folder
 from utils import flags
 from utils.board import Board
 from utils.checkpoints import Checkpoint
+from utils.child import INTERRUPTED, Child
 from utils.console import Console, quiet_stderr
 from utils.envs import Environment, has_screen, make_env, wrong_with
 from utils.errors import DependencyError, EnvironmentFailure, StorageError, run_script
@@ -134,11 +135,14 @@ def main() -> int:
     if params.stop_at_score is not None:
         loops["examiner"] = partial(Examiner(params.stop_at_score, archive, make, console).run, stop)
     if params.render:
-        loops["window"] = partial(show_checkpoints, params, archive, stop)
+        loops["window"] = partial(show_checkpoints, params, archive, console, stop)
+    evaluator = Evaluator(params, run.run_id, archive, console)
+    if params.eval_every:
+        loops["evaluator"] = partial(evaluator.run, stop)
 
     run.report("training", learner.learner_step)
     sys.setswitchinterval(0.0005)  # with the default of 5 ms the learner waits for the agents' Python
-    with Signals(stop) as signals, threadpool_limits(1, "blas"):
+    with Signals(stop) as signals, threadpool_limits(1, "blas"), evaluator:
         try:
             archive.start_clock()
             with console.live(), contextlib.closing(progress):
@@ -147,12 +151,13 @@ def main() -> int:
         finally:
             end(learner, archive, run, params, signals, console)
         if not signals.exit_code and not is_running("learner"):
-            score_last(params, archive.save_last(), make, console, lambda: bool(signals.exit_code), progress_logs[0])
+            evaluator.finish(signals.came)
+            score_last(params, archive.save_last(), make, console, signals.came, progress_logs[0])
         return signals.exit_code
 
 
 def end(learner: "Learner", archive: Archive, run: Run, params: TrainParams, signals: Signals, console: Console) -> None:
-    """Save what there is; after a signal in some seconds, for whoever sent it will not wait."""
+    """Save the learner; after a signal within some seconds, since its sender does not wait longer."""
     patience = 8.0 if signals.exit_code else SLOW_DISK
     if is_running("learner"):  # it hangs, and its networks may be half of one step and half of the next
         archive.finish(patience)
@@ -205,16 +210,22 @@ def open_logs(params: TrainParams, checkpoint: Checkpoint | None, run: Run) -> t
     return logs[0], logs[1]
 
 
-def show_checkpoints(params: TrainParams, archive: Archive, stop: threading.Event) -> None:
-    """Show each new checkpoint in a window. In a process of its own: drawing is not safe beside other threads."""
-    shown, window = None, None
+def show_checkpoints(params: TrainParams, archive: Archive, console: Console, stop: threading.Event) -> None:
+    """Show each new checkpoint in a window of play.py, one at a time. A process with TensorFlow must not render."""
+    shown = None
+    given: dict[str, Any] = {"env": params.env, "max_ep_length": params.max_ep_length, "num_eps_play": 1}
     while not stop.wait(0.5):
-        if archive.newest not in (None, shown) and (window is None or window.poll() is not None):
-            shown = archive.newest
-            command = [sys.executable, Path(__file__).with_name("play.py"), "--env", params.env, "--ckpt-file", shown]
-            window = subprocess.Popen([*map(str, command), "--render", "--no-record", "--num-eps-play", "1"])
-    if window is not None:
-        window.terminate()
+        if archive.newest in (None, shown):
+            continue
+        shown = archive.newest
+        try:
+            with Child("play.py", "--render", "--no-record", **given, ckpt_file=shown) as child:
+                code = child.wait(float("inf"), stop.is_set)
+        except OSError as error:
+            console.say_once(f"There is no window: {error}.")
+            continue
+        if code not in (0, None, *INTERRUPTED):
+            console.say_once(f"There is no window: {child.last_line}", key="no window")
 
 
 def score_last(
@@ -231,7 +242,7 @@ def score_last(
     if len(score.episodes) == test.num_eps_test:
         append_result(run_folder(params.results_dir, params), score.row(choice, test.random_seed))
         console.say(f"{path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {test.num_eps_test} noise-free episodes.")
-        show_result(log, params, choice, score.mean, make)
+        show_result(log, params, choice, score.mean, make, console, stop)
 
 
 if __name__ == "__main__":

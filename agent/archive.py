@@ -42,7 +42,19 @@ _SHAPING = (
     "obs_scale",
 )
 # Parameters that say what to do with a run, not what the run is.
-_ERRANDS = (*FOLDERS, "resume", "fresh", "summary", "ckpt_file", "run", "debug", "render", "max_minutes", "stop_at_score")
+_ERRANDS = (
+    *FOLDERS,
+    "resume",
+    "fresh",
+    "summary",
+    "ckpt_file",
+    "run",
+    "debug",
+    "render",
+    "eval_every",
+    "max_minutes",
+    "stop_at_score",
+)
 
 
 class Archive:

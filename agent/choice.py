@@ -133,7 +133,7 @@ def _choice(checkpoint: Checkpoint, env: Environment, notes: list[str]) -> Choic
 
 
 def _original(path: Path, env: Environment) -> Choice:
-    from agent.original import load_original, step_of  # TensorFlow, for such a file only
+    from agent.original import load_original, step_of
 
     try:
         train: TrainParams = parameters.resolve(TrainParams, env=env.id).values

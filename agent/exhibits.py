@@ -1,21 +1,26 @@
 """Exhibits: what TensorBoard shows of a run besides its scalars."""
 
+import tempfile
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from agent.archive import Archive, recorded
 from agent.choice import Choice
-from agent.film import gif_of
 from agent.policy import Critic
-from params import PlayParams, TrainParams
+from params import PlayParams, TrainParams, run_folder
 from utils.board import Board
+from utils.child import Child
+from utils.console import Console
 from utils.envs import Environment
+from utils.errors import DependencyError, ToolkitError
 from utils.metrics import Metrics
 from utils.replay import PrioritisedReplay
 
 SAMPLE = 1024  # transitions of the replay, at least, that a histogram is made of
 BUCKETS = 40  # of the histogram of priorities
+FILM_SECONDS = 300.0  # that the film of the last policy may take
 
 
 class Exhibits:
@@ -54,9 +59,42 @@ def add_histograms(board: Board, critic: Critic, replay: PrioritisedReplay, alph
         board.histogram("replay/priorities", edges, np.histogram(priorities, edges)[0], critic.version)
 
 
-def show_result(log: Metrics, params: TrainParams, choice: Choice, score: float, make: Callable[..., Environment]) -> None:
-    """The parameters with the final score (HParams), and a film of the last policy. Does not raise, as Exhibits does not."""
+def show_result(
+    log: Metrics,
+    params: TrainParams,
+    choice: Choice,
+    score: float,
+    make: Callable[[], Environment],
+    console: Console,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Add the parameters with the final score (HParams) and a film of the policy to TensorBoard.
+
+    Does not raise: a film that fails is one sentence in the console. `stop()` ends the film early.
+    """
     settings = {name: str(value) if isinstance(value, list) else value for name, value in recorded(params).items()}
     log.exhibit(lambda board: board.hparams(settings, {"score/final": score}, choice.learner_step))
-    if "rgb_array" in make().render_modes:
-        log.exhibit(lambda board: board.gif("film", gif_of(make, choice, PlayParams.random_seed), choice.learner_step))
+    if "rgb_array" not in make().render_modes:
+        return
+    try:
+        film = film_of(params, choice, stop)
+    except (OSError, ToolkitError) as error:
+        if not stop():
+            console.say(f"TensorBoard shows no film of {choice.path.name}: {error}")
+        return
+    log.exhibit(lambda board: board.gif("film", film, choice.learner_step))
+
+
+def film_of(params: TrainParams, choice: Choice, stop: Callable[[], bool] = lambda: False) -> bytes:
+    """The content of a GIF of one episode, made by play.py in a child process.
+
+    TensorFlow and MuJoCo's renderer in one process end it with a segmentation fault. Raises OSError and DependencyError.
+    """
+    given: dict[str, Any] = {"env": params.env, "max_ep_length": params.max_ep_length, "ckpt_file": choice.path}
+    with tempfile.TemporaryDirectory() as folder:
+        with Child("play.py", "--no-render", **given, num_eps_play=1, record_dir=folder) as child:
+            code = child.wait(FILM_SECONDS, stop)
+        if code != 0:
+            why = f"it took more than {FILM_SECONDS:g} seconds." if code is None else child.last_line
+            raise DependencyError(why.removeprefix("Error: ") or f"play.py ended with the exit code {code}.")
+        return run_folder(folder, PlayParams(env=params.env)).with_suffix(".gif").read_bytes()

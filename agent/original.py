@@ -1,17 +1,22 @@
 """Checkpoints of the original, msinto93/D4PG: TensorFlow-1 files, read into a Policy and a Critic.
 
-The only thing here that needs TensorFlow, and only when such a file is read.
+TensorFlow reads such a file in a child process, which runs this file as a script: a process that has loaded TensorFlow
+must not render, and these policies are filmed too.
 """
 
 import re
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from agent.policy import Critic, Policy, Scaling
-from utils.arrays import Arrays
-from utils.console import quiet_stderr
+from utils.arrays import Arrays, npz, read_npz
+from utils.child import Child
 from utils.errors import CheckpointError
+
+READING_SECONDS = 300.0  # that importing TensorFlow and reading the file may take
 
 
 def load_original(path: Path, scaling: Scaling, atoms: np.ndarray) -> tuple[Policy, Critic]:
@@ -21,16 +26,8 @@ def load_original(path: Path, scaling: Scaling, atoms: np.ndarray) -> tuple[Poli
     and a bias for the state and a kernel and a bias for the action, in environment units; here they become one layer
     over [state, action in -1 to 1]. Raises CheckpointError.
     """
-    with quiet_stderr():
-        import tensorflow as tf
     try:
-        reader = tf.train.load_checkpoint(str(path))
-        names = reader.get_variable_to_shape_map()
-        networks = {
-            name: reader.get_tensor(name).astype(np.float32)
-            for name in names
-            if name.startswith(("learner_actor_main/", "learner_critic_main/")) and "/train/" not in name
-        }
+        networks = _read(path)
         actor, critic = _layers(networks, "learner_actor_main"), _layers(networks, "learner_critic_main")
         half_range = (scaling.action_high - scaling.action_low) / 2.0
         centre = (scaling.action_high + scaling.action_low) / 2.0
@@ -42,7 +39,7 @@ def load_original(path: Path, scaling: Scaling, atoms: np.ndarray) -> tuple[Poli
         step = step_of(path)
         policy, judge = Policy(actor, scaling, step), Critic(critic | {"atoms": atoms}, scaling, step)
         judge.value(scaling.obs_mean, policy.act(scaling.obs_mean))  # sizes that do not fit show here
-    except (KeyError, ValueError, IndexError, tf.errors.OpError) as error:
+    except (OSError, KeyError, ValueError, IndexError) as error:
         message = " ".join(str(error).split())
         raise CheckpointError(f"{path} is not a checkpoint of the original for this environment: {message}.") from None
     return policy, judge
@@ -61,3 +58,35 @@ def _layers(networks: Arrays, scope: str) -> Arrays:
         if match:
             found[f"{match[1]}/{match[2]}"] = array
     return found
+
+
+def _read(path: Path) -> Arrays:
+    """The variables of a file by name, read in a child process. Raises ValueError with what TensorFlow says of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "networks.npz"
+        with Child("agent/original.py", path.absolute(), copy) as child:
+            code = child.wait(READING_SECONDS)
+        if code != 0:
+            raise ValueError(child.last_line or "it could not be read")
+        return read_npz(copy.read_bytes(), path)
+
+
+def _copy_variables(path: str, copy: str) -> None:
+    """Write the variables of both networks into an .npz. Loads TensorFlow: for a process of its own."""
+    import tensorflow as tf
+
+    try:
+        reader = tf.train.load_checkpoint(path)
+        names = reader.get_variable_to_shape_map()
+        networks = {
+            name: reader.get_tensor(name).astype(np.float32)
+            for name in names
+            if name.startswith(("learner_actor_main/", "learner_critic_main/")) and "/train/" not in name
+        }
+    except (ValueError, tf.errors.OpError) as error:
+        sys.exit(" ".join(str(error).split()))
+    Path(copy).write_bytes(npz(networks))
+
+
+if __name__ == "__main__":
+    _copy_variables(*sys.argv[1:])

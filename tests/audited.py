@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PROCESSES = {"os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "os.spawn", "subprocess.Popen", "pty.spawn"}
 LOADERS = {"pickle.find_class", "marshal.loads", "marshal.load"}
+CHILD = str(ROOT / "utils/child.py")  # starts scripts of the toolkit, which do not share memory with a training
 OWN_CODE = {"exec", "compile"}  # forbidden where our own code asks for it; TensorFlow traces functions that way
 
 
@@ -19,6 +20,8 @@ def misdeed(event, arguments, log):
     if not is_socket and event not in PROCESSES | LOADERS | OWN_CODE:
         return
     frame = sys._getframe(2)  # announced, too: only asked for when it matters
+    if event == "subprocess.Popen" and CHILD in files_of(frame):
+        return
     place = Path(frame.f_code.co_filename)
     ours = place.parent in (ROOT, ROOT / "agent", ROOT / "utils")
     # urllib3, which Keras imports, binds a socket for an instant to see whether there is IPv6. Connecting is never an import.
@@ -29,11 +32,14 @@ def misdeed(event, arguments, log):
 
 def importing(frame):
     """Whether a module is being imported there: what foreign modules do for that is not of our doing."""
+    return any(name.startswith("<frozen importlib") for name in files_of(frame))
+
+
+def files_of(frame):
+    """The files of the functions that are being executed there, innermost first."""
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            return True
+        yield frame.f_code.co_filename
         frame = frame.f_back
-    return False
 
 
 def main():

@@ -15,6 +15,12 @@ from utils.sealed_folder import write_sealed
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True)
+def may_render(monkeypatch):
+    """Lets tests of films share a process with tests that load TensorFlow. They render with Pygame, which is safe there."""
+    monkeypatch.setattr("utils.envs._check_may_render", lambda env_id: None)
+
+
 @pytest.fixture
 def spawn(tmp_path):
     """Starts Python code in a process of its own, which can import the toolkit and tests/ and does not outlive the test.

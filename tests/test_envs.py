@@ -423,3 +423,19 @@ def test_a_warning_of_gymnasium_is_shown_once_however_many_environments_are_made
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Using the latest versioned environment `Pendulum-v1`") == 1
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_process_with_tensorflow_cannot_render(run_code, loaded):
+    ended = run_code(
+        """
+        import sys
+        from utils.envs import make_env
+        if sys.argv[1] == "True":
+            sys.modules["tensorflow"] = object()
+        make_env("Pendulum-v1").close()
+        make_env("Pendulum-v1", render_mode="rgb_array").close()
+        """,
+        loaded,
+    )
+    assert (ended.returncode, "RuntimeError: Pendulum-v1 cannot be rendered" in ended.stderr) == (int(loaded), loaded)

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -211,27 +212,44 @@ def test_a_signal_is_quiet_while_a_script_imports_runs_and_ends(spawn, when, num
     assert (process.returncode, out, err) == (128 + number, "", "")
 
 
-def test_the_first_signal_lets_a_script_clear_up_and_the_second_does_not(spawn):
-    process = spawn(
-        """
-        import time
-        from utils.errors import run_script
-        def main():
-            try:
-                print("working", flush=True)
-                time.sleep(60)
-            finally:
-                print("clearing up", flush=True)
-                time.sleep(60)
-        run_script(main)
-        """
-    )
+CLEARS_UP = """
+import sys, time
+from utils.errors import run_script
+def main():
+    try:
+        print("working", flush=True)
+        time.sleep(60)
+    finally:
+        print("clearing up", flush=True)
+        time.sleep(float(sys.argv[1]))
+        print("clean", flush=True)
+run_script(main)
+"""
+
+
+def test_second_sigint_ends_a_script_that_clears_up_after_a_second(spawn):
+    process = spawn(CLEARS_UP, 60)
     assert process.stdout.readline() == "working\n"
+    begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == "clearing up\n"
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "")
+    while process.poll() is None and time.monotonic() - begun < 30:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    assert process.returncode == 130
+    assert time.monotonic() - begun >= 1.0
+    assert process.communicate()[1] == ""
+
+
+@pytest.mark.parametrize("second", [signal.SIGHUP, signal.SIGTERM])
+def test_signals_of_a_terminal_that_closes_let_a_script_clear_up(spawn, second):
+    process = spawn(CLEARS_UP, 0.3)
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.005)
+    process.send_signal(second)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (129, "clearing up\nclean\n", "")
 
 
 def test_a_job_in_the_background_stays_deaf_to_ctrl_c(run_code):

@@ -12,10 +12,12 @@ from agent.choice import choose
 from agent.exhibits import Exhibits, show_result
 from params import PlayParams, TrainParams
 from utils.board import Board
+from utils.console import Console
 from utils.envs import make_env
 from utils.experience import Block
 from utils.metrics import Metrics
 from utils.replay import PrioritisedReplay
+from utils.sealed_folder import remove_sealed
 
 make = partial(make_env, "Pendulum-v1", 8)
 
@@ -80,23 +82,39 @@ def test_a_checkpoint_that_is_gone_is_no_failure_of_the_training(training):
     assert "is not a checkpoint" in training.log.failure
 
 
-def test_the_result_is_parameters_a_score_and_a_film(training):
+def test_result_is_parameters_a_score_and_a_film(training, capfd):
     choice = choose(PlayParams(ckpt_dir=str(training.folder)), make())
-    show_result(training.log, TrainParams(obs_scale=(1.0, 1.0, 8.0)), choice, -123.5, make)
+    show_result(training.log, TrainParams(obs_scale=(1.0, 1.0, 8.0), max_ep_length=8), choice, -123.5, make, Console())
     shown = {tag: value for tag, _, value in values(training.board)}
     assert shown["score/final"].simple_value == -123.5
     assert shown["film"].image.encoded_image_string.startswith(b"GIF8")
-    assert training.log.failure is None
+    assert (training.log.failure, capfd.readouterr().out) == (None, "")
 
 
-def test_a_film_that_fails_is_no_failure_of_the_training(training):
+def test_film_is_rendered_in_another_process(training, monkeypatch):
+    def render(env_id):
+        raise AssertionError("rendered here")
+
+    monkeypatch.setattr("utils.envs._check_may_render", render)
     choice = choose(PlayParams(ckpt_dir=str(training.folder)), make())
+    show_result(training.log, TrainParams(max_ep_length=8), choice, -123.5, make, Console())
+    assert "film" in {tag for tag, _, _ in values(training.board)}
 
-    def without_a_display(render_mode=None):
-        if render_mode:
-            raise RuntimeError("no display")
-        return make()
 
-    show_result(training.log, TrainParams(), choice, -123.5, without_a_display)
-    assert "no display" in training.log.failure
-    assert "score/final" in {tag for tag, _, _ in values(training.board)}
+def test_film_that_fails_is_one_sentence(training, capfd):
+    choice = choose(PlayParams(ckpt_dir=str(training.folder)), make())
+    remove_sealed(choice.path)
+    show_result(training.log, TrainParams(), choice, -123.5, make, Console())
+    assert {tag for tag, _, _ in values(training.board)} >= {"score/final"}
+    (line,) = capfd.readouterr().out.splitlines()
+    assert line.startswith("TensorBoard shows no film of Pendulum-v1.ckpt-32: there is no checkpoint ")
+
+
+@pytest.mark.parametrize(("stopped", "says"), [(False, "it took more than 0.1 seconds."), (True, "")])
+def test_film_ends_with_its_time_and_silently_with_the_training(training, capfd, monkeypatch, stopped, says):
+    monkeypatch.setattr("agent.exhibits.FILM_SECONDS", 0.1)
+    choice = choose(PlayParams(ckpt_dir=str(training.folder)), make())
+    show_result(training.log, TrainParams(), choice, -123.5, make, Console(), lambda: stopped)
+    assert "film" not in {tag for tag, _, _ in values(training.board)}
+    assert capfd.readouterr().out.strip().endswith(says)
+    assert training.log.failure is None

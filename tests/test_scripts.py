@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from test_board import events_in
 
 from params import folder_name
 from utils.checkpoints import Checkpoint
@@ -224,6 +225,71 @@ def test_a_signal_ends_training_within_ten_seconds_with_a_last_checkpoint(tmp_pa
     record = json.loads((tmp_path / "ckpt" / "Pendulum-v1" / "run.json").read_text())
     assert record["status"] == "stopped"
     assert (tmp_path / "ckpt" / "Pendulum-v1" / f"Pendulum-v1.ckpt-{record['learner_step']}" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("second", [signal.SIGHUP, signal.SIGTERM])
+def test_signals_of_a_terminal_that_closes_leave_a_checkpoint(tmp_path, second):
+    process = start(tmp_path)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.005)
+    process.send_signal(second)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 129, out + err
+    record = json.loads((tmp_path / "ckpt" / "Pendulum-v1" / "run.json").read_text())
+    assert record["status"] == "stopped"
+    assert (tmp_path / "ckpt" / "Pendulum-v1" / f"Pendulum-v1.ckpt-{record['learner_step']}" / "manifest.json").exists()
+
+
+def processes_of(folder):
+    """The command lines of the processes that were given a folder below `folder`."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, timeout=60).stdout
+    return [line for line in listed.splitlines() if str(folder) in line]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_training_that_is_interrupted_leaves_no_child_process(tmp_path, number):
+    process = start(tmp_path, "--eval-every", "40")
+    deadline = time.monotonic() + 60
+    while not any("test.py" in line for line in processes_of(tmp_path)):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    deadline = time.monotonic() + (10 if number == signal.SIGKILL else 0)
+    while processes_of(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes_of(tmp_path) == []
+
+
+def test_eval_every_scores_checkpoints_as_the_watcher_does(tmp_path):
+    flags = [*TINY, "--save-ckpt-step", "16", "--eval-every", "32", "--max-ep-length", "20"]
+    done = run("train.py", tmp_path, *flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert processes_of(tmp_path) == []
+    scores = [(row["learner_step"], row["first_seed"]) for row in rows(tmp_path / "results" / "Pendulum-v1.csv")]
+    assert scores[-2:] == [("64", "1000000"), ("64", "0")]
+    entries = [json.loads(line) for line in (tmp_path / "results" / "Pendulum-v1.tested.jsonl").read_text().splitlines()]
+    tested = [entry["learner_step"] for entry in entries]
+    assert tested[-1] == 64
+    assert set(tested) <= {32, 48, 64}  # a quick training may have passed 32 before it is looked at
+    watched = run("test_every_new_ckpt.py", tmp_path, "--exit-when-done", "--num-eps-test", "2")
+    assert watched.returncode == 0, watched.stderr
+    assert not any(f"ckpt-{learner_step}:" in watched.stdout for learner_step in tested)
+
+
+def test_mujoco_training_ends_well_with_a_film_or_a_sentence(tmp_path):
+    pytest.importorskip("mujoco")
+    flags = ["--env", "InvertedPendulum-v5", "--v-min", "0", "--v-max", "100", "--batch-size", "32"]
+    done = run("train.py", tmp_path, *TINY[2:], "--num-steps-train", "200", *flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert processes_of(tmp_path) == []
+    # EGL may be missing here: then play.py cannot render either.
+    played = run("play.py", tmp_path, "--env", "InvertedPendulum-v5", "--num-eps-play", "1", "--no-render")
+    events = events_in(tmp_path / "log/InvertedPendulum-v5/tensorboard/learner")
+    tags = {value.tag for event in events for value in event.summary.value}
+    assert "score/final" in tags
+    assert ("film" in tags, "TensorBoard shows no film" in done.stdout) == (played.returncode == 0, played.returncode != 0)
 
 
 def test_a_second_training_in_the_same_folder_ends_with_code_8(tmp_path):

@@ -1,6 +1,5 @@
-"""Threads start together and end together; signals end them, the second one at once."""
+"""Threads start together and end together; signals end them, a second one a second later at once."""
 
-import os
 import signal
 import threading
 import time
@@ -232,18 +231,64 @@ def test_the_first_signal_stops_and_the_last_work_is_done(spawn, number, code):
     assert (out, err, process.returncode) == ("saved\n", "", code)
 
 
-@pytest.mark.parametrize(
-    "numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGHUP)]
-)
-def test_the_second_signal_ends_at_once(spawn, numbers):
-    first, second = numbers
+def ended_by(process, number, seconds=30):
+    """Send a signal again and again until the process has ended; its exit code."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        process.send_signal(number)
+        time.sleep(0.05)
+    return process.poll()
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_second_sigint_or_sigterm_ends_at_once_after_a_second(spawn, first, second):
+    process = spawn(AS_IN_A_TERMINAL + STUBBORN)
+    assert process.stdout.readline() == "ready\n"
+    begun = time.monotonic()
+    process.send_signal(first)
+    assert process.stdout.readline() == "stop is set\n"
+    assert ended_by(process, second) == 128 + second
+    assert time.monotonic() - begun >= 1.0
+
+
+@pytest.mark.parametrize("first", [signal.SIGHUP, signal.SIGINT])
+def test_sighup_never_ends_at_once(spawn, first):
     process = spawn(AS_IN_A_TERMINAL + STUBBORN)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(first)
     assert process.stdout.readline() == "stop is set\n"
-    assert process.poll() is None
+    assert ended_by(process, signal.SIGHUP, seconds=1.5) is None
+
+
+@pytest.mark.parametrize("second", SIGNALS)
+def test_signals_of_a_terminal_that_closes_are_one_request(spawn, second):
+    process = spawn(AS_IN_A_TERMINAL + OBEDIENT.replace('print("saved"', 'import time; time.sleep(0.3); print("saved"'))
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.005)
     process.send_signal(second)
-    assert process.wait(timeout=30) == 128 + second
+    out, err = process.communicate(timeout=30)
+    assert (out, err, process.returncode) == ("saved\n", "", 129)
+
+
+def test_signal_after_the_block_does_not_interrupt_the_end(run_code):
+    ended = run_code(
+        """
+        import signal, threading
+        from utils.errors import run_script
+        from utils.threads import Signals
+        def main():
+            with Signals(threading.Event()) as signals:
+                signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGTERM)
+            print("saved")
+            return signals.exit_code
+        run_script(main)
+        """
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (129, "saved\n", "")
 
 
 def test_a_signal_may_come_at_any_instant_of_a_wait(spawn):
@@ -274,12 +319,17 @@ def test_signals_are_as_before_afterwards():
     assert signals.exit_code == 0
 
 
-def test_a_signal_is_remembered_after_the_block():
-    stop = threading.Event()
-    with Signals(stop) as signals:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.wait(10)
-    assert signals.exit_code == 143
+def test_a_signal_is_remembered_after_the_block(run_code):
+    ended = run_code("""
+        import os, signal, threading
+        from utils.threads import Signals
+        stop = threading.Event()
+        with Signals(stop) as signals:
+            os.kill(os.getpid(), signal.SIGTERM)
+            stop.wait(10)
+        print(signals.exit_code, signals.came())
+        """)
+    assert ended.stdout == "143 True\n"
 
 
 def test_a_training_under_nohup_outlives_its_terminal(run_code):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import warnings
 from typing import Any
 
@@ -170,8 +171,11 @@ def make_env(env_id: str, max_ep_length: int = 10_000, render_mode: str | None =
     """Make an environment and check its spaces.
 
     Raises ParameterError for an id that Gymnasium does not know or a space that is not supported, and
-    DependencyError for a package or a display that the environment needs.
+    DependencyError for a package or a display that the environment needs. With a render mode, raises RuntimeError in a
+    process that has loaded TensorFlow: MuJoCo's renderer ends such a process with a segmentation fault.
     """
+    if render_mode is not None:
+        _check_may_render(env_id)
     given = {} if render_mode is None else {"render_mode": render_mode}  # not every constructor takes it
     try:
         env = gymnasium.make(env_id, **given)  # type: ignore[arg-type]
@@ -200,6 +204,11 @@ def wrong_with(env_id: str) -> str | None:
     except ParameterError as error:
         return str(error).removesuffix(".")
     return None
+
+
+def _check_may_render(env_id: str) -> None:
+    if "tensorflow" in sys.modules:
+        raise RuntimeError(f"{env_id} cannot be rendered in a process that has loaded TensorFlow; run play.py instead.")
 
 
 def _is_flat(space: gymnasium.spaces.Box) -> bool:

@@ -6,12 +6,13 @@ import os
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from types import FrameType
 from typing import TextIO
 
-from utils.threads import SIGNALS, is_held
+from utils.threads import SIGNALS, is_held, is_second_request
 
 
 class ToolkitError(Exception):
@@ -79,8 +80,8 @@ def quiet_signals() -> None:
 def run_script(main: Callable[[], int | None]) -> None:
     """Run a script's `main` and exit: with its code, or with the sentence and code of the error it raised.
 
-    A traceback is shown only with --debug; that of an error nobody foresaw is kept in a file. The first of SIGINT, SIGTERM
-    and SIGHUP raises Interrupted in `main`, the second one ends the process at once.
+    A traceback is shown only with --debug; that of an unexpected error is kept in a file. The first of SIGINT, SIGTERM and
+    SIGHUP raises Interrupted in `main`; a second SIGINT or SIGTERM, a second later, ends the process at once.
     """
     _mend_streams()
     try:
@@ -96,7 +97,9 @@ def run_script(main: Callable[[], int | None]) -> None:
     except Exception as error:
         _say(f"Error: {type(error).__name__}: {error}. {_keep_traceback()}")
         code = 1
-    _on_signals(_leave_at_once)
+    for number in SIGNALS:
+        if signal.getsignal(number) is _interrupt:  # no signal has come: the script has ended, and nothing is left to save
+            signal.signal(number, _leave_at_once)
     for stream in (sys.stdout, sys.stderr):
         _leave_quietly(stream)
     if is_held():  # a learner that is being compiled held the interpreter for ten seconds more
@@ -111,7 +114,13 @@ def _on_signals(handler: Callable[[int, FrameType | None], object]) -> None:
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
-    _on_signals(_leave_at_once)
+    first_at = time.monotonic()
+
+    def later(number: int, _: FrameType | None) -> None:
+        if is_second_request(number, first_at):
+            _leave_at_once(number, _)
+
+    _on_signals(later)
     interrupt = Interrupted()
     interrupt.exit_code = 128 + number
     raise interrupt

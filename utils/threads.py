@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SECOND_REQUEST_AFTER = 1.0  # seconds after the first signal from which another one may end the process at once
 
 _left_behind: list[threading.Thread] = []
 
@@ -61,14 +62,16 @@ def is_running(name: str) -> bool:
 
 
 class Signals:
-    """While entered: the first SIGINT, SIGTERM or SIGHUP sets `stop`, a second one ends the process at once.
+    """While entered, the first SIGINT, SIGTERM or SIGHUP sets `stop`; one that `is_second_request` ends the process at once.
 
-    `exit_code` is 128 + the signal's number once one has come, else 0.
+    `exit_code` is 128 + the first signal's number once one has come, else 0. After a signal the handlers stay: the script
+    is about to end, and a later signal must not interrupt that.
     """
 
     def __init__(self, stop: threading.Event):
         self._stop = stop
         self._previous: dict[int, object] = {}
+        self._first_at = 0.0
         self.exit_code = 0
 
     def __enter__(self) -> "Signals":
@@ -78,12 +81,29 @@ class Signals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+        if not self.exit_code:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def came(self) -> bool:
+        """Whether a signal has come."""
+        return bool(self.exit_code)
 
     def _received(self, number: int, _: FrameType | None) -> None:
         if self.exit_code:
-            os._exit(128 + number)
+            if is_second_request(number, self._first_at):
+                os._exit(128 + number)
+            return
+        self._first_at = time.monotonic()
         self.exit_code = 128 + number
         # Not here: the main thread may have been interrupted while it held the lock within `stop`.
         _thread.start_new_thread(self._stop.set, ())
+
+
+def is_second_request(number: int, first_at: float) -> bool:
+    """Whether a signal that follows a first one asks to end at once: SIGINT or SIGTERM, at least a second later.
+
+    `first_at` is the monotonic time of the first. A terminal that closes sends several SIGHUP within milliseconds, often
+    with a SIGTERM; those are one request.
+    """
+    return number != signal.SIGHUP and time.monotonic() - first_at >= SECOND_REQUEST_AFTER
