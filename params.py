@@ -1,16 +1,18 @@
 """Every number you might change. Imports nothing of ours; scripts and agent/ may import it.
 
 Change ENV to train something else. Each field below is also a --flag of the script that its class belongs to.
-Order of values: flag, then the environment's entry in ENVS, then the default here; None means "not given".
+Order of values: flag, then on --resume what the run recorded, then the environment's entry in ENVS, then the default here.
+None means "not given".
 """
 
 import dataclasses
 import difflib
 import math
+import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,9 @@ RENAMED = {
     "BipedalWalkerHardcore-v2": ("BipedalWalkerHardcore-v3", "the lidar now reports the nearest point instead of the furthest"),
 }
 
-FLOAT32_STEP = 2e-7  # relative distance of numbers that float32, in which all is computed, still tells apart
+# Smallest distance of two atoms, relative to the larger of |v_min| and |v_max|. Rounding to float32 moves an atom by up to
+# 2**-24 of its size, so that the projection may gain or lose 2**-22 / distance of the mass: with this distance, 0.001 of it.
+ATOM_DISTANCE = 2**-22 / 1e-3
 FORMATS = ("gif", "mp4")
 HERE = Path(__file__).resolve().parent
 AXES = ("learner_step", "env_step", "minutes")
@@ -150,7 +154,7 @@ class TrainParams:
         resolve() raises all problems at once; nothing downstream checks again.
         """
         if self.v_min is None or self.v_max is None:
-            near = difflib.get_close_matches(self.env, ENVS, n=1)
+            near = [env for env in ENVS if re.sub(r"-v\d+$", "", env) == re.sub(r"-v\d+$", "", self.env)]
             yield (
                 {"env", "v_min", "v_max"},
                 f"{self.env} has no entry in ENVS of params.py{f' (did you mean {near[0]}?)' if near else ''}, so give --v-min "
@@ -158,10 +162,13 @@ class TrainParams:
             )
         elif not self.v_min < self.v_max:
             yield {"v_min", "v_max"}, f"v_min must be less than v_max, got {self.v_min} and {self.v_max}"
-        elif (self.v_max - self.v_min) / self.num_atoms < max(1e-30, FLOAT32_STEP * max(abs(self.v_min), abs(self.v_max))):
+        elif (self.v_max - self.v_min) / (self.num_atoms - 1) < max(
+            1 / LARGE, ATOM_DISTANCE * max(abs(self.v_min), abs(self.v_max))
+        ):
             yield (
                 {"v_min", "v_max", "num_atoms"},
-                f"v_min and v_max are too close for {self.num_atoms} atoms in float32, got {self.v_min} and {self.v_max}",
+                f"v_min and v_max are too close for {self.num_atoms} atoms in float32, got {self.v_min} and {self.v_max}: "
+                "move them apart, or subtract a constant from the rewards",
             )
         if self.learning_starts > self.replay_mem_size:
             yield (
@@ -377,7 +384,7 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
 
 @dataclass(frozen=True)
 class Resolved:
-    """Parameters, where each came from ("flag", "ENVS" or "default"), and sentences a person should see."""
+    """Parameters, where each came from ("flag", "run", "ENVS" or "default"), and sentences a person should see."""
 
     values: Any
     sources: dict[str, str]
@@ -393,19 +400,26 @@ class Resolved:
         }
 
 
-def resolve(cls: type[AnyParams], wrong_with: Callable[[str], str | None] = lambda env: None, /, **given: Any) -> Resolved:
-    """The parameters that hold when `given` was given: flag, then ENVS, then default. Raises ValueError with *all* problems.
+def resolve(
+    cls: type[AnyParams],
+    given: Mapping[str, Any],
+    record: Mapping[str, Any] | None = None,
+    env_problem: Callable[[str], str | None] = lambda env: None,
+) -> Resolved:
+    """Each parameter from the first of these that has it: `given` (flags), the run's `record`, ENVS, the default.
 
-    `wrong_with(env)` is asked, once there is a problem, for one that the environment itself has: who has misspelt an id
-    shall not be told what to give for it.
+    None in `given` and in ENVS means "not given"; in `record` it is a value. Raises ValueError with all problems.
+    Once there is a problem, `env_problem(env)` is asked whether the environment can be used at all: a misspelt id is
+    reported as such, and not as missing bounds.
     """
+    record = record or {}
     fields = {field.name: field for field in dataclasses.fields(cls)}
     notes, problems = [], [_unknown(name, fields) for name in given if name not in fields]
     env = fields["env"].default if given.get("env") is None else given["env"]
     if isinstance(env, str) and env in RENAMED:
         env, change = RENAMED[old := env]
         notes.append(f"{old} is {env} today: {change}.")
-        given = given | {"env": env}
+        given = {**given, "env": env}
     entry = ENVS.get(env, {}) if isinstance(env, str) else {}
     if cls is not TrainParams:
         entry = {name: value for name, value in entry.items() if name not in _OF_TRAINING_ALONE}
@@ -416,6 +430,9 @@ def resolve(cls: type[AnyParams], wrong_with: Callable[[str], str | None] = lamb
     for name, field in fields.items():
         if given.get(name) is not None:
             values[name], sources[name] = given[name], "flag"
+        elif name in record:
+            value = record[name]
+            values[name], sources[name] = tuple(value) if isinstance(value, list) else value, "run"
         elif entry.get(name) is not None:
             values[name], sources[name] = entry[name], "ENVS"
         else:
@@ -424,7 +441,7 @@ def resolve(cls: type[AnyParams], wrong_with: Callable[[str], str | None] = lamb
     bad = {name: found for name, value in values.items() if (found := list(_value_problems(name, value, hints[name])))}
     resolved = cls(**values)
     rules = _rules(resolved, set(bad)) if isinstance(resolved, TrainParams | PlayParams) else []
-    if (problems or bad or rules) and "env" not in bad and (trouble := wrong_with(resolved.env)):
+    if (problems or bad or rules) and "env" not in bad and (trouble := env_problem(resolved.env)):
         bad["env"] = [trouble]
         rules = _rules(resolved, set(bad)) if isinstance(resolved, TrainParams | PlayParams) else []
     problems += [problem for name in values for problem in bad.get(name, [])] + rules

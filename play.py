@@ -30,7 +30,7 @@ from utils.probe import probe
 
 def main() -> int:
     """Play as the flags say; returns the exit code."""
-    resolved = flags.parse(PlayParams, parameters.resolve, wrong_with=wrong_with)
+    resolved = flags.parse(PlayParams, parameters.resolve, env_problem=wrong_with)
     params: PlayParams = resolved.values
     console = Console()
     make = partial(make_env, params.env, params.max_ep_length)

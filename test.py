@@ -31,7 +31,7 @@ from utils.threads import Signals
 
 def main() -> int:
     """Test as the flags say; returns the exit code."""
-    resolved = flags.parse(TestParams, parameters.resolve, wrong_with=wrong_with)
+    resolved = flags.parse(TestParams, parameters.resolve, env_problem=wrong_with)
     params: TestParams = resolved.values
     console = Console()
     make = partial(make_env, params.env, params.max_ep_length)

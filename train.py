@@ -26,7 +26,13 @@ import params as parameters
 from agent.agent import BLOCK, Agent
 from agent.archive import SLOW_DISK, Archive
 from agent.choice import choose
-from agent.continuation import check_continuable, checkpoint_to_continue, next_incarnation
+from agent.continuation import (
+    check_continuable,
+    checkpoint_to_continue,
+    next_incarnation,
+    nothing_to_do,
+    resolve_training,
+)
 from agent.crew import Crew
 from agent.evaluation import evaluate
 from agent.examiner import Examiner
@@ -59,7 +65,7 @@ NETWORKS, REPLAY, AGENTS = range(3)  # whose random numbers they are
 
 def main() -> int:
     """Train as the flags say; returns the exit code."""
-    resolved = flags.parse(TrainParams, parameters.resolve, wrong_with=wrong_with)
+    resolved = flags.parse(TrainParams, resolve_training, env_problem=wrong_with)
     params: TrainParams = resolved.values
     console = Console()
     make = partial(make_env, params.env, params.max_ep_length)
@@ -75,6 +81,9 @@ def main() -> int:
     probe({"--ckpt-dir": [folder / RUN_FILE], "--log-dir": [logs / "learner.csv"], "--results-dir": result_files(results)})
     run = Run(folder)
     checkpoint, notes = checkpoint_to_continue(run, params)
+    if sentence := nothing_to_do(checkpoint, params):
+        console.say(sentence)
+        return 0
     console.say(
         f"{params.env}: {env.obs_size} numbers observed, {env.action_size} acted; networks of {params.dense1_size} and "
         f"{params.dense2_size} units, {params.num_atoms} atoms; {params.num_steps_train:,} learner steps."

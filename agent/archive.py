@@ -28,8 +28,8 @@ STATE = "state.json"
 LEARNER = "learner.npz"
 SLOW_DISK = 600.0  # seconds that a save may take before it counts as failed
 
-# Parameters that shape what learner.npz holds. With another value a checkpoint cannot be continued.
-_SHAPING = (
+# Parameters that give learner.npz its shapes and units. With another value a checkpoint cannot be continued.
+ARCHITECTURE_FIELDS = (
     "env",
     "dense1_size",
     "dense2_size",
@@ -41,8 +41,8 @@ _SHAPING = (
     "obs_mean",
     "obs_scale",
 )
-# Parameters that say what to do with a run, not what the run is.
-_ERRANDS = (*FOLDERS, "resume", "fresh", "summary", "ckpt_file", "run", "debug", "render", "max_minutes", "stop_at_score")
+# Parameters of one call of train.py. A checkpoint does not record them.
+RUN_FIELDS = (*FOLDERS, "resume", "fresh", "summary", "ckpt_file", "run", "debug", "render", "max_minutes", "stop_at_score")
 
 
 class Archive:
@@ -148,7 +148,7 @@ class Archive:
         """
         then, now = checkpoint.manifest.get("params", {}), recorded(self._params)
         changed = {name: (then.get(name), value) for name, value in now.items() if name in then and then.get(name) != value}
-        unfit = [f"{name} was {changed[name][0]} and is {changed[name][1]}" for name in _SHAPING if name in changed]
+        unfit = [f"{name} was {changed[name][0]} and is {changed[name][1]}" for name in ARCHITECTURE_FIELDS if name in changed]
         if unfit:
             raise CheckpointError(f"{checkpoint.path} cannot be continued with these parameters: {'; '.join(unfit)}.")
         self._learner.restore(checkpoint.arrays(LEARNER), checkpoint.step)
@@ -237,5 +237,5 @@ class Archive:
 
 def recorded(params: TrainParams) -> dict[str, Any]:
     """The parameters that a checkpoint records, as JSON knows them."""
-    values = {name: value for name, value in dataclasses.asdict(params).items() if name not in _ERRANDS}
+    values = {name: value for name, value in dataclasses.asdict(params).items() if name not in RUN_FIELDS}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

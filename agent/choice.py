@@ -136,7 +136,7 @@ def _original(path: Path, env: Environment) -> Choice:
     from agent.original import load_original, step_of  # TensorFlow, for such a file only
 
     try:
-        train: TrainParams = parameters.resolve(TrainParams, env=env.id).values
+        train: TrainParams = parameters.resolve(TrainParams, {"env": env.id}).values
     except ValueError:
         raise CheckpointError(
             f"{path} is a checkpoint of the original; its scaling for {env.id} is not in ENVS of params.py."

@@ -74,7 +74,7 @@ def faults(count, seed=0):
         drawn = {misspelt(name, rng) for name in rng.sample(sorted(BAD[cls]), rng.randint(0, 2))}
         strange = dict.fromkeys(drawn - set(BAD[cls]), 1)
         try:
-            resolve(cls, **bad, **sound, **strange)
+            resolve(cls, bad | sound | strange)
             answer = "taken"
         except ValueError as error:
             answer = str(error)

@@ -34,7 +34,7 @@ def help_of(line, cls, capsys):
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_without_flags_nothing_counts_as_given(cls):
-    assert parsed("", cls) == resolve(cls)
+    assert parsed("", cls) == resolve(cls, {})
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_no_valid_parameters_can_stall(samples_per_insert, starts_share, batch_s
 def test_a_ratio_at_which_the_learner_would_never_go_on_does_not_pass_validation(ratio):
     # After two calls it would wait for 1 / ratio inserts for each sample, and that is for ever.
     with pytest.raises(ValueError, match="samples_per_insert"):
-        resolve(TrainParams, samples_per_insert=ratio)
+        resolve(TrainParams, {"samples_per_insert": ratio})
 
 
 @settings(max_examples=100, deadline=None)

@@ -20,9 +20,9 @@ def parse(
     cls: type,
     resolve: Callable[..., Any],
     argv: list[str] | None = None,
-    wrong_with: Callable[[str], str | None] = lambda env: None,
+    env_problem: Callable[[str], str | None] = lambda env: None,
 ) -> Any:
-    """What `resolve(cls, wrong_with, **given)` answers for the flags in `argv` (default: the process's own).
+    """What `resolve(cls, given, env_problem=env_problem)` answers for the flags in `argv` (default: the process's own).
 
     tyro reads the flags twice: once to learn the environment, and once with that environment's values as the
     defaults, so that --help shows what would really be used. Raises ParameterError with every bad value in one
@@ -30,14 +30,14 @@ def parse(
     """
     _widen()
     argv = _spelt_out(cls, sys.argv[1:] if argv is None else argv)
-    return _resolved(_read(cls, argv, default=_defaults(cls, resolve, argv)), resolve, argv, wrong_with)
+    return _resolved(_read(cls, argv, default=_defaults(cls, resolve, argv)), resolve, argv, env_problem)
 
 
 def parse_command(
     commands: dict[str, type],
     resolve: Callable[..., Any],
     argv: list[str] | None = None,
-    wrong_with: Callable[[str], str | None] = lambda env: None,
+    env_problem: Callable[[str], str | None] = lambda env: None,
 ) -> Any:
     """The same for a command line whose first word is one of `commands`; the class of the answer's values tells which."""
     _widen()
@@ -47,7 +47,7 @@ def parse_command(
     kinds = tuple(
         Annotated[cls, tyro.conf.subcommand(name, default=_defaults(cls, resolve, argv))] for name, cls in commands.items()
     )
-    return _resolved(_read(Union[kinds], argv), resolve, argv, wrong_with)  # noqa: UP007
+    return _resolved(_read(Union[kinds], argv), resolve, argv, env_problem)  # noqa: UP007
 
 
 def _widen() -> None:
@@ -57,7 +57,7 @@ def _widen() -> None:
 
 def _defaults(cls: type, resolve: Callable[..., Any], argv: list[str]) -> Any:
     try:
-        return resolve(cls, env=dict(_pairs(argv)).get("env")).values
+        return resolve(cls, {"env": dict(_pairs(argv)).get("env")}).values
     except ValueError:
         return cls()  # the complaint comes later, together with all others
 
@@ -69,10 +69,11 @@ def _read(kinds: Any, argv: list[str], **options: Any) -> Any:
         sys.exit(0 if {"-h", "--help"} & set(argv) else 2)
 
 
-def _resolved(flags: Any, resolve: Callable[..., Any], argv: list[str], wrong_with: Callable[[str], str | None]) -> Any:
+def _resolved(flags: Any, resolve: Callable[..., Any], argv: list[str], env_problem: Callable[[str], str | None]) -> Any:
     named = {_field(word) for word in argv if word.startswith("--")}
     try:
-        return resolve(type(flags), wrong_with, **{name: value for name, value in vars(flags).items() if name in named})
+        given = {name: value for name, value in vars(flags).items() if name in named}
+        return resolve(type(flags), given, env_problem=env_problem)
     except ValueError as error:
         raise ParameterError(str(error)) from None
 
