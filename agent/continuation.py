@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agent.archive import ARCHITECTURE_FIELDS, LEARNER, RUN_FIELDS, STATE
-from params import Resolved, TrainParams, resolve, run_folder
+from agent.archive import LEARNER, STATE
+from agent.config import ARCHITECTURE_FIELDS, RUN_FIELDS, resolve
+from params import TrainParams, run_folder
 from utils.checkpoints import (
     Checkpoint,
     is_tensorflow_1,
@@ -13,7 +14,8 @@ from utils.checkpoints import (
     newest_checkpoint,
     newest_manifest,
 )
-from utils.errors import CheckpointError
+from utils.errors import CheckpointError, ParameterError
+from utils.parameters import Resolved
 from utils.runs import Run, move_aside, read_run
 
 _NAMING = ("env", "run", "ckpt_dir", "ckpt_file", "resume", "fresh")  # flags that say which checkpoint to continue from
@@ -25,12 +27,12 @@ def resolve_training(
     """The parameters of a training: what is given, then what the checkpoint to continue from recorded, then as always.
 
     A resumed run takes all its recorded parameters. A new run from the checkpoint of another takes the fields that give
-    the networks their shapes, without which the checkpoint could not be loaded. Raises ValueError with all problems, and
-    CheckpointError.
+    the networks their shapes, without which the checkpoint could not be loaded. Raises ParameterError with all problems,
+    and CheckpointError.
     """
     try:
         which: TrainParams = resolve(cls, {"v_min": -1.0, "v_max": 1.0} | {name: given.get(name) for name in _NAMING}).values
-    except ValueError:
+    except ParameterError:
         return resolve(cls, given, env_problem=env_problem)  # raises this problem together with all others
     checkpoint = _recording_checkpoint(which)
     if checkpoint is None:
@@ -64,7 +66,7 @@ def _record(checkpoint: Checkpoint, env: str) -> dict[str, Any]:
     record = {name: value for name, value in params.items() if name not in ("env", *RUN_FIELDS)}
     try:
         resolve(TrainParams, {"env": env}, record)
-    except ValueError as error:
+    except ParameterError as error:
         raise CheckpointError(f"the parameters recorded in {checkpoint.path} cannot be used: {error}.") from None
     return record
 

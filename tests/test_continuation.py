@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from agent.archive import recorded
+from agent.config import recorded, resolve
 from agent.continuation import checkpoint_to_continue, next_incarnation, nothing_to_do, resolve_training
-from params import ENVS, HERE, TrainParams, resolve
+from params import ENVS, HERE, TrainParams
 from utils.checkpoints import Checkpoint, checkpoint_path, list_checkpoints
 from utils.errors import CheckpointError, ParameterError
 from utils.runs import Run
@@ -175,7 +175,7 @@ def test_a_record_does_not_choose_folders_or_what_a_call_does(tmp_path):
     ("params", "words"),
     [
         (["tau"], "cannot be used: they are \\['tau'\\]"),
-        ({"tau": "x", "num_agents": 0}, "num_agents must be at least 1, got 0; tau must be a number, got 'x'"),
+        ({"tau": "x", "num_agents": 0}, "tau must be a number, got 'x'; num_agents must be at least 1, got 0"),
         ({"env": "Hopper-v5"}, "was trained on Hopper-v5, not on Pendulum-v1; add --env Hopper-v5"),
     ],
 )
@@ -189,9 +189,9 @@ def test_a_record_that_cannot_be_used_is_an_error_of_the_checkpoint(tmp_path, pa
 
 def test_bad_flags_are_reported_all_at_once_when_resuming_too(tmp_path):
     trained(tmp_path)
-    with pytest.raises(ValueError, match="run must be a plain folder name.*|num_agents"):
+    with pytest.raises(ParameterError, match="run must be a plain folder name.*; num_agents must be at least 1"):
         continued(tmp_path, resume=True, run="a/b", num_agents=0)
-    with pytest.raises(ValueError, match="num_agents must be at least 1, got 0; tau must be at most 1, got 7"):
+    with pytest.raises(ParameterError, match="tau must be at most 1, got 7; num_agents must be at least 1, got 0"):
         continued(tmp_path, resume=True, num_agents=0, tau=7)
 
 
