@@ -15,11 +15,11 @@ if __name__ == "__main__":
 from functools import partial
 from pathlib import Path
 
-import params as parameters
 from agent.choice import Choice, at_step, choose, choose_series
+from agent.config import resolve
 from agent.evaluation import play
 from agent.film import AGES, film_growth, film_one, film_pair
-from params import PlayParams, run_folder
+from params import ALIASES, PlayParams, run_folder
 from utils import flags
 from utils.console import Console
 from utils.envs import Environment, has_screen, make_env, wrong_with
@@ -30,7 +30,7 @@ from utils.probe import probe
 
 def main() -> int:
     """Play as the flags say; returns the exit code."""
-    resolved = flags.parse(PlayParams, parameters.resolve, wrong_with=wrong_with)
+    resolved = flags.parse(PlayParams, resolve, env_problem=wrong_with, aliases=ALIASES)
     params: PlayParams = resolved.values
     console = Console()
     make = partial(make_env, params.env, params.max_ep_length)

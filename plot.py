@@ -12,10 +12,10 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
-import params as parameters
 from agent import plots
+from agent.config import resolve
 from agent.report import write_report
-from params import AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams, run_folder
+from params import ALIASES, AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams, run_folder
 from utils import flags
 from utils.console import Console
 from utils.envs import has_screen
@@ -34,7 +34,7 @@ COMMANDS: dict[str, type] = {
 
 def main() -> int:
     """Draw what the first word says; returns the exit code."""
-    resolved = flags.parse_command(COMMANDS, parameters.resolve)
+    resolved = flags.parse_command(COMMANDS, resolve, aliases=ALIASES)
     params = resolved.values
     if params.show and not has_screen():
         raise DependencyError("--show needs a screen and there is none here; without it the file is written all the same.")

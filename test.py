@@ -16,10 +16,10 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-import params as parameters
 from agent.choice import choose
+from agent.config import resolve
 from agent.evaluation import evaluate, read_returns, read_starts
-from params import TestParams, run_folder
+from params import ALIASES, TestParams, run_folder
 from utils import flags
 from utils.console import Console
 from utils.envs import make_env, wrong_with
@@ -31,7 +31,7 @@ from utils.threads import Signals
 
 def main() -> int:
     """Test as the flags say; returns the exit code."""
-    resolved = flags.parse(TestParams, parameters.resolve, wrong_with=wrong_with)
+    resolved = flags.parse(TestParams, resolve, env_problem=wrong_with, aliases=ALIASES)
     params: TestParams = resolved.values
     console = Console()
     make = partial(make_env, params.env, params.max_ep_length)

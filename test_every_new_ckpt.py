@@ -17,8 +17,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-import params as parameters
-from params import HERE, WatchParams, run_folder
+from agent.config import resolve
+from params import ALIASES, HERE, WatchParams, run_folder
 from utils import flags
 from utils.console import Console
 from utils.errors import run_script
@@ -32,7 +32,7 @@ SHARED = ("env", "run", "max_ep_length", "results_dir")  # parameters that the s
 
 def main() -> int:
     """Watch as the flags say; returns the exit code."""
-    resolved = flags.parse(WatchParams, parameters.resolve)
+    resolved = flags.parse(WatchParams, resolve, aliases=ALIASES)
     params: WatchParams = resolved.values
     console = Console()
     for note in resolved.notes:

@@ -22,11 +22,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import params as parameters
 from agent.agent import BLOCK, Agent
 from agent.archive import SLOW_DISK, Archive
 from agent.choice import choose
-from agent.continuation import check_continuable, checkpoint_to_continue, next_incarnation
+from agent.continuation import (
+    check_continuable,
+    checkpoint_to_continue,
+    next_incarnation,
+    nothing_to_do,
+    resolve_training,
+)
 from agent.crew import Crew
 from agent.evaluation import evaluate
 from agent.evaluator import Evaluator
@@ -35,7 +40,7 @@ from agent.exhibits import show_result
 from agent.policy import Scaling
 from agent.progress import Progress
 from agent.turns import Turns
-from params import TestParams, TrainParams, run_folder
+from params import ALIASES, TestParams, TrainParams, run_folder
 from utils import flags
 from utils.board import Board
 from utils.checkpoints import Checkpoint
@@ -45,6 +50,7 @@ from utils.envs import Environment, has_screen, make_env, wrong_with
 from utils.errors import DependencyError, EnvironmentFailure, StorageError, run_script
 from utils.memory import check_replay
 from utils.metrics import Metrics
+from utils.parameters import Resolved
 from utils.probe import probe
 from utils.rate_limiter import RateLimiter
 from utils.replay import PrioritisedReplay
@@ -61,7 +67,7 @@ NETWORKS, REPLAY, AGENTS = range(3)  # whose random numbers they are
 
 def main() -> int:
     """Train as the flags say; returns the exit code."""
-    resolved = flags.parse(TrainParams, parameters.resolve, wrong_with=wrong_with)
+    resolved = flags.parse(TrainParams, resolve_training, env_problem=wrong_with, aliases=ALIASES)
     params: TrainParams = resolved.values
     console = Console()
     make = partial(make_env, params.env, params.max_ep_length)
@@ -77,6 +83,9 @@ def main() -> int:
     probe({"--ckpt-dir": [folder / RUN_FILE], "--log-dir": [logs / "learner.csv"], "--results-dir": result_files(results)})
     run = Run(folder)
     checkpoint, notes = checkpoint_to_continue(run, params)
+    if sentence := nothing_to_do(checkpoint, params):
+        console.say(sentence)
+        return 0
     console.say(
         f"{params.env}: {env.obs_size} numbers observed, {env.action_size} acted; networks of {params.dense1_size} and "
         f"{params.dense2_size} units, {params.num_atoms} atoms; {params.num_steps_train:,} learner steps."
@@ -171,7 +180,7 @@ def end(learner: "Learner", archive: Archive, run: Run, params: TrainParams, sig
     run.report("done" if done else "stopped", learner.learner_step)
 
 
-def summarise(resolved: parameters.Resolved, scaling: Scaling, console: Console) -> int:
+def summarise(resolved: Resolved, scaling: Scaling, console: Console) -> int:
     """Print both networks and every parameter with its source; nothing is trained and no file touched."""
     params = resolved.values
     with quiet_stderr():

@@ -1,17 +1,17 @@
 """The archive of a run: what a checkpoint holds, when it is saved, and how a training goes on from one."""
 
-import dataclasses
 import importlib.metadata
 import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.config import ARCHITECTURE_FIELDS, recorded
 from agent.crew import Crew
 from agent.policy import Critic, Policy, Scaling
 from agent.retention import judged, superfluous, superfluous_replays
 from agent.snapshots import restore_newest, write_snapshot
-from params import FOLDERS, TrainParams, folder_name, run_folder
+from params import TrainParams, folder_name, run_folder
 from utils.checkpoints import Checkpoint, checkpoint_path, list_checkpoints, list_snapshots, newest_checkpoint
 from utils.console import Console
 from utils.errors import CheckpointError, StorageError
@@ -27,34 +27,6 @@ if TYPE_CHECKING:
 STATE = "state.json"
 LEARNER = "learner.npz"
 SLOW_DISK = 600.0  # seconds that a save may take before it counts as failed
-
-# Parameters that shape what learner.npz holds. With another value a checkpoint cannot be continued.
-_SHAPING = (
-    "env",
-    "dense1_size",
-    "dense2_size",
-    "num_atoms",
-    "v_min",
-    "v_max",
-    "use_batch_norm",
-    "reward_scale",
-    "obs_mean",
-    "obs_scale",
-)
-# Parameters that say what to do with a run, not what the run is.
-_ERRANDS = (
-    *FOLDERS,
-    "resume",
-    "fresh",
-    "summary",
-    "ckpt_file",
-    "run",
-    "debug",
-    "render",
-    "eval_every",
-    "max_minutes",
-    "stop_at_score",
-)
 
 
 class Archive:
@@ -165,7 +137,7 @@ class Archive:
         """
         then, now = checkpoint.manifest.get("params", {}), recorded(self._params)
         changed = {name: (then.get(name), value) for name, value in now.items() if name in then and then.get(name) != value}
-        unfit = [f"{name} was {changed[name][0]} and is {changed[name][1]}" for name in _SHAPING if name in changed]
+        unfit = [f"{name} was {changed[name][0]} and is {changed[name][1]}" for name in ARCHITECTURE_FIELDS if name in changed]
         if unfit:
             raise CheckpointError(f"{checkpoint.path} cannot be continued with these parameters: {'; '.join(unfit)}.")
         self._learner.restore(checkpoint.arrays(LEARNER), checkpoint.step)
@@ -250,9 +222,3 @@ class Archive:
         """Remove the replays that nobody would go on with any more."""
         for path in superfluous_replays(list_snapshots(self._run.folder), self._replay_step, self._saved_step):
             remove_sealed(path)
-
-
-def recorded(params: TrainParams) -> dict[str, Any]:
-    """The parameters that a checkpoint records, as JSON knows them."""
-    values = {name: value for name, value in dataclasses.asdict(params).items() if name not in _ERRANDS}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -6,12 +6,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-import params as parameters
+from agent.config import resolve
 from agent.policy import Critic, Policy, Scaling
 from params import HERE, TrainParams, folder_name, run_folder
 from utils.checkpoints import Checkpoint, is_tensorflow_1, list_checkpoints, named_checkpoint, newest_checkpoint, step_of
 from utils.envs import Environment
-from utils.errors import CheckpointError
+from utils.errors import CheckpointError, ParameterError
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ def _original(path: Path, env: Environment) -> Choice:
     from agent.original import load_original, step_of
 
     try:
-        train: TrainParams = parameters.resolve(TrainParams, env=env.id).values
-    except ValueError:
+        train: TrainParams = resolve(TrainParams, {"env": env.id}).values
+    except ParameterError:
         raise CheckpointError(
             f"{path} is a checkpoint of the original; its scaling for {env.id} is not in ENVS of params.py."
         ) from None

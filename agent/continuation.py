@@ -1,10 +1,84 @@
-"""The continuation of a run: which checkpoint the flags ask to go on from, and what has to make room for it."""
+"""Where a training continues from: the run's recorded parameters, the checkpoint, and what has to make room for it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from agent.archive import LEARNER, STATE
+from agent.config import ARCHITECTURE_FIELDS, RUN_FIELDS, resolve
 from params import TrainParams, run_folder
-from utils.checkpoints import Checkpoint, is_tensorflow_1, list_checkpoints, named_checkpoint, newest_checkpoint
-from utils.errors import CheckpointError
-from utils.runs import Run, move_aside
+from utils.checkpoints import (
+    Checkpoint,
+    is_tensorflow_1,
+    list_checkpoints,
+    named_checkpoint,
+    newest_checkpoint,
+    newest_manifest,
+)
+from utils.errors import CheckpointError, ParameterError
+from utils.parameters import Resolved
+from utils.runs import Run, move_aside, read_run
+
+_NAMING = ("env", "run", "ckpt_dir", "ckpt_file", "resume", "fresh")  # flags that say which checkpoint to continue from
+
+
+def resolve_training(
+    cls: type[TrainParams], given: Mapping[str, Any], env_problem: Callable[[str], str | None] = lambda env: None
+) -> Resolved:
+    """The parameters of a training: what is given, then what the checkpoint to continue from recorded, then as always.
+
+    A resumed run takes all its recorded parameters. A new run from the checkpoint of another takes the fields that give
+    the networks their shapes, without which the checkpoint could not be loaded. Raises ParameterError with all problems,
+    and CheckpointError.
+    """
+    try:
+        which: TrainParams = resolve(cls, {"v_min": -1.0, "v_max": 1.0} | {name: given.get(name) for name in _NAMING}).values
+    except ParameterError:
+        return resolve(cls, given, env_problem=env_problem)  # raises this problem together with all others
+    checkpoint = _recording_checkpoint(which)
+    if checkpoint is None:
+        return resolve(cls, given, env_problem=env_problem)
+    record = _record(checkpoint, which.env)
+    folder = run_folder(which.ckpt_dir, which)
+    if which.resume and checkpoint.run_id == (read_run(folder) or newest_manifest(folder)).get("run_id"):
+        note = f"Parameters are those recorded in {checkpoint.path}; flags override them."
+    else:
+        record = {name: value for name, value in record.items() if name in ARCHITECTURE_FIELDS}
+        note = f"The networks have the shapes and scaling recorded in {checkpoint.path}; all else is as for a new run."
+    resolved = resolve(cls, given, record, env_problem)
+    return Resolved(resolved.values, resolved.sources, [*resolved.notes, note])
+
+
+def _recording_checkpoint(which: TrainParams) -> Checkpoint | None:
+    folder = run_folder(which.ckpt_dir, which)
+    if which.ckpt_file is not None:
+        path = named_checkpoint(which.ckpt_file, folder)
+        return None if is_tensorflow_1(path) else Checkpoint(path).verify()
+    return newest_checkpoint(folder)[0] if which.resume else None
+
+
+def _record(checkpoint: Checkpoint, env: str) -> dict[str, Any]:
+    """The parameters in a checkpoint's manifest. Raises CheckpointError when they cannot be used, alone or for `env`."""
+    params = checkpoint.manifest.get("params", {})
+    if not isinstance(params, dict):
+        raise CheckpointError(f"the parameters recorded in {checkpoint.path} cannot be used: they are {params!r}.")
+    if params.get("env", env) != env:
+        raise CheckpointError(f"{checkpoint.path} was trained on {params['env']}, not on {env}; add --env {params['env']}.")
+    record = {name: value for name, value in params.items() if name not in ("env", *RUN_FIELDS)}
+    try:
+        resolve(TrainParams, {"env": env}, record)
+    except ParameterError as error:
+        raise CheckpointError(f"the parameters recorded in {checkpoint.path} cannot be used: {error}.") from None
+    return record
+
+
+def nothing_to_do(checkpoint: Checkpoint | None, config: TrainParams) -> str | None:
+    """Says that the checkpoint to continue from is at the last learner step already; None when it is not."""
+    if checkpoint is None or checkpoint.step < config.num_steps_train:
+        return None
+    return (
+        f"{checkpoint.path} has reached learner step {checkpoint.step:,} of {config.num_steps_train:,}, so there is nothing "
+        "left to train; add --num-steps-train with a greater number to train longer."
+    )
 
 
 def checkpoint_to_continue(run: Run, params: TrainParams) -> tuple[Checkpoint | None, list[str]]:

@@ -11,19 +11,29 @@ import random
 import sys
 import typing
 
+from annotated_types import Ge, Gt, Le
+
 import params
-from params import LIMITS, resolve
+from agent.config import resolve
 from utils import flags
 from utils.errors import ParameterError
+from utils.parameters import unwrap
 
-CLASSES = list(typing.get_args(params.AnyParams))
+SHARED = (params.PlotParams, params.RunPlotParams)  # no script has these by themselves
+CLASSES = [kind for name, kind in vars(params).items() if name.endswith("Params") and kind not in SHARED]
 
 
 def kind_of(cls, name):
-    """The type of a field, without its `| None`."""
-    hint = typing.get_type_hints(cls)[name]
-    kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
-    return kinds[0] if type(None) in typing.get_args(hint) else hint
+    """The type of a field, without its `| None` and its bounds."""
+    return unwrap(typing.get_type_hints(cls)[name])[0]
+
+
+def bounds_of(cls, name):
+    """The least value of a field, the greatest, and whether the least itself is allowed."""
+    metadata = unwrap(typing.get_type_hints(cls, include_extras=True)[name])[1]
+    least = next((item for item in metadata if isinstance(item, Ge | Gt)), Gt(-math.inf))
+    greatest = next((item.le for item in metadata if isinstance(item, Le)), math.inf)
+    return (least.ge, greatest, True) if isinstance(least, Ge) else (least.gt, greatest, False)
 
 
 def bad_values(cls, name):
@@ -38,9 +48,8 @@ def bad_values(cls, name):
         "obs_mean": [()],
     }.get(name, [])
     if kind in (int, float):
-        least, greatest, inclusive = LIMITS.get(name, (-math.inf, math.inf, True))
-        outside = [least - 1 if inclusive else least] if math.isfinite(least) else []
-        outside += [greatest * 2] if math.isfinite(greatest) else []
+        least, greatest, inclusive = bounds_of(cls, name)
+        outside = [least - max(1, abs(least)) if inclusive else least, greatest * 2]
         outside = [kind(value) for value in outside]
         return [True, "x", b"1", [], {}, math.nan, math.inf, 1.5 if kind is int else 10**400, *outside, *special]
     if kind is bool:
@@ -74,9 +83,9 @@ def faults(count, seed=0):
         drawn = {misspelt(name, rng) for name in rng.sample(sorted(BAD[cls]), rng.randint(0, 2))}
         strange = dict.fromkeys(drawn - set(BAD[cls]), 1)
         try:
-            resolve(cls, **bad, **sound, **strange)
+            resolve(cls, bad | sound | strange)
             answer = "taken"
-        except ValueError as error:
+        except ParameterError as error:
             answer = str(error)
         except Exception as error:
             answer = f"{type(error).__name__}: {error}"

@@ -7,7 +7,8 @@ import re
 import pytest
 
 import params
-from params import ENVS, PlayParams, TrainParams, WatchParams, resolve
+from agent.config import resolve
+from params import ALIASES, ENVS, PlayParams, TrainParams, WatchParams
 from utils.errors import ParameterError
 from utils.flags import parse, parse_command
 
@@ -34,7 +35,7 @@ def help_of(line, cls, capsys):
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_without_flags_nothing_counts_as_given(cls):
-    assert parsed("", cls) == resolve(cls)
+    assert parsed("", cls) == resolve(cls, {})
 
 
 @pytest.mark.parametrize(
@@ -132,9 +133,6 @@ def test_help_explains_every_parameter_by_its_comment(cls, capsys):
 @pytest.mark.parametrize(
     "line",
     [
-        "--num-agnts 3",
-        "--norender",
-        "--num-ag 3",  # an abbreviation is a misspelling
         "--num-agents x",
         "--num-agents 1.5",
         "--num-agents",
@@ -159,17 +157,52 @@ def test_help_comes_to_an_end_in_any_window(columns, capsys, monkeypatch):
     assert "--env" in help_of("", PlayParams, capsys)
 
 
-def test_a_misspelt_flag_is_answered_with_near_ones(capsys):
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("--num-agnts 3", "there is no flag --num-agnts, did you mean --num-agents?"),
+        ("--num-ag=3", "there is no flag --num-ag, did you mean --num-agents?"),  # an abbreviation is a misspelling
+        ("--norender", "there is no flag --norender, did you mean --render?"),
+        ("--lr 1e-3", "there is no flag --lr, did you mean --critic-learning-rate or --actor-learning-rate?"),
+        ("--gamma 0.9", "there is no flag --gamma, did you mean --discount-rate?"),
+        ("--steps 5", "there is no flag --steps, did you mean --num-steps-train?"),
+        ("--seed 5", "there is no flag --seed, did you mean --random-seed?"),
+        ("--n-step 5", "there is no flag --n-step, did you mean --n-step-returns?"),
+        ("--name second", "there is no flag --name, did you mean --run?"),
+        ("--zzzzzz", "there is no flag --zzzzzz"),
+    ],
+)
+def test_an_unknown_flag_is_answered_with_the_flag_that_was_meant(line, answer):
+    with pytest.raises(ParameterError) as error:
+        parse(TrainParams, resolve, line.split(), aliases=ALIASES)
+    assert str(error.value) == answer
+
+
+def test_unknown_flags_are_reported_with_bad_values_and_with_words_that_cannot_be_read(capsys):
+    with pytest.raises(ParameterError, match="no flag --num-agnts.*; there is no flag --taus.*; batch_size must be at least 1"):
+        parsed("--num-agnts 3 --batch-size 0 --taus=1")
     with pytest.raises(SystemExit):
-        parsed("--num-agnts 3")
-    said = capsys.readouterr()
-    assert "--num-agents" in said.out + said.err
+        parsed("--num-agnts 3 --batch-size x")
+    said = capsys.readouterr().err
+    assert "--num-agents" in said
+    assert "--batch-size" in said
 
 
-def test_a_flag_of_another_script_is_unknown():
-    with pytest.raises(SystemExit) as exit_:
-        parsed("--num-atoms 51", params.TestParams)
-    assert exit_.value.code == 2
+def test_help_has_the_essentials_first_and_all_others_in_groups(capsys):
+    text = help_of("", TrainParams, capsys)
+    groups = re.findall(r"(\w+) options", text.partition("show this help")[2])
+    assert groups == ["essentials", "learning", "replay", "networks", "exploration", "agents", "run", "checkpoints"]
+    essentials, rest = text.split("learning options")
+    for flag in ("env", "num-steps-train", "run", "resume", "random-seed", "reward-scale", "v-min", "v-max"):
+        assert f"--{flag} " in essentials.replace(",", " ")
+    assert "--tau " in rest
+
+
+def test_every_alias_names_parameters_that_exist_and_is_none_itself():
+    names = {field.name for cls in CLASSES for field in dataclasses.fields(cls)}
+    for alias, meant in ALIASES.items():
+        assert alias not in names
+        assert set(meant) <= names
 
 
 def test_all_bad_values_come_in_one_error_with_code_2():
@@ -186,7 +219,7 @@ def test_an_unknown_environment_says_what_it_needs():
 
 
 def test_no_numbers_after_a_flag_that_takes_many_are_refused():
-    with pytest.raises(ParameterError, match="obs_scale needs a number for each dimension"):
+    with pytest.raises(ParameterError, match="obs_scale must not be empty"):
         parsed("--obs-scale")
 
 
@@ -214,8 +247,13 @@ def test_a_bad_value_of_a_command_is_refused_with_all_others():
         parse_command(COMMANDS, resolve, ["curves", "--runs", "a/b", "--x", "hours"])
 
 
-@pytest.mark.parametrize("line", ["", "mops", "maps --mean"])
-def test_a_command_that_is_none_or_has_no_such_flag_ends_with_code_2(line, capsys):
+def test_a_flag_of_another_command_is_unknown():
+    with pytest.raises(ParameterError, match="there is no flag --mean"):
+        parse_command(COMMANDS, resolve, ["maps", "--mean"])
+
+
+@pytest.mark.parametrize("line", ["", "mops"])
+def test_a_command_that_does_not_exist_ends_with_code_2(line, capsys):
     with pytest.raises(SystemExit) as exit_:
         parse_command(COMMANDS, resolve, line.split())
     assert exit_.value.code == 2

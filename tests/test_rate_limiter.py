@@ -4,11 +4,14 @@ import threading
 
 import numpy as np
 import pytest
+from fuzzed_params import bounds_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.agent import BLOCK
-from params import LIMITS, TrainParams, resolve
+from agent.config import resolve
+from params import TrainParams
+from utils.errors import ParameterError
 from utils.rate_limiter import RateLimiter
 
 NEVER = threading.Event()
@@ -107,13 +110,13 @@ def test_a_ratio_of_zero_lets_both_run_free_once_learning_has_started():
 
 # ---- no stall
 
-whole = {name: st.integers(*map(int, LIMITS[name][:2])) for name in ("num_agents", "updates_per_call")}
+whole = {name: st.integers(*map(int, bounds_of(TrainParams, name)[:2])) for name in ("num_agents", "updates_per_call")}
 magnitude = st.floats(0.0, 1.0)
 
 
 def log_uniform(name, share):
     """Each order of magnitude of a parameter's range as likely as any other, both ends included."""
-    least, greatest, _ = LIMITS[name]
+    least, greatest, _ = bounds_of(TrainParams, name)
     return min(int(greatest), max(int(least), round(greatest**share)))
 
 
@@ -155,8 +158,8 @@ def test_no_valid_parameters_can_stall(samples_per_insert, starts_share, batch_s
 @pytest.mark.parametrize("ratio", [1e-300, 1e-18])
 def test_a_ratio_at_which_the_learner_would_never_go_on_does_not_pass_validation(ratio):
     # After two calls it would wait for 1 / ratio inserts for each sample, and that is for ever.
-    with pytest.raises(ValueError, match="samples_per_insert"):
-        resolve(TrainParams, samples_per_insert=ratio)
+    with pytest.raises(ParameterError, match="samples_per_insert"):
+        resolve(TrainParams, {"samples_per_insert": ratio})
 
 
 @settings(max_examples=100, deadline=None)

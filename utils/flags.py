@@ -1,53 +1,71 @@
 """Flags: a frozen dataclass of parameters becomes the command line of a script, by tyro."""
 
 import collections
+import dataclasses
+import functools
+import inspect
 import itertools
 import os
+import re
 import shutil
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Union
 
 import tyro
 
 from utils.errors import ParameterError
+from utils.parameters import Resolved, nearest
 
-NARROWEST = 40  # columns; tyro lays out its help for ever where there is room for a letter or two
+NARROWEST = 40  # columns; in fewer tyro never ends to lay out its help
+NO_ALIASES: Mapping[str, tuple[str, ...]] = {}
+
+Resolve = Callable[..., Resolved]  # called as resolve(cls, given, env_problem=env_problem)
+EnvProblem = Callable[[str], str | None]
 
 
 def parse(
     cls: type,
-    resolve: Callable[..., Any],
+    resolve: Resolve,
     argv: list[str] | None = None,
-    wrong_with: Callable[[str], str | None] = lambda env: None,
-) -> Any:
-    """What `resolve(cls, wrong_with, **given)` answers for the flags in `argv` (default: the process's own).
+    env_problem: EnvProblem = lambda env: None,
+    aliases: Mapping[str, tuple[str, ...]] = NO_ALIASES,
+) -> Resolved:
+    """What `resolve` answers for the flags in `argv` (default: the process's own).
 
-    tyro reads the flags twice: once to learn the environment, and once with that environment's values as the
-    defaults, so that --help shows what would really be used. Raises ParameterError with every bad value in one
-    message; tyro itself ends the process with code 2 for a flag that it does not know.
+    tyro reads the flags with the environment's values as the defaults, so that --help shows what would be used. Raises
+    ParameterError with every unknown flag and every bad value in one message; tyro itself ends the process with code 2
+    for a word that cannot be read at all.
     """
     _widen()
-    argv = _spelt_out(cls, sys.argv[1:] if argv is None else argv)
-    return _resolved(_read(cls, argv, default=_defaults(cls, resolve, argv)), resolve, argv, wrong_with)
+    argv, unknown = _without_unknown([cls], sys.argv[1:] if argv is None else argv, aliases)
+    argv = _spelt_out(cls, argv)
+    given = _given(_read(_grouped(cls), argv, unknown, default=_grouped_values(_defaults(cls, resolve, argv))), argv)
+    return _resolved(cls, given, resolve, unknown, env_problem)
 
 
 def parse_command(
     commands: dict[str, type],
-    resolve: Callable[..., Any],
+    resolve: Resolve,
     argv: list[str] | None = None,
-    wrong_with: Callable[[str], str | None] = lambda env: None,
-) -> Any:
+    env_problem: EnvProblem = lambda env: None,
+    aliases: Mapping[str, tuple[str, ...]] = NO_ALIASES,
+) -> Resolved:
     """The same for a command line whose first word is one of `commands`; the class of the answer's values tells which."""
     _widen()
     argv = sys.argv[1:] if argv is None else argv
+    named = [commands[argv[0]]] if argv and argv[0] in commands else list(commands.values())
+    argv, unknown = _without_unknown(named, argv, aliases)
     for cls in commands.values():
         argv = _spelt_out(cls, argv)
+    classes = {_grouped(cls): cls for cls in commands.values()}
     kinds = tuple(
-        Annotated[cls, tyro.conf.subcommand(name, default=_defaults(cls, resolve, argv))] for name, cls in commands.items()
+        Annotated[kind, tyro.conf.subcommand(name, default=_grouped_values(_defaults(classes[kind], resolve, argv)))]
+        for name, kind in zip(commands, classes, strict=True)
     )
-    return _resolved(_read(Union[kinds], argv), resolve, argv, wrong_with)  # noqa: UP007
+    flags = _read(Union[kinds], argv, unknown)  # noqa: UP007
+    return _resolved(classes[type(flags)], _given(flags, argv), resolve, unknown, env_problem)
 
 
 def _widen() -> None:
@@ -55,26 +73,109 @@ def _widen() -> None:
         os.environ["COLUMNS"] = str(NARROWEST)
 
 
-def _defaults(cls: type, resolve: Callable[..., Any], argv: list[str]) -> Any:
+def _defaults(cls: type, resolve: Resolve, argv: list[str]) -> Any:
     try:
-        return resolve(cls, env=dict(_pairs(argv)).get("env")).values
-    except ValueError:
-        return cls()  # the complaint comes later, together with all others
+        return resolve(cls, {"env": dict(_pairs(argv)).get("env")}).values
+    except ParameterError:
+        return cls()  # the problem is reported later, together with all others
 
 
-def _read(kinds: Any, argv: list[str], **options: Any) -> Any:
+def _read(kinds: Any, argv: list[str], unknown: list[str], **options: Any) -> Any:
     try:
-        return tyro.cli(kinds, args=argv, **options)
-    except OSError:  # whoever asked for help, or gave a flag that tyro complains of, listens no more
+        try:
+            return tyro.cli(kinds, args=argv, config=(tyro.conf.OmitArgPrefixes,), **options)
+        except SystemExit as end:
+            if end.code and unknown:  # tyro has printed its own complaint
+                print(f"Error: {'; '.join(unknown)}", file=sys.stderr)
+            raise
+    except OSError:  # the reader of the help or of a complaint has closed the pipe
         sys.exit(0 if {"-h", "--help"} & set(argv) else 2)
 
 
-def _resolved(flags: Any, resolve: Callable[..., Any], argv: list[str], wrong_with: Callable[[str], str | None]) -> Any:
-    named = {_field(word) for word in argv if word.startswith("--")}
+def _resolved(cls: type, given: dict[str, Any], resolve: Resolve, unknown: list[str], env_problem: EnvProblem) -> Resolved:
     try:
-        return resolve(type(flags), wrong_with, **{name: value for name, value in vars(flags).items() if name in named})
-    except ValueError as error:
-        raise ParameterError(str(error)) from None
+        resolved = resolve(cls, given, env_problem=env_problem)
+    except ParameterError as error:
+        unknown = [*unknown, str(error)]
+    if unknown:
+        raise ParameterError("; ".join(unknown))
+    return resolved
+
+
+def _without_unknown(
+    classes: list[type], argv: list[str], aliases: Mapping[str, tuple[str, ...]]
+) -> tuple[list[str], list[str]]:
+    """The command line without the flags that none of the classes has and their values, and a sentence for each of these."""
+    known = {field.name for cls in classes for field in dataclasses.fields(cls)}
+    kept: list[str] = []
+    unknown: list[str] = []
+    flag = ""  # the unknown one that the words belong to
+    for word in argv:
+        if word.startswith("--"):
+            flag = "" if _field(word) in {*known, "help", ""} else word.split("=")[0]
+            if flag:
+                near = " or ".join(f"--{name.replace('_', '-')}" for name in nearest(_field(word), sorted(known), aliases))
+                unknown.append(f"there is no flag {flag}" + (f", did you mean {near}?" if near else ""))
+        if not flag:
+            kept.append(word)
+    return kept, unknown
+
+
+# ---- groups of the help
+
+_annotated: Any = Annotated  # for types that are known at run time only
+
+
+@functools.cache
+def _grouped(cls: type) -> Any:
+    """The class with its fields in a class for each group, which tyro shows under a heading of its own."""
+    hints = typing.get_type_hints(cls)
+    members: dict[str, list[tuple[str, Any, Any]]] = {"": []}
+    for field in dataclasses.fields(cls):
+        group, comment = _comments(cls)[field.name]
+        hint = _annotated[hints[field.name], tyro.conf.arg(help=comment)]
+        members.setdefault(group, []).append((field.name, hint, field.default))
+    fields = members.pop("")
+    for group, its_fields in members.items():
+        kind = dataclasses.make_dataclass(group, its_fields, frozen=True)
+        fields.append((group.lower(), kind, dataclasses.field(default=kind())))
+    grouped = dataclasses.make_dataclass(cls.__name__, fields, frozen=True)
+    grouped.__doc__ = cls.__doc__
+    return grouped
+
+
+def _grouped_values(values: Any) -> Any:
+    """The same values in the class with groups."""
+    cls: Any = type(values)
+    grouped = _grouped(cls)
+    changes = {}
+    for field in dataclasses.fields(grouped):
+        group: Any = field.default if dataclasses.is_dataclass(field.default) else None
+        own = group and type(group)(**{name: getattr(values, name) for name in vars(group)})
+        changes[field.name] = own or getattr(values, field.name)
+    return grouped(**changes)
+
+
+def _given(flags: Any, argv: list[str]) -> dict[str, Any]:
+    """The values of the flags that stand in the command line."""
+    named = {_field(word) for word in argv if word.startswith("--")}
+    values: dict[str, Any] = {}
+    for name, value in vars(flags).items():
+        values |= vars(value) if dataclasses.is_dataclass(value) else {name: value}
+    return {name: value for name, value in values.items() if name in named}
+
+
+def _comments(cls: type) -> dict[str, tuple[str, str]]:
+    """The group of each field and the comment behind it. A line of a class with nothing but a comment begins a group."""
+    found = {}
+    for base in reversed(cls.__mro__[:-1]):
+        group = ""
+        for line in inspect.getsource(base).splitlines():
+            if heading := re.fullmatch(r"    # (\w+)", line):
+                group = heading[1]
+            elif field := re.match(r"    (\w+): .*?  # (.*)$", line):
+                found[field[1]] = group, field[2]
+    return found
 
 
 def _field(word: str) -> str:

@@ -1,0 +1,136 @@
+"""Resolves the parameters of params.py: which value counts, and the rules across fields."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from params import (
+    ALIASES,
+    ARCHITECTURE,
+    ENVS,
+    FILE,
+    FOLDER,
+    LARGE,
+    RENAMED,
+    RUN,
+    SEED,
+    PlayParams,
+    TrainParams,
+)
+from utils import parameters
+from utils.parameters import Resolved, fields_of_kind, nearest
+
+# With another value of these a checkpoint cannot be continued.
+ARCHITECTURE_FIELDS = fields_of_kind(TrainParams, ARCHITECTURE)
+# Parameters of one call of train.py. A checkpoint does not record them.
+RUN_FIELDS = fields_of_kind(TrainParams, RUN, FOLDER, FILE)
+# What an entry of ENVS says of these is for training alone.
+_NOT_SHARED = fields_of_kind(TrainParams, RUN, FILE, SEED)
+# Smallest distance of two atoms, relative to the larger of |v_min| and |v_max|. Rounding to float32 moves an atom by up to
+# 2**-24 of its size, so that the projection may gain or lose 2**-22 / distance of the mass: with this distance, 0.001 of it.
+ATOM_DISTANCE = 2**-22 / 1e-3
+
+
+def resolve(
+    cls: type,
+    given: Mapping[str, Any],
+    record: Mapping[str, Any] | None = None,
+    env_problem: Callable[[str], str | None] = lambda env: None,
+) -> Resolved:
+    """Each parameter from the first of these that has it: `given` (flags or keywords), the run's `record`, ENVS, the default.
+
+    None in `given` and in ENVS means "not given"; in `record` it is a value. Raises ParameterError with all problems;
+    `env_problem` as in utils.parameters.resolve.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    problems = [_unknown(name, fields) for name in given if name not in fields]
+    layers = {"flag": _present(given), "run": record or {}}
+    env, notes = layers["flag"].get("env", fields["env"].default), []
+    if isinstance(env, str):
+        if env in RENAMED:
+            env, change = RENAMED[old := env]
+            notes.append(f"{old} is {env} today: {change}.")
+            layers["flag"] = {**layers["flag"], "env": env}
+        entry = _present(ENVS.get(env, {}))
+        known = TrainParams.__dataclass_fields__
+        problems += [f"ENVS[{env!r}]: {_unknown(name, known)}" for name in entry if name not in known]
+        shared = cls is TrainParams
+        layers["ENVS"] = {name: value for name, value in entry.items() if shared or name not in _NOT_SHARED}
+    values, sources = parameters.resolve(cls, layers, broken_rules, problems, env_problem)
+    return Resolved(values, sources, notes)
+
+
+def recorded(config: TrainParams) -> dict[str, Any]:
+    """The parameters that a checkpoint records, as JSON knows them."""
+    values = {name: value for name, value in dataclasses.asdict(config).items() if name not in RUN_FIELDS}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def broken_rules(config: Any) -> Iterator[tuple[set[str], str]]:
+    """Rules across fields that are broken: the fields, and what is wrong."""
+    if isinstance(config, TrainParams):
+        yield from _support_rules(config)
+        yield from _training_rules(config)
+    if isinstance(config, PlayParams):
+        yield from _film_rules(config)
+
+
+def _support_rules(config: TrainParams) -> Iterator[tuple[set[str], str]]:
+    low, high = config.v_min, config.v_max
+    if low is None or high is None:
+        near = next((env for env in ENVS if _without_version(env) == _without_version(config.env)), None)
+        yield (
+            {"env", "v_min", "v_max"},
+            f"{config.env} has no entry in ENVS of params.py{f' (did you mean {near}?)' if near else ''}, so give --v-min "
+            "and --v-max: the least and greatest discounted return, in rewards divided by --reward-scale",
+        )
+    elif not low < high:
+        yield {"v_min", "v_max"}, f"v_min must be less than v_max, got {low} and {high}"
+    elif (high - low) / (config.num_atoms - 1) < max(1 / LARGE, ATOM_DISTANCE * max(abs(low), abs(high))):
+        yield (
+            {"v_min", "v_max", "num_atoms"},
+            f"v_min and v_max are too close for {config.num_atoms} atoms in float32, got {low} and {high}: "
+            "move them apart, or subtract a constant from the rewards",
+        )
+
+
+def _training_rules(config: TrainParams) -> Iterator[tuple[set[str], str]]:
+    ratio = config.samples_per_insert
+    if 0 < ratio < 1e-3:
+        yield (
+            {"samples_per_insert"},
+            f"samples_per_insert must be 0 or at least 0.001, got {ratio}: the learner would hardly ever run",
+        )
+    if config.learning_starts > config.replay_mem_size:
+        yield (
+            {"learning_starts", "replay_mem_size"},
+            f"learning_starts must be at most replay_mem_size, got {config.learning_starts} and {config.replay_mem_size}: "
+            "the replay would never hold enough to begin",
+        )
+    if config.synchronous and not ratio:
+        fields = {"synchronous", "samples_per_insert"}
+        yield fields, "synchronous takes turns by the ratio, so samples_per_insert must not be 0"
+    if config.resume and config.fresh:
+        yield {"resume", "fresh"}, "resume and fresh exclude each other: continue the old run, or start a new one"
+
+
+def _film_rules(config: PlayParams) -> Iterator[tuple[set[str], str]]:
+    if config.compare is not None and config.grow:
+        yield {"compare", "grow"}, "compare and grow exclude each other: side by side, or one after the other"
+    if (config.compare is not None or config.grow) and (config.render or not config.record):
+        fields = {"compare", "grow", "record", "render"}
+        yield fields, "compare and grow make a film: they go with neither --no-record nor --render"
+
+
+def _present(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _unknown(name: str, known: Mapping[str, Any]) -> str:
+    near = " or ".join(nearest(name, known, ALIASES))
+    return f"there is no parameter {name}" + (f", did you mean {near}?" if near else "")
+
+
+def _without_version(env: str) -> str:
+    return re.sub(r"-v\d+$", "", env)
