@@ -64,7 +64,8 @@ FORMATS = ("gif", "mp4")
 HERE = Path(__file__).resolve().parent
 AXES = ("learner_step", "env_step", "minutes")
 FOLDERS = ("ckpt_dir", "log_dir", "results_dir", "record_dir", "plot_dir")  # roots; the environment's own folder is appended
-_FILES = ("ckpt_file", "starts", "versus")
+_FILES = ("ckpt_file", "starts", "versus", "out")
+SHIPPED = "shipped"  # folder, and name as a run, of the policies that come with the toolkit
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,8 @@ class TestParams:
     starts: str | None = None  # CSV file of Pendulum start states (columns theta0, thetadot0), instead of seeds
     versus: str | None = None  # CSV file of another policy's returns (columns seed, return), to be compared with in pairs
     run: str = ""  # name of the run
-    ckpt_file: str | None = None  # a path, or a name in the run's folder; the newest when not given
+    ckpt_file: str | None = None  # a path, a name in the run's folder, or "best" (by the watcher's score); default: the newest
+    shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
     ckpt_dir: str = str(HERE / "ckpts")  # root of the checkpoints
     results_dir: str = str(HERE / "test_results")  # root of the scores
     debug: bool = False  # show tracebacks
@@ -208,7 +210,7 @@ class WatchParams:
     report: bool = False  # write the run's report page (plot.py report) anew after each test
     test_timeout: float = 3600.0  # seconds after which a test is ended and counted as failed
     ckpt_dir: str = str(HERE / "ckpts")  # root of the checkpoints
-    log_dir: str = str(HERE / "logs")  # root of the training's logs, for the report
+    log_dir: str = str(HERE / "logs")  # root of the training's logs, for the report and for eval/score in TensorBoard
     results_dir: str = str(HERE / "test_results")  # root of the scores
     plot_dir: str = str(HERE / "plots")  # root of the report
     debug: bool = False  # show tracebacks
@@ -223,7 +225,8 @@ class PlayParams:
     max_ep_length: int = 10_000  # environment steps after which an episode is cut
     random_seed: int = 999_999  # episode i starts with reset(seed=random_seed + i)
     run: str = ""  # name of the run
-    ckpt_file: str | None = None  # a path, or a name in the run's folder; the newest when not given
+    ckpt_file: str | None = None  # a path, a name in the run's folder, or "best" (by the watcher's score); default: the newest
+    shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
     render: bool | None = None  # show the episodes in a window; when not given, where there is a screen
     record: bool = True  # write a file to record_dir
     overlay: bool = True  # draw below each frame what the critic expects, the reward so far and the action
@@ -231,6 +234,7 @@ class PlayParams:
     grow: bool = False  # one film from checkpoints of increasing age instead of one checkpoint
     format: str = "gif"  # of the file: gif (320 pixels wide, 10 seconds, 1 MB at most) or mp4 (whole episode, full size)
     ckpt_dir: str = str(HERE / "ckpts")  # root of the checkpoints
+    results_dir: str = str(HERE / "test_results")  # root of the scores, for --ckpt-file best
     record_dir: str = str(HERE / "video")  # root of the recordings
     debug: bool = False  # show tracebacks
 
@@ -260,10 +264,15 @@ class PlotParams:
 class CurvesParams(PlotParams):
     """Drawing test scores over the training of one run or of several."""
 
-    runs: tuple[str, ...] = ("",)  # names of the runs; the one without a name when not given
+    run: str = ""  # name of one run; default: the run without a name
+    runs: tuple[str, ...] | None = None  # names of several runs, or patterns such as "seed*"
     mean: bool = False  # one curve, the mean of the runs with its 95 % interval, instead of a curve for each
     x: str = "learner_step"  # what a score is drawn against: learner_step, env_step or minutes
-    starts: str | None = None  # name of the file of start states that the scores came from; seeds when not given
+    first_seed: int | None = None  # draw the tests from this seed; default: the kind of test with most checkpoints
+    episodes: int | None = None  # draw the tests of this many episodes; default likewise
+    starts: str | None = None  # draw the tests from this file of start states; default likewise
+    training: bool = True  # draw the returns of the training's episodes too, fainter
+    out: str | None = None  # PNG file to write; default: a file in plot_dir whose name tells the runs and options
     original: bool = True  # draw the original's published curve behind it, where there is one
     solved: float | None = None  # score that counts as solved; the environment's own when not given
 
@@ -273,7 +282,8 @@ class RunPlotParams(PlotParams):
     """What the drawings of one run share."""
 
     run: str = ""  # name of the run
-    ckpt_file: str | None = None  # a path, or a name in the run's folder; the newest, or all, when not given
+    ckpt_file: str | None = None  # a path, a name in the run's folder, or "best"; default: the newest, or all
+    shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
     max_ep_length: int = 10_000  # environment steps after which an episode is cut
     random_seed: int = 999_999  # episodes that are played for a drawing start with this seed and the next
 
@@ -366,6 +376,8 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "max_minutes": (0, 5 * 10**6, False),  # ten years; no clock that waits can count much further
     "num_eps_test": (1, 10**6, True),
     "num_eps_play": (1, 10**6, True),
+    "first_seed": (0, 2**63 - 1, True),
+    "episodes": (1, 10**6, True),
     "x_dim": (0, 10**6, True),
     "y_dim": (0, 10**6, True),
     "action_dim": (0, 10**6, True),
@@ -446,8 +458,9 @@ def folder_name(env: str) -> str:
 
 
 def run_folder(root: str, params: HasEnv) -> Path:
-    """Where this environment's run lives below `root`: <root>/<env>[/<run>]."""
-    return Path(root) / folder_name(params.env) / getattr(params, "run", "")
+    """The folder of a run below `root`: <root>/<env>[/<run>], and <root>/<env>/shipped for --shipped."""
+    run = SHIPPED if getattr(params, "shipped", False) else getattr(params, "run", "")
+    return Path(root) / folder_name(params.env) / run
 
 
 def _unknown(name: str, fields: dict[str, Any]) -> str:
@@ -539,7 +552,7 @@ _OF_TRAINING_ALONE = ("random_seed", "ckpt_file", "run", "render")
 
 def _is_taken(run: str) -> bool:
     # Folders that mean something else beside a run's checkpoints and logs.
-    return run.startswith((".", "before-")) or "\\" in run or ".ckpt-" in run or run in ("shipped", "tensorboard")
+    return run.startswith((".", "before-")) or "\\" in run or ".ckpt-" in run or run in (SHIPPED, "tensorboard")
 
 
 def _is_number(value: Any) -> bool:
