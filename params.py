@@ -82,6 +82,7 @@ LARGE = 1e30  # float32 holds it and its inverse
 FORMATS = ("gif", "mp4")
 AXES = ("learner_step", "env_step", "minutes")
 HERE = Path(__file__).resolve().parent
+SHIPPED = "shipped"  # folder, and name as a run, of the policies that come with the toolkit
 
 
 def folder_name(env: str) -> str:
@@ -91,7 +92,7 @@ def folder_name(env: str) -> str:
 
 def _is_run_name(run: str) -> bool:
     # Some names have another meaning beside a run's checkpoints and logs.
-    taken = run.startswith((".", "before-")) or ".ckpt-" in run or run in ("shipped", "tensorboard")
+    taken = run.startswith((".", "before-")) or ".ckpt-" in run or run in (SHIPPED, "tensorboard")
     return run == folder_name(run) and "\\" not in run and not taken
 
 
@@ -209,7 +210,8 @@ class TestParams:
     starts: File | None = None  # CSV file of Pendulum start states (columns theta0, thetadot0), instead of seeds
     versus: File | None = None  # CSV file of another policy's returns (columns seed, return), to be compared with in pairs
     run: RunName = ""  # name of the run
-    ckpt_file: File | None = None  # a path, or a name in the run's folder; the newest when not given
+    ckpt_file: File | None = None  # a path, a name in the run's folder, or "best" (by the watcher's score); default: the newest
+    shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
     ckpt_dir: Folder = str(HERE / "ckpts")  # root of the checkpoints
     results_dir: Folder = str(HERE / "test_results")  # root of the scores
     debug: bool = False  # show tracebacks
@@ -228,7 +230,7 @@ class WatchParams:
     report: bool = False  # write the run's report page (plot.py report) again after each test
     test_timeout: Annotated[float, Gt(0), Le(3 * 10**8)] = 3600.0  # seconds after which a test is ended and counted as failed
     ckpt_dir: Folder = str(HERE / "ckpts")  # root of the checkpoints
-    log_dir: Folder = str(HERE / "logs")  # root of the training's logs, for the report
+    log_dir: Folder = str(HERE / "logs")  # root of the training's logs, for the report and for eval/score in TensorBoard
     results_dir: Folder = str(HERE / "test_results")  # root of the scores
     plot_dir: Folder = str(HERE / "plots")  # root of the report
     debug: bool = False  # show tracebacks
@@ -243,7 +245,8 @@ class PlayParams:
     max_ep_length: EpisodeLength = 10_000  # environment steps after which an episode is cut
     random_seed: Seed = 999_999  # episode i starts with reset(seed=random_seed + i)
     run: RunName = ""  # name of the run
-    ckpt_file: File | None = None  # a path, or a name in the run's folder; the newest when not given
+    ckpt_file: File | None = None  # a path, a name in the run's folder, or "best" (by the watcher's score); default: the newest
+    shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
     render: bool | None = None  # show the episodes in a window; when not given, where there is a screen
     record: bool = True  # write a file to record_dir
     overlay: bool = True  # draw below each frame what the critic expects, the reward so far and the action
@@ -251,6 +254,7 @@ class PlayParams:
     grow: bool = False  # one film from checkpoints of increasing age instead of one checkpoint
     format: Format = "gif"  # of the file: gif (320 pixels wide, 10 seconds, 1 MB at most) or mp4 (whole episode, full size)
     ckpt_dir: Folder = str(HERE / "ckpts")  # root of the checkpoints
+    results_dir: Folder = str(HERE / "test_results")  # root of the scores, for --ckpt-file best
     record_dir: Folder = str(HERE / "video")  # root of the recordings
     debug: bool = False  # show tracebacks
 
@@ -272,10 +276,15 @@ class PlotParams:
 class CurvesParams(PlotParams):
     """Drawing test scores over the training of one run or of several."""
 
-    runs: Annotated[tuple[RunName, ...], MinLen(1)] = ("",)  # names of the runs; the one without a name when not given
+    run: RunName = ""  # name of one run; default: the run without a name
+    runs: Annotated[tuple[RunName, ...], MinLen(1)] | None = None  # names of several runs, or patterns such as "seed*"
     mean: bool = False  # one curve, the mean of the runs with its 95 % interval, instead of a curve for each
     x: Axis = "learner_step"  # what a score is drawn against: learner_step, env_step or minutes
-    starts: File | None = None  # name of the file of start states that the scores came from; seeds when not given
+    first_seed: Seed | None = None  # draw the tests from this seed; default: the kind of test with most checkpoints
+    episodes: Count | None = None  # draw the tests of this many episodes; default likewise
+    starts: File | None = None  # draw the tests from this file of start states; default likewise
+    training: bool = True  # draw the returns of the training's episodes too, fainter
+    out: File | None = None  # PNG file to write; default: a file in plot_dir whose name tells the runs and options
     original: bool = True  # draw the original's published curve behind it, where there is one
     solved: Number | None = None  # score that counts as solved; the environment's own when not given
 
@@ -285,7 +294,8 @@ class RunPlotParams(PlotParams):
     """What the drawings of one run share."""
 
     run: RunName = ""  # name of the run
-    ckpt_file: File | None = None  # a path, or a name in the run's folder; the newest, or all, when not given
+    ckpt_file: File | None = None  # a path, a name in the run's folder, or "best"; default: the newest, or all
+    shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
     max_ep_length: EpisodeLength = 10_000  # environment steps after which an episode is cut
     random_seed: Seed = 999_999  # episodes that are played for a drawing start with this seed and the next
 
@@ -330,5 +340,6 @@ class HasEnv(typing.Protocol):
 
 
 def run_folder(root: str, params: HasEnv) -> Path:
-    """Where this environment's run lives below `root`: <root>/<env>[/<run>]."""
-    return Path(root) / folder_name(params.env) / getattr(params, "run", "")
+    """The folder of a run below `root`: <root>/<env>[/<run>], and <root>/<env>/shipped for --shipped."""
+    run = SHIPPED if getattr(params, "shipped", False) else getattr(params, "run", "")
+    return Path(root) / folder_name(params.env) / run

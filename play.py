@@ -5,6 +5,8 @@ python play.py --format mp4                     the whole first episode, full si
 python play.py --compare 5000 50000             the checkpoints of two learner steps side by side, from the same start
 python play.py --grow                           checkpoints of increasing age, one after the other
 python play.py --render --no-record             only the window
+python play.py --shipped                        the shipped policy; writes video/<env>/shipped.gif
+python play.py --ckpt-file best                 the checkpoint with the watcher's best score
 """
 
 if __name__ == "__main__":
@@ -14,6 +16,8 @@ if __name__ == "__main__":
 
 from functools import partial
 from pathlib import Path
+
+from threadpoolctl import threadpool_limits
 
 from agent.choice import Choice, at_step, choose, choose_series
 from agent.config import resolve
@@ -33,6 +37,7 @@ def main() -> int:
     resolved = flags.parse(PlayParams, resolve, env_problem=wrong_with, aliases=ALIASES)
     params: PlayParams = resolved.values
     console = Console()
+    threadpool_limits(1, "blas")  # as in test.py, so that an episode has the same return
     make = partial(make_env, params.env, params.max_ep_length)
     if params.render and not has_screen():
         raise DependencyError("--render needs a screen and there is none here; without it a film is written to video/.")

@@ -1,11 +1,12 @@
 """Draw what a training has learned, without a screen: pictures and pages in plots/.
 
 python plot.py curves                              test score over learner steps, over the original's published curve
-python plot.py curves --runs a b c --mean          the mean of several runs with its 95 % interval
+python plot.py curves --runs "seed*" --mean        the mean of several runs with its 95 % interval
 python plot.py maps                                what actor and critic say over angle and speed, or two other dimensions
 python plot.py animation                           these maps over the run's checkpoints, as a GIF (--format mp4)
 python plot.py support                             where the return distributions lie between v_min and v_max
 python plot.py report                              one page about a run
+python plot.py maps --shipped                      the shipped policy instead of a run's (maps, animation, support, report)
 """
 
 import webbrowser
@@ -14,6 +15,7 @@ from typing import Any
 
 from agent import plots
 from agent.config import resolve
+from agent.curves import curves_path
 from agent.report import write_report
 from params import ALIASES, AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams, run_folder
 from utils import flags
@@ -59,8 +61,9 @@ def write(command: str, params: Any) -> tuple[Path, list[str]]:
         film, notes = plots.animation(params, folder / f"animation.{params.format}")
         film.save()
         return film.path, notes
+    path = curves_path(params) if command == "curves" else folder / f"{command}.png"
     figure, notes = getattr(plots, command)(params)
-    return save_whole(folder / f"{command}.png", png(figure)), notes
+    return save_whole(path, png(figure)), notes
 
 
 if __name__ == "__main__":

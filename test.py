@@ -1,7 +1,9 @@
-"""Score one checkpoint over noise-free episodes, and append the score to test_results/.
+"""Score one checkpoint over noise-free episodes, and add the score to test_results/.
 
 python test.py                                                the newest checkpoint
 python test.py --ckpt-file Pendulum-v1.ckpt-50000             one of the run's folder; a path works too
+python test.py --ckpt-file best                               the one with the watcher's best score
+python test.py --shipped                                      the shipped policy
 python test.py --starts data/pendulum_legacy_starts.csv       the 100 start states behind the original's score
 """
 
@@ -47,7 +49,7 @@ def main() -> int:
     with threadpool_limits(1, "blas"):
         score = evaluate(choice.policy, make, seeds, starts)
     row = score.row(choice, params.random_seed if starts is None else None, Path(params.starts or "").name)
-    with Signals(threading.Event()) as signals:  # a score is written as a whole, whoever interrupts
+    with Signals(threading.Event()) as signals:  # a signal must not interrupt the writing of a score
         append_result(results, row)
     where = f"the start states of {params.starts}" if params.starts else f"seeds {seeds[0]} to {seeds[-1]}"
     console.say(f"{choice.path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {episodes} episodes from {where}.")

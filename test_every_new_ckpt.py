@@ -10,6 +10,7 @@ if __name__ == "__main__":
 
     quiet_signals()
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -20,10 +21,12 @@ from pathlib import Path
 from agent.config import resolve
 from params import ALIASES, HERE, WatchParams, run_folder
 from utils import flags
+from utils.board import Board
+from utils.checkpoints import Checkpoint
 from utils.console import Console
-from utils.errors import run_script
+from utils.errors import ToolkitError, run_script
 from utils.probe import probe
-from utils.results import LEDGER_ENDING, Ledger, result_files
+from utils.results import IDENTITY, LEDGER_ENDING, Ledger, read_scores, result_files
 from utils.threads import Signals
 from utils.watcher import Watcher
 
@@ -49,9 +52,24 @@ def main() -> int:
 
 
 def test(params: WatchParams, stop: threading.Event, console: Console, path: Path) -> str:
-    """Score one checkpoint in a process of its own, whatever happens in there; returns "tested" or "failed"."""
-    tested = start(params, stop, console, ["test.py"], (*SHARED, "num_eps_test", "random_seed"), path)
-    return "tested" if tested else "failed"
+    """Score one checkpoint in a separate process; returns "tested" or "failed"."""
+    if not start(params, stop, console, ["test.py"], (*SHARED, "num_eps_test", "random_seed"), path):
+        return "failed"
+    try:
+        show_in_tensorboard(params, path)
+    except (OSError, ToolkitError) as error:  # the test itself has succeeded
+        console.say_once(f"TensorBoard lacks a score: {error}.", key="tensorboard")
+    return "tested"
+
+
+def show_in_tensorboard(params: WatchParams, path: Path) -> None:
+    """Add the checkpoint's score to TensorBoard as eval/score. Raises OSError and ToolkitError."""
+    checkpoint = Checkpoint(path)
+    scored = (checkpoint.run_id, str(checkpoint.step), str(params.random_seed), str(params.num_eps_test), "")
+    for row in read_scores(run_folder(params.results_dir, params)):
+        if scored == tuple(row[name] for name in IDENTITY):
+            with contextlib.closing(Board(run_folder(params.log_dir, params) / "tensorboard")) as board:
+                board.scalars({"eval/score": float(row["mean"])}, checkpoint.step)
 
 
 def report(params: WatchParams, stop: threading.Event, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""The checkpoint that a person means: named, the newest of their own, or one that is shipped; of whatever kind."""
+"""Loads the requested checkpoint: by name, the best or the newest of a run, or the shipped one."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,15 +8,25 @@ import numpy as np
 
 from agent.config import resolve
 from agent.policy import Critic, Policy, Scaling
-from params import HERE, TrainParams, folder_name, run_folder
-from utils.checkpoints import Checkpoint, is_tensorflow_1, list_checkpoints, named_checkpoint, newest_checkpoint, step_of
+from agent.retention import choosing_scores
+from params import HERE, SHIPPED, TrainParams, folder_name, run_folder
+from utils.checkpoints import (
+    Checkpoint,
+    is_tensorflow_1,
+    list_checkpoints,
+    named_checkpoint,
+    newest_checkpoint,
+    newest_manifest,
+    step_of,
+)
 from utils.envs import Environment
 from utils.errors import CheckpointError, ParameterError
+from utils.runs import read_run
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A checkpoint with what is needed to act, to judge and to report; `notes` are for the person who asked.
+    """A loaded checkpoint: its policy, critic and counters. `notes` are sentences to print.
 
     `manifest` is empty for a checkpoint of the original.
     """
@@ -32,8 +42,11 @@ class Choice:
     manifest: dict[str, Any] = field(default_factory=dict)
 
 
+BEST = "best"  # as --ckpt-file
+
+
 class Asks(Protocol):
-    """The parameters that name a checkpoint."""
+    """The parameters that select a checkpoint."""
 
     @property
     def env(self) -> str: ...  # noqa: D102
@@ -43,16 +56,26 @@ class Asks(Protocol):
     def ckpt_file(self) -> str | None: ...  # noqa: D102
     @property
     def ckpt_dir(self) -> str: ...  # noqa: D102
+    @property
+    def results_dir(self) -> str: ...  # noqa: D102
+    @property
+    def shipped(self) -> bool: ...  # noqa: D102
 
 
 def choose(params: Asks, env: Environment) -> Choice:
-    """The checkpoint that `params` asks for, for `env`: the named one, else the newest whole one, else a shipped one.
+    """The checkpoint that `params` selects for `env`.
 
-    Raises CheckpointError when there is none, when it is damaged, or when it belongs to another environment.
+    That is the shipped one with `shipped`, else the named one, else the one with the best score for "best", else the
+    newest valid one of the run, else the shipped one. Raises CheckpointError when there is none, when it is damaged or
+    when it belongs to another environment, and ParameterError for `shipped` together with a run or a name.
     """
-    folder = run_folder(params.ckpt_dir, params)
+    folder = checkpoint_folder(params)
     notes: list[str] = []
-    if params.ckpt_file is not None:
+    if params.ckpt_file == BEST:
+        best = _best(folder, params, notes)
+        if best is not None:
+            return _choice(best, env, notes)
+    elif params.ckpt_file is not None:
         path = named_checkpoint(params.ckpt_file, folder)
         if is_tensorflow_1(path):
             return _original(path, env)
@@ -64,22 +87,55 @@ def choose(params: Asks, env: Environment) -> Choice:
     if newest is None and params.run:
         raise CheckpointError(f"there is no checkpoint in {folder}; is {params.run} the name of the run?")
     if newest is None:
-        shipped = HERE / "ckpts" / "shipped" / folder_name(params.env)
+        shipped = _shipped_folder(params.env)
         newest, _ = newest_checkpoint(shipped)
         if newest is None:
-            raise CheckpointError(
-                f"there is no checkpoint in {folder} and none is shipped for {params.env}; train one with train.py."
-            )
+            none_of_a_run = "" if params.shipped else f"there is no checkpoint in {folder} and "
+            raise CheckpointError(f"{none_of_a_run}none is shipped for {params.env}; train one with train.py.")
         notes.append(f"There is no checkpoint of your own in {folder}: this is the shipped {newest.path.name}.")
     return _choice(newest, env, notes)
 
 
-def choose_series(params: Asks, env: Environment, at_most: int) -> list[Choice]:
-    """The whole checkpoints of a run, oldest first, thinned evenly to `at_most` with the newest among them.
+def checkpoint_folder(params: Asks) -> Path:
+    """The folder that holds the checkpoints: the run's, or that of the shipped policy. Raises ParameterError."""
+    if not params.shipped:
+        return run_folder(params.ckpt_dir, params)
+    if params.run or params.ckpt_file is not None:
+        raise ParameterError("--shipped selects the shipped policy: it goes with neither --run nor --ckpt-file.")
+    return _shipped_folder(params.env)
 
-    What `choose` finds, alone, when a checkpoint is named or the run has none. Raises CheckpointError as `choose` does.
+
+def _shipped_folder(env: str) -> Path:
+    return HERE / "ckpts" / SHIPPED / folder_name(env)
+
+
+def _best(folder: Path, params: Asks, notes: list[str]) -> Checkpoint | None:
+    """The valid checkpoint of the run in `folder` with the best score; None, with a note, if none was scored."""
+    paths = {step_of(path): path for path in list_checkpoints(folder)}
+    run_id = read_run(folder).get("run_id") or newest_manifest(folder).get("run_id")
+    scores = choosing_scores(run_folder(params.results_dir, params), run_id) if run_id else {}
+    scored = paths.keys() & scores.keys()
+    for learner_step in sorted(scored, key=lambda step: scores[step], reverse=True):
+        try:
+            checkpoint = Checkpoint(paths[learner_step]).verify()
+        except CheckpointError as error:
+            notes.append(f"Passed over: {error}")
+            continue
+        notes.append(
+            f"The best score of {len(scored)} checkpoints, {scores[learner_step]:.2f}, is that of {checkpoint.path.name}."
+        )
+        return checkpoint
+    if paths:
+        notes.append(f"No checkpoint in {folder} has a score of test_every_new_ckpt.py, so this is the newest.")
+    return None
+
+
+def choose_series(params: Asks, env: Environment, at_most: int) -> list[Choice]:
+    """The valid checkpoints of a run, oldest first: at most `at_most`, evenly spaced, with the newest among them.
+
+    Only what `choose` returns if a checkpoint is named or the run has none. Raises CheckpointError as `choose` does.
     """
-    paths = list_checkpoints(run_folder(params.ckpt_dir, params))
+    paths = list_checkpoints(checkpoint_folder(params))
     if params.ckpt_file is not None or not paths:
         return [choose(params, env)]
     if len(paths) > at_most:
@@ -97,8 +153,8 @@ def choose_series(params: Asks, env: Environment, at_most: int) -> list[Choice]:
 
 
 def at_step(params: Asks, env: Environment, learner_step: int) -> Choice:
-    """The run's checkpoint of a learner step. Raises CheckpointError naming those that there are."""
-    folder = run_folder(params.ckpt_dir, params)
+    """The run's checkpoint of a learner step. Raises CheckpointError, which lists the existing ones."""
+    folder = checkpoint_folder(params)
     paths = {step_of(path): path for path in list_checkpoints(folder)}
     if learner_step not in paths:
         there = f"there are {', '.join(map(str, paths))}" if paths else "there is none at all"

@@ -1,5 +1,6 @@
 """Scoring a policy: noise-free episodes whose start states are fixed by seeds or given."""
 
+import contextlib
 import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from agent.choice import Choice
+from params import HERE
 from utils.envs import Environment
 from utils.errors import ParameterError
-from utils.experience import Episode, Step, rollout
-
-AT_ONCE = 25  # environments stepped with one batched call of the policy
+from utils.experience import Episode, Step
 
 
 class Acts(Protocol):
@@ -80,51 +80,44 @@ def evaluate(
     starts: np.ndarray | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Score:
-    """Play one episode from each of `seeds` and return the score.
+    """Play one episode from each of `seeds`, one after the other, and return the score.
 
-    Each episode has an environment of its own, never reset by itself, so that a start state depends on nothing but its
-    seed. Episodes are stepped side by side with one call of the policy. `starts` [episodes, 2] sets Pendulum's angle
-    and speed instead of what the seed drew. `stop()` ends it early with the episodes that are complete.
+    A return is a function of the policy and the seed alone. Each episode has a new environment, and the policy is
+    called with one observation at a time (see `play`). `starts` [episodes, 2] sets Pendulum's angle and speed instead
+    of what the seed drew. `stop()` ends the evaluation early, with the complete episodes.
     """
     episodes: list[Episode] = []
-    for first in range(0, len(seeds), AT_ONCE):
-        chosen = range(first, min(first + AT_ONCE, len(seeds)))
-        envs = [make() for _ in chosen]
-        obs = np.stack([env.reset(int(seeds[i])) for i, env in zip(chosen, envs, strict=True)])
-        if starts is not None:
-            obs = np.stack([start_pendulum(env, starts[i]) for i, env in zip(chosen, envs, strict=True)])
-        scores, lengths = np.zeros(len(envs)), np.zeros(len(envs), int)
-        running = np.arange(len(envs))
-        while len(running) and not stop():
-            actions = policy.act(obs[running])
-            ended = np.zeros(len(running), bool)
-            for place, i in enumerate(running):
-                obs[i], reward, terminated, truncated = envs[i].step(actions[place])
-                scores[i] += reward
-                lengths[i] += 1
-                ended[place] = terminated or truncated
-            running = running[~ended]
-        complete = np.setdiff1d(np.arange(len(envs)), running)
-        episodes += [Episode(float(scores[i]), int(lengths[i])) for i in complete]
-        for env in envs:
-            env.close()
-        if stop():
-            break
+    for i, seed in enumerate(seeds):
+        with contextlib.closing(make()) as env:
+            length, score = 0, 0.0
+            for step, _ in play(policy, env, int(seed), None if starts is None else starts[i]):
+                length, score = length + 1, score + step.reward
+                if stop():
+                    return Score(episodes)
+        episodes.append(Episode(score, length))
     return Score(episodes)
 
 
-def play(policy: Acts, env: Environment, seed: int) -> Iterator[tuple[Step, float]]:
-    """One noise-free episode: each step, and the reward up to it."""
-    score = 0.0
-    for _, step in rollout([env], policy.act, lambda: seed):
-        score += step.reward
-        yield step, score
-        if step.terminated or step.truncated:
-            return
+def play(policy: Acts, env: Environment, seed: int, start: np.ndarray | None = None) -> Iterator[tuple[Step, float]]:
+    """One noise-free episode: each step, and the reward up to it. `start` sets Pendulum's angle and speed.
+
+    The policy gets one row in every call. The last bit of a BLAS product depends on the number of rows and on a row's
+    place among them, and in a chaotic environment one bit changes the return. A batch padded to 32 rows is not enough:
+    OpenBLAS' Haswell kernel rounds rows 0 to 5, 6 to 11 and 24 to 31 differently.
+    """
+    obs, score, ended = env.reset(seed), 0.0, False
+    if start is not None:
+        obs = start_pendulum(env, start)
+    while not ended:
+        (action,) = policy.act(obs[None])
+        next_obs, reward, terminated, truncated = env.step(action)
+        score += reward
+        yield Step(obs, action, reward, next_obs, terminated, truncated), score
+        obs, ended = next_obs, terminated or truncated
 
 
 def read_returns(path: str | Path, seeds: Sequence[int]) -> np.ndarray:
-    """Another policy's returns from `seeds`, float64 [episodes], of a CSV file with the columns seed and return.
+    """Another policy's returns from `seeds`, float64 [episodes], from a CSV file with the columns seed and return.
 
     Raises ParameterError.
     """
@@ -152,9 +145,11 @@ def read_starts(path: str | Path, env_id: str) -> np.ndarray:
     return starts
 
 
-def _columns(path: str | Path, first: str, second: str) -> list[tuple[float, float]]:
+def _columns(name: str | Path, first: str, second: str) -> list[tuple[float, float]]:
+    path = Path(name)
     try:
-        if Path(path).exists() and not Path(path).is_file():  # a pipe or a device may have no end
+        path = _located(path)
+        if path.exists() and not path.is_file():  # a pipe or a device may have no end
             raise OSError("it is no file")
         with open(path, newline="") as file:
             return [(float(row[first]), float(row[second])) for row in csv.DictReader(file)]
@@ -162,3 +157,8 @@ def _columns(path: str | Path, first: str, second: str) -> list[tuple[float, flo
         raise ParameterError(f"{path} cannot be read: {error}.") from None
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise ParameterError(f"{path} needs the columns {first} and {second} with a number in each row: {error!r}.") from None
+
+
+def _located(path: Path) -> Path:
+    """`path` relative to the current folder if it exists there, else relative to the project's folder if it exists there."""
+    return path if path.exists() or not (HERE / path).exists() else HERE / path

@@ -1,6 +1,5 @@
 """The drawings of a run, from the parameters that plot.py takes: each a function that serves from Python too."""
 
-import dataclasses
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,31 +7,22 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from agent.animation import FPS, FRAMES_EACH, animate, scene
-from agent.choice import Choice, choose, choose_series
+from agent.choice import Choice, checkpoint_folder, choose, choose_series
+from agent.curves import learning_curves
 from agent.maps import draw_maps, value_maps
 from agent.support import CHECKPOINTS, draw_support, support_of, visited, warnings_of_log
-from params import (
-    HERE,
-    RENAMED,
-    AnimationParams,
-    CurvesParams,
-    MapsParams,
-    PlotParams,
-    RunPlotParams,
-    SupportParams,
-    run_folder,
-)
-from utils.curves import draw_curves, mean_curve, published_curve, run_curve
+from params import AnimationParams, CurvesParams, MapsParams, SupportParams, WatchParams, run_folder
+from utils.curves import run_curve, run_scores
 from utils.envs import Environment, make_env
 from utils.errors import ParameterError
 from utils.metrics import read_log
 from utils.planes import Plane, action_names, observation_names, observed_plane, state_plane
+from utils.results import main_kind
 from utils.video import Film, Gif, Mp4
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PUBLISHED = HERE / "data" / "original_learning_curves.csv"
 MARGIN = 0.1  # of the range that a policy visits, on either side of it
 
 
@@ -44,28 +34,8 @@ class Drawing(NamedTuple):
 
 
 def curves(params: CurvesParams) -> Drawing:
-    """Test scores over the training. Raises ParameterError when there is nothing to draw."""
-    drawn, notes = [], []
-    for name in params.runs:
-        own = RunPlotParams(**{field.name: getattr(params, field.name) for field in dataclasses.fields(PlotParams)}, run=name)
-        results = run_folder(params.results_dir, own)
-        curve = run_curve(name or "this run", results, run_folder(params.ckpt_dir, own), params.x, params.starts or "")
-        if len(curve.x):
-            drawn.append(curve)
-        else:
-            notes.append(f"{results} has no scores by {params.x} to draw; test_every_new_ckpt.py makes them.")
-    if params.mean and len(drawn) > 1:
-        drawn = [mean_curve(drawn)]
-        if not len(drawn[0].x):
-            raise ParameterError("these runs have no learner step in common of which all have a score, so there is no mean.")
-    published = None
-    if params.original and params.x == "learner_step":
-        original = next((old for old, (new, _) in RENAMED.items() if new == params.env), params.env)
-        published = published_curve(PUBLISHED, original, "msinto93/D4PG, one run as published")
-    if not drawn and published is None:
-        raise ParameterError(" ".join(notes))
-    solved = params.solved if params.solved is not None else _solved(params.env)
-    return Drawing(draw_curves(drawn, f"{params.env}: test score", params.x, published, solved), notes)
+    """Test scores and training returns over the training. Raises CheckpointError when there is nothing to draw."""
+    return Drawing(*learning_curves(params))
 
 
 def maps(params: MapsParams) -> Drawing:
@@ -98,7 +68,8 @@ def animation(params: AnimationParams, path: Path) -> tuple[Film, list[str]]:
     choices = choose_series(params, env, params.num_ckpts)
     plane, action = plane_of(params, env, choices[-1])
     scenes = [scene(choice, env, params.random_seed, plane, action, params.action_dim, params.resolution) for choice in choices]
-    curve = run_curve("Test score", run_folder(params.results_dir, params), run_folder(params.ckpt_dir, params))
+    scores = run_scores(run_folder(params.results_dir, params), checkpoint_folder(params))
+    curve = run_curve("Test score", scores, main_kind(scores, WatchParams.random_seed))
     seconds = len(scenes) * FRAMES_EACH / FPS
     film = (
         Mp4(path, FPS)
@@ -139,8 +110,3 @@ def plane_of(params: MapsParams, env: Environment, choice: Choice) -> tuple[Plan
 def _check(dim: int, size: int, name: str, env_id: str) -> None:
     if dim >= size:
         raise ParameterError(f"{name} must be less than {size} for {env_id}, got {dim}.")
-
-
-def _solved(env_id: str) -> float | None:
-    spec = make_env(env_id).env.spec
-    return spec.reward_threshold if spec is not None else None

@@ -14,6 +14,7 @@ from agent.film import gif_of
 from agent.plots import Drawing
 from params import (
     RENAMED,
+    SHIPPED,
     CurvesParams,
     MapsParams,
     PlotParams,
@@ -62,7 +63,7 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
     shared = _fields(PlotParams, params)
     notes += _draw(
         page,
-        lambda: plots.curves(CurvesParams(**shared, runs=(params.run,))),
+        lambda: plots.curves(CurvesParams(**shared, runs=(SHIPPED if params.shipped else params.run,))),
         "Test score over learner steps with its 95 % interval, over the original's published curve",
     )
     if params.env in (new for new, _ in RENAMED.values()):

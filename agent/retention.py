@@ -3,10 +3,10 @@
 import math
 from pathlib import Path
 
-from params import TestParams
+from params import TestParams, WatchParams
 from utils.checkpoints import step_of
 from utils.errors import StorageError
-from utils.results import LEDGER_ENDING, Ledger, read_results
+from utils.results import LEDGER_ENDING, Ledger, ScoreKind, main_kind, read_scores
 
 
 def superfluous(paths: list[Path], most: int, tested: set[int], best: int | None) -> list[Path]:
@@ -33,19 +33,36 @@ def superfluous_replays(paths: list[Path], newest: int | None, saved: int | None
 
 
 def judged(results: Path, run_id: str) -> tuple[set[int], int | None]:
-    """The learner steps of this run that the watcher has tested, and the one that scored best.
+    """The learner steps of this run that the watcher has tested, and the one with the best score.
 
-    `results` is the path of the scores without an ending. Scores from the seeds that test.py publishes choose nothing,
-    and what cannot be read protects nothing.
+    `results` is the path of the scores without an ending. Files that cannot be read protect nothing.
     """
-    ledger, table = Ledger(results.with_name(results.name + LEDGER_ENDING)), results.with_name(results.name + ".csv")
-    scores: dict[int, float] = {}
+    ledger = Ledger(results.with_name(results.name + LEDGER_ENDING))
     try:
         tested = {step for run, step in ledger.keys() if run == run_id}  # noqa: SIM118 (a ledger is no dict)
-        for row in read_results(table) if table.exists() else []:
-            mean = float(row["mean"])
-            if row["run_id"] == run_id and row["first_seed"] not in ("", str(TestParams.random_seed)) and math.isfinite(mean):
-                scores[int(row["learner_step"])] = mean
-    except (StorageError, OSError, ValueError, KeyError):
+        scores = choosing_scores(results, run_id)
+    except StorageError:
         return set(), None
     return tested, max(scores, key=lambda step: scores[step], default=None)
+
+
+def choosing_scores(results: Path, run_id: str) -> dict[int, float]:
+    """The scores of a run that may choose among its checkpoints, by learner step. Raises StorageError.
+
+    They are of one kind, usually the watcher's. Scores from test.py's default seeds and from given start states never
+    choose, since they are published.
+    """
+    rows = [
+        row
+        for row in read_scores(results)
+        if row["run_id"] == run_id and row["first_seed"] not in ("", str(TestParams.random_seed)) and _is_score(row)
+    ]
+    kind = main_kind(rows, WatchParams.random_seed)
+    return {int(row["learner_step"]): float(row["mean"]) for row in rows if ScoreKind.of(row) == kind}
+
+
+def _is_score(row: dict[str, str]) -> bool:
+    try:
+        return row["learner_step"].isdecimal() and math.isfinite(float(row["mean"]))
+    except ValueError:
+        return False

@@ -1,4 +1,4 @@
-"""Which checkpoint a person means."""
+"""Which checkpoint the parameters select."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,8 @@ import params as parameters
 from agent import choice
 from agent.choice import choose
 from utils.envs import make_env
-from utils.errors import CheckpointError
+from utils.errors import CheckpointError, ParameterError
+from utils.results import COLUMNS, append_result
 
 
 @pytest.fixture
@@ -76,3 +77,62 @@ def test_one_of_another_environment_is_refused_by_name_and_by_size(tmp_path, env
     other = save(tmp_path / "X.ckpt-2", env, obs_size=4)
     with pytest.raises(CheckpointError, match="observations of 4 numbers, not 3"):
         choose(params(tmp_path, ckpt_file=str(other)), env)
+
+
+# ---- --shipped and --ckpt-file best
+
+
+def test_shipped_selects_the_shipped_policy_beside_a_run(tmp_path, env):
+    save(tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-999", env)
+    chosen = choose(params(tmp_path, shipped=True), env)
+    assert chosen.path == parameters.HERE / "ckpts" / "shipped" / "Pendulum-v1" / "Pendulum-v1.ckpt-190000"
+    assert chosen.notes == []
+    assert [one.learner_step for one in choice.choose_series(params(tmp_path, shipped=True), env, 6)] == [190000]
+
+
+@pytest.mark.parametrize("more", [{"run": "mine"}, {"ckpt_file": "best"}])
+def test_shipped_excludes_a_run_and_a_name(tmp_path, env, more):
+    with pytest.raises(ParameterError, match="goes with neither --run nor --ckpt-file"):
+        choose(params(tmp_path, shipped=True, **more), env)
+
+
+def test_shipped_says_when_no_policy_is_shipped(tmp_path, env, monkeypatch):
+    monkeypatch.setattr(choice, "HERE", tmp_path)
+    with pytest.raises(CheckpointError, match="^none is shipped for Pendulum-v1"):
+        choose(params(tmp_path, shipped=True), env)
+
+
+def test_outputs_of_the_shipped_policy_are_those_of_a_run_named_shipped(tmp_path):
+    assert parameters.run_folder("root", params(tmp_path, shipped=True)).as_posix() == "root/Pendulum-v1/shipped"
+
+
+def best(tmp_path):
+    return params(tmp_path, ckpt_file="best", results_dir=str(tmp_path / "results"))
+
+
+def score(tmp_path, learner_step, mean, first_seed=1_000_000, episodes=100):
+    row = dict(learner_step=learner_step, mean=mean, sem=0.0, first_seed=first_seed, episodes=episodes, run_id="r1")
+    append_result(tmp_path / "results" / "Pendulum-v1", dict.fromkeys(COLUMNS, "") | row)
+
+
+def test_best_is_the_checkpoint_with_the_best_score_of_the_watcher(tmp_path, env):
+    paths = {step: save(tmp_path / "Pendulum-v1" / f"Pendulum-v1.ckpt-{step}", env) for step in (10, 20, 30)}
+    for learner_step, mean in ((10, -150.0), (20, -140.0), (30, -160.0), (40, -1.0)):  # 40 was deleted
+        score(tmp_path, learner_step, mean)
+    score(tmp_path, 30, -2.0, first_seed=0)  # published scores do not choose
+    score(tmp_path, 10, -3.0, first_seed=7, episodes=3)  # nor does a score of another kind
+    chosen = choose(best(tmp_path), env)
+    assert chosen.learner_step == 20
+    assert chosen.notes == ["The best score of 3 checkpoints, -140.00, is that of Pendulum-v1.ckpt-20."]
+    (paths[20] / "policy.npz").write_bytes(b"rubbish")
+    chosen = choose(best(tmp_path), env)
+    assert chosen.learner_step == 10
+    assert "Passed over" in chosen.notes[0]
+
+
+def test_without_scores_best_is_the_newest_and_a_note_says_so(tmp_path, env):
+    for step in (10, 20):
+        save(tmp_path / "Pendulum-v1" / f"Pendulum-v1.ckpt-{step}", env)
+    chosen = choose(best(tmp_path), env)
+    assert chosen.learner_step == 20
+    assert "has a score of test_every_new_ckpt.py, so this is the newest" in chosen.notes[0]

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_checkpoints import save
 
-from agent.evaluation import AT_ONCE, Score, evaluate, read_returns, read_starts, start_pendulum
+from agent.evaluation import Score, evaluate, play, read_returns, read_starts, start_pendulum
+from agent.policy import Policy
 from utils.envs import make_env
 from utils.errors import ParameterError
 from utils.experience import Episode
 
-STARTS = Path(__file__).parent.parent / "data" / "pendulum_legacy_starts.csv"
+ROOT = Path(__file__).resolve().parent.parent
+STARTS = ROOT / "data" / "pendulum_legacy_starts.csv"
+LANDER = "LunarLanderContinuous-v3"
 make = partial(make_env, "Pendulum-v1", 20)
 
 
@@ -30,20 +34,50 @@ class Damped:
         return -obs[:, 2:3]
 
 
-def naive(policy, seed):
-    env = make()
+def one_by_one(policy, make_it, seed):
+    """The loop a user would write, with one observation [S] in a call."""
+    env = make_it()
     obs, total, ended = env.reset(seed), 0.0, False
     while not ended:
-        obs, reward, terminated, truncated = env.step(policy.act(obs[None])[0])
+        obs, reward, terminated, truncated = env.step(policy.act(obs))
         total, ended = total + reward, terminated or truncated
     return total
 
 
-def test_episodes_side_by_side_score_as_one_after_the_other():
-    seeds = range(50, 50 + AT_ONCE + 3)  # more than are stepped at once
-    score = evaluate(Damped(), make, seeds)
-    np.testing.assert_allclose(score.returns, [naive(Damped(), seed) for seed in seeds], rtol=1e-5)
-    assert {episode.length for episode in score.episodes} == {20}
+def lander():
+    return Policy.load(ROOT / "ckpts" / "shipped" / LANDER / f"{LANDER}.ckpt-80000"), partial(make_env, LANDER)
+
+
+def tiny(tmp_path):
+    return Policy.load(save(tmp_path / "Pendulum-v1.ckpt-10", make())), make
+
+
+@pytest.mark.parametrize("subject", [lander, tiny])
+def test_a_return_depends_on_the_seed_alone(tmp_path, subject):
+    policy, make_it = subject() if subject is lander else subject(tmp_path)
+    seeds = range(3, 10)
+    together = evaluate(policy, make_it, seeds)
+    reverse = evaluate(policy, make_it, seeds[::-1])
+    for i, seed in enumerate(seeds):
+        (alone,) = evaluate(policy, make_it, [seed]).episodes
+        *_, (_, played) = play(policy, make_it(), seed)
+        assert alone == together.episodes[i] == reverse.episodes[-1 - i]  # bit for bit
+        assert alone.score == played == one_by_one(policy, make_it, seed)
+
+
+def test_the_policy_gets_one_row_in_every_call():
+    class Counted(Damped):
+        def __init__(self):
+            self.rows = set()
+
+        def act(self, obs):
+            self.rows.add(len(obs))
+            return super().act(obs)
+
+    policy = Counted()
+    score = evaluate(policy, make, range(3))
+    assert policy.rows == {1}
+    assert [episode.length for episode in score.episodes] == [20, 20, 20]
 
 
 def test_start_states_do_not_depend_on_the_policy():
@@ -125,6 +159,15 @@ def test_two_policies_are_compared_in_pairs(tmp_path):
     assert difference.sem == pytest.approx(7**0.5 / 3**0.5)
     with pytest.raises(ParameterError, match="no return for the seed 8, and 1 more"):
         read_returns(tmp_path / "other.csv", range(5, 10))
+
+
+def test_files_are_found_in_the_project_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len(read_starts("data/pendulum_legacy_starts.csv", "Pendulum-v1")) == 100
+    assert read_returns("data/pendulum_original_on_seeds.csv", range(2)).tolist() == [-122.4748, -0.4145]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "pendulum_legacy_starts.csv").write_text("theta0,thetadot0\n1,2\n")
+    assert read_starts("data/pendulum_legacy_starts.csv", "Pendulum-v1").tolist() == [[1.0, 2.0]]  # the current folder first
 
 
 def test_starts_are_for_pendulum_only():

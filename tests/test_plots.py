@@ -63,16 +63,10 @@ def place(tmp_path):
     return Place(tmp_path)
 
 
-def test_without_a_score_the_published_curve_is_drawn_and_the_missing_one_said(place):
-    drawing = plots.curves(place.params(CurvesParams))
-    assert png(drawing.figure).startswith(b"\x89PNG")
-    assert "has no scores by learner_step" in drawing.notes[0]
-    assert "test_every_new_ckpt.py" in drawing.notes[0]
-
-
-def test_with_nothing_to_draw_at_all_a_sentence_says_so(place):
-    with pytest.raises(ParameterError, match=r"has no scores by minutes to draw"):
-        plots.curves(place.params(CurvesParams, x="minutes"))
+@pytest.mark.parametrize("x", ["learner_step", "minutes"])
+def test_with_nothing_to_draw_a_sentence_says_so(place, x):
+    with pytest.raises(CheckpointError, match=f"nothing to draw by {x}: no test scores in .*Pendulum-v1.csv"):
+        plots.curves(place.params(CurvesParams, x=x))
 
 
 @pytest.mark.parametrize("text_only", [False, True])
@@ -194,7 +188,7 @@ def test_the_report_of_scores_alone_says_what_is_missing(place, tmp_path):
 def test_without_matplotlib_a_sentence_says_what_to_install(place, tmp_path, command):
     (tmp_path / "blocked").mkdir()
     (tmp_path / "blocked" / "matplotlib.py").write_text("raise ImportError('No module named matplotlib')")
-    place.checkpoints(10)
+    place.checkpoints(10).scores(10)
     roots = [part for root in ("ckpt", "log", "results", "plot") for part in (f"--{root}-dir", place.given[f"{root}_dir"])]
     done = subprocess.run(
         [sys.executable, str(ROOT / "plot.py"), command, *roots],
@@ -215,11 +209,3 @@ def test_the_same_run_gives_the_same_picture(place):
     for figure in (first, second):
         figure.canvas.draw()
     np.testing.assert_array_equal(first.canvas.buffer_rgba(), second.canvas.buffer_rgba())
-
-
-def test_runs_without_a_step_in_common_have_no_mean_and_that_is_said(place):
-    for run, step in (("a", 10), ("b", 20)):
-        path = place.folder / "results" / PENDULUM / run
-        append_result(path, ENTRY | dict(learner_step=step, mean=-100.0, sem=1.0))
-    with pytest.raises(ParameterError, match="no learner step in common"):
-        plots.curves(place.params(CurvesParams, runs=("a", "b"), mean=True))

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 PICTURES = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README)
 NAMED_IN_TESTS = sorted(set(re.findall(r"`(\w+\.py)(?:::(\w+))?`", (ROOT / "tests" / "README.md").read_text())))
-DRAWN = [line.strip() for line in re.findall(r"python plot\.py [^`|\n]*--ckpt-dir none[^`|\n]*", README)]
+DRAWN = [line.strip() for line in re.findall(r"python plot\.py [^`|\n]*(?:--ckpt-dir none|--shipped)[^`|\n]*", README)]
 
 
 def test_its_pictures_are_there_have_words_and_are_small():
@@ -31,13 +31,18 @@ def test_its_table_names_every_file_of_the_code():
 @pytest.mark.parametrize("line", DRAWN)
 def test_the_commands_behind_its_pictures_draw_them_from_what_is_shipped(tmp_path, line):
     words = shlex.split(line)[2:]
+    name = f"{words[0]}.png"
+    drawn = tmp_path / "Pendulum-v1" / "shipped" / name
+    if "--out" in words:
+        name = words[words.index("--out") + 1]
+        drawn = tmp_path / name
+        words[words.index("--out") + 1] = str(drawn)
     command = [sys.executable, "plot.py", *words, "--plot-dir", str(tmp_path)]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     assert done.returncode == 0, done.stderr
-    drawn = tmp_path / "Pendulum-v1" / f"{words[0]}.png"
-    shipped = ROOT / "plots" / "shipped" / "Pendulum-v1" / drawn.name
+    shipped = ROOT / "plots" / "shipped" / "Pendulum-v1" / name
     assert shipped.relative_to(ROOT).as_posix() in [path for _, path in PICTURES]
     assert 0.5 < drawn.stat().st_size / shipped.stat().st_size < 2.0  # fonts and compression differ between machines
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from utils.errors import StorageError
-from utils.results import COLUMNS, Ledger, append_result, read_results, read_scores
+from utils.results import COLUMNS, Ledger, ScoreKind, append_result, main_kind, read_results, read_scores
 
 ROOT = Path(__file__).resolve().parent.parent
 ROW = {
@@ -80,6 +80,54 @@ def test_a_row_that_was_cut_short_is_ended_and_not_read_as_a_score(tmp_path):
         file.write("10000,820")
     append_result(tmp_path / "x", ROW | {"learner_step": 15000})
     assert [row["learner_step"] for row in read_results(tmp_path / "x.csv")] == ["5000", "15000"]
+
+
+def test_the_same_test_twice_makes_one_row(tmp_path):
+    for _ in range(2):
+        append_result(tmp_path / "x", ROW)
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 2
+    assert (tmp_path / "x.txt").read_text().count("Average reward") == 1
+
+
+def test_of_rows_with_one_identity_the_last_is_valid(tmp_path):
+    for mean in (-146.0, -145.0, -146.0):  # a new version of the environment, and back
+        append_result(tmp_path / "x", ROW | {"mean": mean})
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 4  # nothing was rewritten
+    assert [row["mean"] for row in read_results(tmp_path / "x.csv")] == ["-146.0"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"run_id": "r-2"}, {"learner_step": 1}, {"first_seed": 7}, {"episodes": 3}, {"starts": "starts.csv"}]
+)
+def test_tests_of_different_episodes_or_checkpoints_are_different_scores(tmp_path, other):
+    append_result(tmp_path / "x", ROW)
+    append_result(tmp_path / "x", ROW | other)
+    assert len(read_results(tmp_path / "x.csv")) == 2
+
+
+def kinds(*seeds):
+    return [{"first_seed": str(seed), "episodes": "10", "starts": ""} for seed in seeds]
+
+
+@pytest.mark.parametrize(("rows", "seed"), [(kinds(0, 5, 5), "5"), (kinds(0, 1000000), "1000000"), (kinds(7, 0), "7")])
+def test_the_main_kind_is_the_most_frequent_and_among_equals_the_preferred(rows, seed):
+    assert main_kind(rows, 1_000_000) == ScoreKind(seed, "10", "")
+
+
+def test_without_rows_there_is_no_main_kind():
+    assert main_kind([], 0) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (("1000000", "100", ""), "100 episodes from seeds 1,000,000 to 1,000,099"),
+        (("", "100", "starts.csv"), "100 episodes from the start states in starts.csv"),
+        (("", "", ""), "episodes of unknown seeds"),
+    ],
+)
+def test_a_kind_is_named_by_its_episodes(kind, words):
+    assert str(ScoreKind(*kind)) == words
 
 
 @pytest.mark.parametrize("suffix", ["txt", "csv"])

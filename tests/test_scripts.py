@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_board import events_in
+from test_board import events_in, scalars_in
 
 from params import folder_name
 from utils.checkpoints import Checkpoint
@@ -162,6 +162,54 @@ def test_the_watcher_tests_each_checkpoint_once_and_in_order(trained, without_te
     assert "seeds 1000000 to 1000001" in (folder / "plot" / "Pendulum-v1" / "report.html").read_text()
     chosen = [row for row in rows(folder / "results" / "Pendulum-v1.csv") if row["first_seed"] == "1000000"]
     assert [int(row["learner_step"]) for row in chosen] == steps
+    shown = [scalar for scalar in scalars_in(folder / "log" / "Pendulum-v1" / "tensorboard") if scalar[0] == "eval/score"]
+    assert shown == [("eval/score", step, pytest.approx(float(row["mean"]))) for step, row in zip(steps, chosen, strict=True)]
+
+
+def test_a_score_that_tensorboard_cannot_take_is_no_failed_test(trained, tmp_path, without_tensorflow):
+    (tmp_path / "ckpt").symlink_to(trained[0] / "ckpt")
+    (tmp_path / "log").write_text("a file in place of the folder")
+    watched = run("test_every_new_ckpt.py", tmp_path, "--exit-when-done", "--num-eps-test", "1", env=without_tensorflow)
+    assert watched.returncode == 0, watched.stderr
+    assert watched.stdout.count("TensorBoard lacks a score") == 1
+    lines = (tmp_path / "results" / "Pendulum-v1.tested.jsonl").read_text().splitlines()
+    assert {json.loads(line)["outcome"] for line in lines} == {"tested"}
+
+
+def test_the_same_test_twice_makes_one_row_and_a_shorter_one_another(trained, tmp_path, without_tensorflow):
+    (tmp_path / "ckpt").symlink_to(trained[0] / "ckpt")
+    for episodes in ("2", "2", "1"):
+        tested = run("test.py", tmp_path, "--num-eps-test", episodes, env=without_tensorflow)
+        assert tested.returncode == 0, tested.stderr
+    assert [row["episodes"] for row in rows(tmp_path / "results" / "Pendulum-v1.csv")] == ["2", "1"]
+
+
+def test_shipped_tests_the_shipped_policy_beside_a_run(trained, tmp_path, without_tensorflow):
+    (tmp_path / "ckpt").symlink_to(trained[0] / "ckpt")
+    tested = run("test.py", tmp_path, "--shipped", "--starts", "data/pendulum_legacy_starts.csv", env=without_tensorflow)
+    assert tested.returncode == 0, tested.stderr
+    (score,) = rows(tmp_path / "results" / "Pendulum-v1" / "shipped.csv")
+    assert (score["checkpoint"], score["starts"]) == ("Pendulum-v1.ckpt-190000", "pendulum_legacy_starts.csv")
+    played = run("play.py", tmp_path, "--shipped", "--ckpt-file", "best", env=without_tensorflow)
+    assert (played.returncode, "goes with neither --run nor --ckpt-file" in played.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "says"),
+    [
+        (["--run", "nowhere"], 7, "there is no run nowhere of Pendulum-v1"),
+        (["--env", "BipedalWalker-v3"], 7, "there is nothing to draw"),
+        (["--first-seed", "7"], 2, "there are no such tests"),
+        (["--out", "curves.pdf"], 2, "must end with .png"),
+    ],
+)
+def test_curves_that_cannot_be_drawn_are_a_sentence_and_no_file(trained, tmp_path, without_tensorflow, flags, code, says):
+    for name in ("ckpt", "log", "results"):
+        (tmp_path / name).symlink_to(trained[0] / name)
+    before = sorted(tmp_path.iterdir())
+    drawn = run("plot.py", tmp_path, "curves", *flags, env=without_tensorflow)
+    assert (drawn.returncode, says in drawn.stderr) == (code, True), drawn.stderr
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """TensorBoard's event file, written in the caller's thread: no queue to fill up and no thread to die unseen."""
 
+import os
 import struct
 import time
 from pathlib import Path
@@ -20,7 +21,8 @@ class Board:
     def __init__(self, folder: Path, resumed_after: int | None = None):
         """TensorBoard forgets what an earlier file of the folder said of the steps past `resumed_after`."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._writer = EventsWriter(str(folder / "events"))
+        # Without the suffix, two files opened in one second would have the same name, and the second would replace the first.
+        self._writer = EventsWriter(str(folder / "events"), f".{os.getpid()}.{time.monotonic_ns()}")
         self._flushed = time.monotonic()
         if resumed_after is not None:
             self._write(Event(step=resumed_after + 1, session_log=SessionLog(status=SessionLog.START)))

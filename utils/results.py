@@ -1,11 +1,16 @@
-"""Scores on disk: one line of text and one row of CSV for each test, and the ledger of what has been tested."""
+"""Scores on disk: a line of text and a row of CSV for each test, and the ledger of the tested checkpoints.
+
+A score is identified by IDENTITY: the run, the learner step and the episodes of the test. Files are only appended to, so
+that a kill loses no row; of several rows with one identity the last is valid, and readers return that one.
+"""
 
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from utils.errors import StorageError
 from utils.lines import append, csv_line
@@ -26,9 +31,39 @@ COLUMNS = (
     "checkpoint",
 )
 
+IDENTITY = ("run_id", "learner_step", "first_seed", "episodes", "starts")
+
 _LINE = re.compile(
     r"Training Episode (?P<learner_step>\d+):\s*Average reward = (?P<mean>-?\d+(\.\d+)?) \+/- (?P<sem>\d+(\.\d+)?|nan) /ep"
 )
+
+
+class ScoreKind(NamedTuple):
+    """The episodes of a test, as text from a results CSV. Only scores of one kind can be compared."""
+
+    first_seed: str
+    episodes: str
+    starts: str
+
+    @classmethod
+    def of(cls, row: dict[str, str]) -> Self:
+        """The kind of the score in a row."""
+        return cls(row["first_seed"], row["episodes"], row["starts"])
+
+    def __str__(self) -> str:
+        if not self.episodes.isdecimal() or not (self.starts or self.first_seed.isdecimal()):
+            return "episodes of unknown seeds"
+        count = int(self.episodes)
+        if self.starts:
+            return f"{count:,} episodes from the start states in {self.starts}"
+        first = int(self.first_seed)
+        return f"{count:,} episodes from seeds {first:,} to {first + count - 1:,}"
+
+
+def main_kind(rows: Iterable[dict[str, str]], preferred_seed: int) -> ScoreKind | None:
+    """The kind that most of `rows` have; among equals the one that starts at `preferred_seed`. None without rows."""
+    counts = Counter(ScoreKind.of(row) for row in rows)
+    return max(counts, key=lambda kind: (counts[kind], kind.first_seed == str(preferred_seed)), default=None)
 
 
 def result_files(path: Path) -> tuple[Path, Path]:
@@ -37,35 +72,41 @@ def result_files(path: Path) -> tuple[Path, Path]:
 
 
 def append_result(path: Path, row: dict[str, Any]) -> None:
-    """Append a row with COLUMNS to <path>.csv, and the original's line to <path>.txt. Raises StorageError."""
+    """Append a row with COLUMNS to <path>.csv, and the original's line to <path>.txt, if it is not the valid row already.
+
+    Raises StorageError.
+    """
     text, table = result_files(path)
     line = f"Training Episode {row['learner_step']}: \t Average reward = {row['mean']:.2f} +/- {row['sem']:.2f} /ep \n\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not (table.exists() and table.stat().st_size)
+        if not is_new and {column: str(row[column]) for column in COLUMNS} in read_results(table):
+            return
         append(text, line)
-        header = "" if table.exists() and table.stat().st_size else csv_line(COLUMNS)
-        append(table, header + csv_line(row[column] for column in COLUMNS), durable=True)
-    except OSError as error:
+        append(table, (csv_line(COLUMNS) if is_new else "") + csv_line(row[column] for column in COLUMNS), durable=True)
+    except (OSError, csv.Error) as error:
         raise StorageError(f"the result could not be written to {path.parent}: {error}.") from None
 
 
 def read_results(path: Path) -> list[dict[str, str]]:
-    """The whole rows of a results CSV, as text by column; one that a kill cut short is passed over."""
+    """The valid rows of a results CSV, as text by column. Incomplete rows (after a kill) are skipped."""
     with open(path, newline="", errors="replace") as file:
-        return [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+        rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+    return list({tuple(row.get(column, "") for column in IDENTITY): row for row in rows}.values())
 
 
 def read_scores(path: Path) -> list[dict[str, str]]:
-    """The scores of a run: the rows of <path>.csv, without one the original's lines of <path>.txt, without both nothing.
+    """The rows of <path>.csv; if there is no such file, the original's lines in <path>.txt; else an empty list.
 
-    A line tells learner_step, mean and sem only; the other columns are then empty. Raises StorageError.
+    A line holds learner_step, mean and sem only; the other columns are then empty. Raises StorageError.
     """
     table, lines = path.with_name(path.name + ".csv"), path.with_name(path.name + ".txt")
     try:
         if table.exists():
-            return read_results(table)
+            return [dict.fromkeys(COLUMNS, "") | row for row in read_results(table)]
         text = lines.read_text(errors="replace") if lines.exists() else ""
-    except OSError as error:
+    except (OSError, csv.Error) as error:
         raise StorageError(f"the results of {path} cannot be read: {error}.") from None
     found = (match.groupdict() for match in _LINE.finditer(text))
     return [dict.fromkeys(COLUMNS, "") | row for row in found]
