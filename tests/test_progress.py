@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from test_board import scalars_in
 
 from agent.progress import Progress
 from params import TrainParams
+from utils.board import Board
 from utils.experience import Block, Episode
 from utils.metrics import Metrics
 from utils.rate_limiter import RateLimiter
@@ -94,6 +96,21 @@ def test_an_episode_is_a_row_of_agents_csv_and_part_of_the_recent_mean(training)
     assert first == {"env_step": "800", "agent": "2", "return": "-100.0", "length": "200", "noise": "0.25"}
     assert second["return"] == "-50.0"
     assert training.progress._view()["mean return of 2 episodes"] == "-75.0"
+
+
+def test_tensorboard_shows_the_returns_of_all_agents_together_by_learner_step(training):
+    board = Board(training.folder / "tensorboard")
+    training.progress._agents_log = Metrics(training.folder / "agents.csv", "env_step", board)
+    for index, score in ((0, -100.0), (1, -50.0)):
+        agent = SimpleNamespace(index=index, noise=SimpleNamespace(deviation=0.25))
+        training.progress.episode(agent, Episode(score, 200))
+    board.close()
+    shown = scalars_in(training.folder / "tensorboard")
+    assert [value for value in shown if value[0] == "rollout/return"] == [
+        ("rollout/return", 40, -100.0),
+        ("rollout/return", 40, -50.0),
+    ]
+    assert {tag for tag, _, _ in shown} == {"rollout/return", "rollout/length", "rollout/noise"}
 
 
 def test_the_view_says_how_far_it_is_and_how_long_it_will_take(training):
