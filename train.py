@@ -185,9 +185,9 @@ def summarise(resolved: Resolved, scaling: Scaling, console: Console) -> int:
     params = resolved.values
     with quiet_stderr():
         from agent import networks
-        from agent.update import Update
+        from agent.update import CompiledUpdate
 
-        update = Update(params, scaling, np.random.default_rng(seeds(params, NETWORKS, 0, 0)))
+        update = CompiledUpdate(params, scaling, np.random.default_rng(seeds(params, NETWORKS, 0, 0)))
     for model in (update.actor, update.critic):
         console.say(networks.summary(model))
     console.say(f"Actor and critic have {update.actor.count_params() + update.critic.count_params():,} parameters.")
@@ -208,15 +208,15 @@ def open_logs(params: TrainParams, checkpoint: Checkpoint | None, run: Run) -> t
     if checkpoint is None or checkpoint.run_id != run.run_id:
         checkpoint = None  # what is logged there belongs to another run
         move_aside([path for name in ("learner.csv", "agents.csv", "tensorboard") if (path := folder / name).exists()])
-    logs = []
-    for name, step_column in (("learner", "learner_step"), ("agents", "env_step")):
-        step = checkpoint.manifest[step_column] if checkpoint else None
-        try:
-            board = Board(folder / "tensorboard" / name, resumed_after=step)
-        except OSError as error:
-            raise StorageError(f"{folder} cannot be written: {error}. Choose another with --log-dir.") from None
-        logs.append(Metrics(folder / f"{name}.csv", step_column, board, keep_through=step))
-    return logs[0], logs[1]
+    steps = {name: checkpoint.manifest[name] if checkpoint else None for name in ("learner_step", "env_step")}
+    try:
+        board = Board(folder / "tensorboard", resumed_after=steps["learner_step"])
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error}. Choose another with --log-dir.") from None
+    return (
+        Metrics(folder / "learner.csv", "learner_step", board, keep_through=steps["learner_step"]),
+        Metrics(folder / "agents.csv", "env_step", board, keep_through=steps["env_step"]),
+    )
 
 
 def show_checkpoints(params: TrainParams, archive: Archive, console: Console, stop: threading.Event) -> None:

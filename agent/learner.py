@@ -1,15 +1,15 @@
 """The learner: draws batches, has the networks updated, gives the losses back as priorities and publishes the policy."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, Lock
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from agent import networks
 from agent.policy import Critic, Policy, Scaling
-from agent.update import METRICS, Outcome, Update
+from agent.update import CompiledUpdate, UpdateResult
 from params import TrainParams
 from utils.arrays import Arrays
 from utils.errors import DivergenceError
@@ -35,7 +35,7 @@ class Call(NamedTuple):
     """A compiled call that was made: the transitions it drew, ids [updates, B], and the learner step after it."""
 
     ids: np.ndarray
-    outcome: Outcome
+    result: UpdateResult
     learner_step: int
 
 
@@ -47,7 +47,7 @@ class Learner:
 
     def __init__(self, params: TrainParams, scaling: Scaling, replay: PrioritisedReplay, rng: np.random.Generator):
         self._params, self._scaling, self._replay = params, scaling, replay
-        self.update = Update(params, scaling, rng)
+        self.update = CompiledUpdate(params, scaling, rng)
         self.learner_step = 0
         self.skipped_updates = 0  # whose numbers were not finite
         self._skipped_in_a_row = 0
@@ -83,7 +83,7 @@ class Learner:
 
         def draw(learner_step: int) -> Sample | None:
             count = self.updates_due(learner_step) * self._params.batch_size
-            return self.update.placed(self._draw(learner_step)) if count and limiter.may_sample(count, stop) else None
+            return self.update.to_tensors(self._draw(learner_step)) if count and limiter.may_sample(count, stop) else None
 
         call = None
         with ThreadPoolExecutor(1, thread_name_prefix="sampler") as beside:
@@ -116,18 +116,18 @@ class Learner:
 
     def _call(self, sample: Sample) -> Call:
         updates = self.updates_due(self.learner_step)
-        outcome = self.update(updates, self._skipped_in_a_row, sample)
+        result = self.update(updates, self._skipped_in_a_row, sample)
         self.learner_step += updates
-        self.skipped_updates += updates - outcome.sound
-        self._skipped_in_a_row = outcome.skipped_in_a_row
-        return Call(sample.ids[:updates], outcome, self.learner_step)
+        self.skipped_updates += updates - result.finite
+        self._skipped_in_a_row = result.skipped_in_a_row
+        return Call(sample.ids[:updates], result, self.learner_step)
 
     def _hand_over(self, call: Call | None) -> None:
         """Give what came of a call to the replay, to those who act, and to those who report."""
         if call is not None:
-            self._replay.update_priorities(call.ids, call.outcome.losses)
-            self.policy = Policy(call.outcome.actor, self._scaling, call.learner_step)
-            self.averages.add(call.outcome.sums, call.outcome.sound)
+            self._replay.update_priorities(call.ids, call.result.losses)
+            self.policy = Policy(call.result.actor, self._scaling, call.learner_step)
+            self.averages.add(call.result.sums, call.result.finite)
 
     def _settle(self, keeper: Keeper) -> None:
         if self._is_bad():
@@ -166,19 +166,23 @@ class Learner:
         return Policy(networks.named_arrays(self.update.actor), self._scaling, self.learner_step)
 
 
-@dataclass
 class Averages:
-    """Means of METRICS over the updates since they were last taken. Written by the learner, taken by whoever reports."""
+    """Means of an update's metrics since they were last taken. The learner adds, another thread takes."""
 
-    _sums: np.ndarray = field(default_factory=lambda: np.zeros(len(METRICS) + 1))
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._sums: dict[str, float] = {}
+        self._updates = 0
 
-    def add(self, sums: np.ndarray, updates: int) -> None:
-        """Add the sums over so many updates."""
-        self._sums = self._sums + np.append(sums, updates)
+    def add(self, sums: Mapping[str, float], updates: int) -> None:
+        """Add the sums, by name, over a number of updates."""
+        with self._lock:
+            self._sums = {name: self._sums.get(name, 0.0) + value for name, value in sums.items()}
+            self._updates += updates
 
     def take(self) -> dict[str, float]:
         """The means since the last call; empty when there was no update."""
-        taken, self._sums = self._sums, np.zeros(len(METRICS) + 1)
-        if not taken[-1]:
-            return {}
-        return dict(zip(METRICS, (taken[:-1] / taken[-1]).tolist(), strict=True))
+        with self._lock:
+            sums, updates = self._sums, self._updates
+            self._sums, self._updates = {}, 0
+        return {name: value / updates for name, value in sums.items()} if updates else {}

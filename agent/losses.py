@@ -28,26 +28,30 @@ def critic_losses(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_sum(target * tf.nn.log_softmax(logits), axis=1)  # [B]
 
 
+def entropies(probs: tf.Tensor) -> tf.Tensor:
+    """Entropy of each distribution [B, K]: what is left of the cross-entropy when the prediction is right. Returns [B]."""
+    return -tf.reduce_sum(tf.math.xlogy(probs, probs), axis=1)  # [B]
+
+
 def mean_value(logits: tf.Tensor, atoms: tf.Tensor) -> tf.Tensor:
     """The mean of each distribution, Q(obs, action): logits [B, K] over `atoms` [K]. Returns [B]."""
     return tf.reduce_sum(tf.nn.softmax(logits) * atoms, axis=1)  # [B]
 
 
-def actor_loss(logits: tf.Tensor, atoms: tf.Tensor) -> tf.Tensor:
-    """Minus the batch's mean Q under the policy's own actions, which the actor descends. A scalar.
-
-    Not importance-weighted, as in the paper's algorithm 1.
-    """
-    return -tf.reduce_mean(mean_value(logits, atoms))
-
-
 def saturation(inputs: tf.Tensor) -> tf.Tensor:
-    """The mean square of what goes into the actor's tanh [B, A]. A scalar.
+    """Mean square of the inputs [B, A] of the actor's tanh. A scalar. Not part of the paper.
 
-    An actor that has been driven far into the flat ends of its tanh gets no gradient from the critic any more, however
-    clearly the critic prefers another action; of this term the gradient never vanishes. Not part of the paper.
+    Far out in its tanh an actor gets no gradient from the critic. The gradient of this term never vanishes.
     """
     return tf.reduce_mean(tf.square(inputs))
+
+
+def saturated_share(actions: tf.Tensor) -> tf.Tensor:
+    """Share of the actions [B, A] in [-1, 1] within 0.01 of a bound. A scalar.
+
+    There the slope of tanh is below 0.02, so that the critic hardly moves the actor.
+    """
+    return tf.reduce_mean(tf.cast(tf.abs(actions) > 0.99, tf.float32))
 
 
 def l2(kernels: list[tf.Tensor]) -> tf.Tensor:

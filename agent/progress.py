@@ -32,10 +32,15 @@ GROUPS = {
     "updates_per_s": "speed/",
     "env_steps_per_s": "speed/",
     "critic_loss": "loss/",
+    "kl_divergence": "loss/",
+    "target_entropy": "loss/",
+    "actor_loss": "loss/",
     "mean_q": "value/",
+    "saturated_actions": "value/",
     "target_mass_below": "support/",
     "target_mass_above": "support/",
     "beta": "replay/",
+    "mean_importance_weight": "replay/",
     "samples_per_insert": "replay/",
     "replay_size": "replay/",
     "mean_priority": "replay/",
@@ -44,6 +49,8 @@ GROUPS = {
     "limited_priorities": "faults/",
     "env_failures": "faults/",
 }
+# The same for agents.csv: the episodes of all agents together, by learner step as everything in TensorBoard.
+EPISODE_GROUPS = {"return": "rollout/", "length": "rollout/", "noise": "rollout/"}
 
 
 class Progress:
@@ -81,7 +88,8 @@ class Progress:
             self._returns.add(episode.score)
         self._agents_log.write(
             self._archive.env_step,
-            group=f"agent {agent.index}/",
+            group=EPISODE_GROUPS,
+            tensorboard_step=self._learner.learner_step,
             agent=agent.index,
             **{"return": round(episode.score, 4)},
             length=episode.length,
@@ -114,7 +122,7 @@ class Progress:
         elapsed = max(1e-9, now[0] - self._counts[0])
         self._rates = ((now[1] - self._counts[1]) / elapsed, (now[2] - self._counts[2]) / elapsed)
         self._counts = now
-        means = self._learner.averages.take()
+        means: dict[str, Any] = self._learner.averages.take()
         if not means:
             return
         self._losses = means

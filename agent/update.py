@@ -13,22 +13,34 @@ from utils.arrays import Arrays
 from utils.errors import CheckpointError
 from utils.replay import Sample
 
-METRICS = ("critic_loss", "mean_q", "target_mass_below", "target_mass_above")
+# Logged as means over updates. critic_loss is the cross-entropy without importance weights: kl_divergence + target_entropy.
+# actor_loss is in scaled rewards, with the saturation penalty; mean_q is in raw rewards.
+METRICS = (
+    "critic_loss",
+    "kl_divergence",
+    "target_entropy",
+    "mean_importance_weight",
+    "actor_loss",
+    "saturated_actions",
+    "mean_q",
+    "target_mass_below",
+    "target_mass_above",
+)
 
 
-class Outcome(NamedTuple):
-    """What came of a call: losses [updates, B], sums of METRICS over the sound updates, their number, how many were
+class UpdateResult(NamedTuple):
+    """Result of a call: losses [updates, B], sums of METRICS over the finite updates, their number, the number of updates
     skipped in a row at its end, and the actor as it is now, by the name layer/variable.
     """
 
     losses: np.ndarray
-    sums: np.ndarray
-    sound: int
+    sums: dict[str, float]
+    finite: int
     skipped_in_a_row: int
     actor: Arrays
 
 
-class Update:
+class CompiledUpdate:
     """Owns actor, critic, their targets and optimisers, and updates them several times in one compiled call.
 
     In the comments U is updates_per_call, B the batch, S, A, K the sizes of observation, action and support.
@@ -51,7 +63,6 @@ class Update:
         self.target_critic.set_weights(self.critic.get_weights())
         self.atoms = np.linspace(*params.support, params.num_atoms, dtype=np.float32)
         self._actor_inside = keras.Model(self.actor.input, [self.actor.output, self.actor.get_layer("output").output])
-        self._rates = {"actor": params.actor_learning_rate, "critic": params.critic_learning_rate}
         self._actor_optimiser = keras.optimizers.Adam(params.actor_learning_rate, epsilon=1e-8, name="adam")
         self._critic_optimiser = keras.optimizers.Adam(params.critic_learning_rate, epsilon=1e-8, name="adam")
         self._actor_optimiser.build(self.actor.trainable_variables)
@@ -59,21 +70,21 @@ class Update:
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._compiled = tf.function(self._updates, jit_compile=True)
 
-    def __call__(self, count: int, skipped_in_a_row: int, sample: Sample) -> Outcome:
+    def __call__(self, count: int, skipped_in_a_row: int, sample: Sample) -> UpdateResult:
         """Do the first `count` of the sample's U updates, in order; `skipped_in_a_row` were skipped right before them.
 
-        An update whose numbers are not finite changes no weight and is counted as skipped.
+        An update whose loss or gradients are not finite, of the critic or of the actor, is skipped: it changes nothing but
+        the step. It is counted.
         """
         counts = tf.constant(count, tf.int32), tf.constant(skipped_in_a_row, tf.int32)
-        *result, actor = self._compiled(*counts, *map(tf.convert_to_tensor, sample[1:]))
-        batch_losses, sums, sound, skipped_in_a_row = (tensor.numpy() for tensor in result)
-        names = (variable.path for variable in self.actor.variables)
-        arrays = {name: tensor.numpy() for name, tensor in zip(names, actor, strict=True)}
-        return Outcome(batch_losses[:count], sums, int(sound), int(skipped_in_a_row), arrays)
+        batch_losses, sums, finite, skipped, actor = self._compiled(*counts, *map(tf.convert_to_tensor, sample[1:]))
+        arrays = {variable.path: tensor.numpy() for variable, tensor in zip(self.actor.variables, actor, strict=True)}
+        totals = {name: float(total) for name, total in sums.items()}
+        return UpdateResult(batch_losses.numpy()[:count], totals, int(finite), int(skipped), arrays)
 
     @staticmethod
-    def placed(sample: Sample) -> Sample:
-        """The same sample as tensors, for whoever has the time to make them before the call."""
+    def to_tensors(sample: Sample) -> Sample:
+        """The same sample as tensors. Saves time in the call where there is time before it."""
         return Sample(sample.ids, *map(tf.constant, sample[1:]))
 
     @property
@@ -130,11 +141,11 @@ class Update:
         discount: tf.Tensor,
         next_obs: tf.Tensor,
         weights: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Do the first `updates` of U updates; `skipped_in_a_row` came before them.
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Do the first `updates` of U updates; `skipped_in_a_row` updates were skipped right before them.
 
-        Returns the losses [U, B], the sums of METRICS over the sound updates, their number, how many were skipped in a
-        row at the end, and the actor's variables.
+        Returns the losses [U, B], the sums of the metrics over the finite updates, their number, how many updates were
+        skipped in a row at the end, and the actor's variables.
         """
         scaling = self._scaling
         limit = tf.constant(scaling.obs_clip, tf.float32)
@@ -143,27 +154,27 @@ class Update:
         action = 2.0 * (action - scaling.action_low) / (scaling.action_high - scaling.action_low) - 1.0  # [U, B, A]
         reward = reward / tf.constant(scaling.reward_scale, tf.float32)  # [U, B]
         all_losses = tf.TensorArray(tf.float32, size=self._params.updates_per_call, element_shape=reward.shape[1:])
-        sums, sound_updates = tf.zeros(len(METRICS)), tf.constant(0)
+        sums, finite_updates = {name: tf.constant(0.0) for name in METRICS}, tf.constant(0)
         for i in tf.range(updates):
-            batch_losses, metrics, sound = self._one_update(obs[i], action[i], reward[i], discount[i], next_obs[i], weights[i])
+            batch_losses, metrics, finite = self._one_update(obs[i], action[i], reward[i], discount[i], next_obs[i], weights[i])
             all_losses = all_losses.write(i, batch_losses)
-            sums += tf.where(sound, metrics, 0.0)
-            sound_updates += tf.cast(sound, tf.int32)
-            skipped_in_a_row = tf.where(sound, 0, skipped_in_a_row + 1)
+            sums = {name: sums[name] + tf.where(finite, metrics[name], 0.0) for name in METRICS}
+            finite_updates += tf.cast(finite, tf.int32)
+            skipped_in_a_row = tf.where(finite, 0, skipped_in_a_row + 1)
         actor = [tf.identity(variable.value) for variable in self.actor.variables]
-        return all_losses.stack(), sums, sound_updates, skipped_in_a_row, actor
+        return all_losses.stack(), sums, finite_updates, skipped_in_a_row, actor
 
     def _one_update(
         self, obs: tf.Tensor, action: tf.Tensor, reward: tf.Tensor, discount: tf.Tensor, next_obs: tf.Tensor, weights: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns the losses [B], METRICS, and whether both networks' steps were sound."""
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
+        """Returns the losses [B], the metrics by name, and whether the numbers of both networks were finite."""
         atoms = tf.constant(self.atoms)  # [K]
         next_logits = self.target_critic([next_obs, self.target_actor(next_obs, training=False)], training=False)  # [B, K]
         next_probs = tf.nn.softmax(next_logits)  # [B, K]
         moved_atoms = reward[:, None] + discount[:, None] * atoms  # [B, K]
         target = tf.stop_gradient(losses.project(moved_atoms, next_probs, atoms))  # [B, K]
 
-        statistics = [tf.identity(variable.value) for variable in self._statistics()]
+        before = [tf.identity(variable.value) for variable in self._learned()]
         with tf.GradientTape() as tape:
             batch_losses = losses.critic_losses(target, self.critic([obs, action], training=True))  # [B]
             critic_loss = tf.reduce_mean(weights * batch_losses)
@@ -171,49 +182,65 @@ class Update:
                 critic_loss += self._params.critic_l2_lambda * losses.l2(
                     [kernel.value for kernel in networks.kernels(self.critic)]
                 )
-        critic_sound = self._descend(self._critic_optimiser, self.critic, critic_loss, tape, tf.constant(True))
+        critic_finite = self._apply_gradients(self._critic_optimiser, self.critic, critic_loss, tape)
 
         with tf.GradientTape() as tape:
             chosen, tanh_inputs = self._actor_inside(obs, training=True)  # [B, A] each
-            actor_loss = losses.actor_loss(self.critic([obs, chosen], training=False), atoms)
-            descended = actor_loss + self._params.saturation_penalty * losses.saturation(tanh_inputs)
-        sound = self._descend(self._actor_optimiser, self.actor, descended, tape, critic_sound)
-        for variable, before in zip(self._statistics(), statistics, strict=True):
-            variable.assign(tf.where(sound, variable.value, before))
+            mean_q = tf.reduce_mean(losses.mean_value(self.critic([obs, chosen], training=False), atoms))  # scaled rewards
+            actor_loss = self._params.saturation_penalty * losses.saturation(tanh_inputs) - mean_q
+        finite = critic_finite & self._apply_gradients(self._actor_optimiser, self.actor, actor_loss, tape)
 
+        self._keep_where(finite, before)
         self._step.assign_add(1)
-        self._follow(self.actor, self.target_actor)
-        self._follow(self.critic, self.target_critic)
+        self._update_target(self.actor, self.target_actor, finite)
+        self._update_target(self.critic, self.target_critic, finite)
+        entropies = losses.entropies(target)  # [B]
         below, above = losses.mass_outside(moved_atoms, next_probs, atoms)
-        return batch_losses, tf.stack([critic_loss, -actor_loss, below, above]), sound
+        metrics = {
+            "critic_loss": tf.reduce_mean(batch_losses),
+            "kl_divergence": tf.reduce_mean(tf.nn.relu(batch_losses - entropies)),
+            "target_entropy": tf.reduce_mean(entropies),
+            "mean_importance_weight": tf.reduce_mean(weights),
+            "actor_loss": actor_loss,
+            "saturated_actions": losses.saturated_share(chosen),
+            "mean_q": mean_q * tf.constant(self._scaling.reward_scale, tf.float32),
+            "target_mass_below": below,
+            "target_mass_above": above,
+        }
+        return batch_losses, metrics, finite
 
-    def _descend(
-        self, optimiser: keras.optimizers.Adam, network: keras.Model, loss: tf.Tensor, tape: tf.GradientTape, sound: tf.Tensor
+    def _apply_gradients(
+        self, optimiser: keras.optimizers.Adam, network: keras.Model, loss: tf.Tensor, tape: tf.GradientTape
     ) -> tf.Tensor:
-        """One step of the optimiser, if `sound`, the loss and every gradient are; returns whether they were.
-
-        If not, the step has the rate 0 and gradients of 0: the weights stay, the moments fade by one step. That costs
-        nothing, while a branch around the step cost 3 to 7 % of an update.
-        """
+        """One step of the optimiser. Returns whether the loss and every gradient are finite."""
         variables = network.trainable_variables
         gradients = tape.gradient(loss, [variable.value for variable in variables])
-        sound &= tf.math.is_finite(loss + tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients]))
-        rate = self._rates[network.name]
-        optimiser.learning_rate.assign(tf.where(sound, rate, 0.0))
-        optimiser.apply([tf.where(sound, gradient, 0.0) for gradient in gradients], variables)
-        return sound
+        optimiser.apply(gradients, variables)
+        return tf.math.is_finite(loss + tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients]))
 
-    def _statistics(self) -> list[keras.Variable]:
-        """The moving statistics of batch normalisation."""
-        return self.actor.non_trainable_variables + self.critic.non_trainable_variables
+    def _learned(self) -> list[keras.Variable]:
+        """What one update changes besides the targets: the networks, with their moving statistics, and the optimisers."""
+        optimisers = self._critic_optimiser.variables + self._actor_optimiser.variables
+        rates = {id(optimiser.learning_rate) for optimiser in (self._critic_optimiser, self._actor_optimiser)}
+        return self.critic.variables + self.actor.variables + [value for value in optimisers if id(value) not in rates]
 
-    def _follow(self, network: keras.Model, target: keras.Model) -> None:
-        """Move a target network towards its network: a share tau, or the whole way every target_update_period."""
+    def _keep_where(self, finite: tf.Tensor, before: list[tf.Tensor]) -> None:
+        """Keep an update that is finite; otherwise restore what it changed.
+
+        The actor's loss needs the updated critic, so the critic cannot wait for the actor's gradients. A select is
+        cheaper than a branch around both steps.
+        """
+        for variable, old in zip(self._learned(), before, strict=True):
+            variable.assign(tf.where(finite, variable.value, old))
+
+    def _update_target(self, network: keras.Model, target: keras.Model, finite: tf.Tensor) -> None:
+        """Move a target network towards its network: by a share tau, or copy it every target_update_period.
+
+        A skipped update moves no target; a copy that is due in it is left out.
+        """
         period = self._params.target_update_period
-        if period:
-            share = tf.where(self._step % period == 0, 1.0, 0.0)
-        else:
-            share = tf.constant(self._params.tau)
+        share = tf.where(self._step % period == 0, 1.0, 0.0) if period else tf.constant(self._params.tau)
+        share = tf.where(finite, share, 0.0)
         for old, new in zip(target.trainable_variables, network.trainable_variables, strict=True):
             old.assign(old.value + share * (new.value - old.value))
         for old, new in zip(target.non_trainable_variables, network.non_trainable_variables, strict=True):

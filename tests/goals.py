@@ -659,12 +659,11 @@ def audit(folder, checkpoints):
 def weigh_the_guards(folder, pairs, calls=30):
     """The learner's updates/s with all guards on, divided by those without: the median of alternating pairs."""
     from agent.learner import Learner
+    from agent.update import CompiledUpdate
 
-    class Unguarded(Learner):
-        def _descend(self, optimiser, network, loss, tape, sound):
-            variables = network.trainable_variables
-            optimiser.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
-            return sound
+    class Unguarded(CompiledUpdate):
+        def _keep_where(self, finite, before):
+            pass
 
     rng, params = np.random.default_rng(0), TrainParams(v_min=-40.0, v_max=40.0, num_steps_train=10**9, save_ckpt_step=10**9)
     one = np.ones(4, np.float32)
@@ -673,7 +672,8 @@ def weigh_the_guards(folder, pairs, calls=30):
     def make(kind):
         replay = PrioritisedReplay(50_000, 24, 4, 0.6, 1e-5, np.random.default_rng(0))
         replay.add(block_of(50_000, rng))
-        learner = kind(params, scaling, replay, np.random.default_rng(0))
+        learner = Learner(params, scaling, replay, np.random.default_rng(0))
+        learner.update = kind(params, scaling, np.random.default_rng(0))
         for _ in range(3):
             learner.step()  # compiles
         return learner, learner._draw(0)
@@ -684,7 +684,7 @@ def weigh_the_guards(folder, pairs, calls=30):
             learner.step(sample)
         return calls * params.updates_per_call / (time.monotonic() - begun)
 
-    guarded, unguarded = make(Learner), make(Unguarded)
+    guarded, unguarded = make(CompiledUpdate), make(Unguarded)
     rates = []
     for i in range(pairs):
         first, second = (guarded, unguarded) if i % 2 else (unguarded, guarded)

@@ -77,6 +77,28 @@ def test_a_resume_at_step_zero_is_one(tmp_path):
     assert events_in(tmp_path)[-1].session_log.status == SessionLog.START
 
 
+def test_files_of_one_folder_made_in_the_same_second_are_kept_apart(tmp_path):
+    boards = [Board(tmp_path) for _ in range(3)]
+    for step, board in enumerate(boards):
+        board.scalars({"eval/score": -150.0}, step)
+        board.close()
+    assert sorted(scalars_in(tmp_path)) == [("eval/score", step, -150.0) for step in range(3)]
+
+
+def test_another_process_adds_to_the_same_run(tmp_path):
+    board = Board(tmp_path)
+    board.scalars({"loss/critic_loss": 0.5}, 8)
+    code = (
+        "import sys; from pathlib import Path; from utils.board import Board\n"
+        "Board(Path(sys.argv[1])).scalars({'eval/score': -150.0}, 8)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True, timeout=60)
+    board.scalars({"loss/critic_loss": 0.25}, 16)
+    board.close()
+    expected = [("eval/score", 8, -150.0), ("loss/critic_loss", 8, 0.5), ("loss/critic_loss", 16, 0.25)]
+    assert sorted(scalars_in(tmp_path)) == expected
+
+
 def test_what_was_flushed_can_be_read_while_training_goes_on(tmp_path):
     board = Board(tmp_path)
     board.scalars({"loss": 0.5}, 8)

@@ -5,8 +5,10 @@ import threading
 import numpy as np
 import pytest
 
-from agent.learner import Learner
+from agent.learner import Averages, Learner
 from agent.policy import Policy, Scaling
+from agent.progress import GROUPS
+from agent.update import METRICS
 from params import TrainParams
 from utils.errors import CheckpointError, DivergenceError
 from utils.experience import Block
@@ -333,6 +335,19 @@ def test_an_update_that_is_not_finite_changes_no_weight_and_is_counted(norm):
     assert replay.refused_priorities == 4 * 64
 
 
+@pytest.mark.parametrize("changes", [{}, {"use_batch_norm": True}, {"target_update_period": 1}])
+def test_an_update_in_which_only_the_actor_is_not_finite_changes_no_array(changes):
+    learner, replay = make(small(updates_per_call=1, saturation_penalty=1e-3, **changes), bandit())
+    learner.step()  # moments that are not zero
+    learner.update.actor.get_layer("output").bias.assign([1e30])  # its square is infinite in float32
+    before = learner.update.arrays()
+    learner.step()
+    after = learner.update.arrays()
+    assert [name for name in before if not np.array_equal(before[name], after[name])] == []
+    assert (learner.learner_step, learner.skipped_updates) == (2, 1)
+    assert np.isfinite(replay._sums.leaves).all()
+
+
 def test_a_few_spoilt_transitions_do_not_keep_it_from_learning():
     learner, replay = make(small(updates_per_call=50, dense2_size=256, actor_learning_rate=2e-4), spoilt([0, 500]))
     for _ in range(80):
@@ -395,6 +410,62 @@ def test_the_published_policy_is_whole_and_never_changes():
     assert (first.version, learner.policy.version) == (4, 8)
     assert all(np.array_equal(arrays[name], array) for name, array in first.arrays().items())
     assert isinstance(first, Policy)
+
+
+def test_metrics_of_an_update_by_hand():
+    # The support is -2, -1, 0, 1, 2 in scaled rewards. Rewards are divided by 2: two transitions land on an atom, with entropy
+    # 0, and two half way between two atoms, with entropy log 2.
+    n = 4
+    block = block_of(np.ones((n, 1)), np.zeros((n, 1)), [-2.0, 2.0, -1.0, 3.0], np.zeros(n), np.ones((n, 1)))
+    params = small(updates_per_call=1, num_atoms=5, reward_scale=2.0, saturation_penalty=0.01, batch_size=n)
+    learner, replay = make(params, block)
+    learner.update.actor.get_layer("output").bias.assign([3.0])  # tanh(3) = 0.995
+    actor, critic = learner.snapshot()[:2]
+    sample = replay.sample(1, n, 0.4)
+    rows = sample.ids[0]
+    learner.step(sample._replace(weights=np.full((1, n), 0.25, np.float32)))
+    target = np.array([[0, 1, 0, 0, 0], [0, 0, 0, 1, 0], [0, 0.5, 0.5, 0, 0], [0, 0, 0, 0.5, 0.5]])[rows]
+    cross_entropy = -(target * np.log(critic.distribution(block.obs, block.action))).sum(axis=1).mean()
+    entropy = np.log(2) * (rows >= 2).mean()
+    mean_q = critic_of(learner).value(block.obs, actor.act(block.obs)).mean()  # the critic just updated, raw rewards
+    tanh_input = np.arctanh(actor.act(block.obs)[0, 0].astype(np.float64))
+    means = learner.averages.take()
+    assert means == pytest.approx(
+        {
+            "critic_loss": cross_entropy,
+            "kl_divergence": cross_entropy - entropy,
+            "target_entropy": entropy,
+            "mean_importance_weight": 0.25,
+            "actor_loss": 0.01 * tanh_input**2 - mean_q / 2.0,
+            "saturated_actions": 1.0,
+            "mean_q": mean_q,
+            "target_mass_below": 0.0,
+            "target_mass_above": 0.0,
+        },
+        rel=1e-3,
+        abs=1e-6,
+    )
+
+
+def test_every_metric_has_a_place_in_tensorboard():
+    assert set(METRICS) <= GROUPS.keys()
+
+
+def test_averages_lose_no_update_when_another_thread_takes_them():
+    averages, taken = Averages(), []
+    taker = threading.Thread(target=lambda: taken.append(averages.take()))
+
+    class TakenMeanwhile(float):
+        def __radd__(self, other):
+            taker.start()
+            taker.join(0.2)  # without a lock it would end here
+            return other + float(self)
+
+    averages.add({"loss": 2.0}, 1)
+    averages.add({"loss": TakenMeanwhile(6.0)}, 1)
+    taker.join(60)
+    assert taken == [{"loss": 4.0}]
+    assert averages.take() == {}
 
 
 def test_averages_are_means_over_updates_since_they_were_taken():

@@ -71,22 +71,31 @@ def test_critic_losses_are_cross_entropies():
     np.testing.assert_allclose(losses.critic_losses(target, logits), expected, rtol=1e-6)
 
 
-def test_mean_value_and_actor_loss_by_hand():
+def test_entropies_by_hand():
+    probs = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.25, 0.25, 0.5]], np.float32)
+    np.testing.assert_allclose(losses.entropies(probs), [np.log(2), 0.0, 1.5 * np.log(2)], atol=1e-6)
+
+
+def test_mean_value_by_hand():
     atoms = np.array([-1.0, 0.0, 1.0], np.float32)
     logits = np.log(np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]], np.float32))
     np.testing.assert_allclose(losses.mean_value(logits, atoms), [0.3, -0.5], rtol=1e-6)
-    assert float(losses.actor_loss(logits, atoms)) == pytest.approx(0.1)
 
 
 def test_saturation_is_the_mean_square():
     assert float(losses.saturation(tf.constant([[1.0, -2.0], [3.0, 0.0]]))) == pytest.approx(3.5)
 
 
+def test_saturated_share_counts_actions_near_a_bound():
+    actions = tf.constant([[0.0, 0.999], [-1.0, 0.98]])
+    assert float(losses.saturated_share(actions)) == pytest.approx(0.5)
+
+
 def test_l2_is_half_the_sum_of_squares():
     assert float(losses.l2([tf.constant([[1.0, 2.0]]), tf.constant([[3.0]])])) == pytest.approx(7.0)
 
 
-@pytest.mark.parametrize("function", ["critic_losses", "actor_loss"])
+@pytest.mark.parametrize("function", ["critic_losses", "mean_value"])
 def test_gradients_agree_with_finite_differences(function):
     rng = np.random.default_rng(2)
     logits = tf.Variable(rng.normal(size=(3, 5)))
@@ -95,7 +104,7 @@ def test_gradients_agree_with_finite_differences(function):
     def value():
         if function == "critic_losses":
             return tf.reduce_sum(losses.critic_losses(target, logits))
-        return losses.actor_loss(logits, atoms)
+        return tf.reduce_sum(losses.mean_value(logits, atoms))
 
     with tf.GradientTape() as tape:
         loss = value()

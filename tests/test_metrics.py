@@ -295,11 +295,23 @@ def test_any_value_can_be_logged(tmp_path, value):
     assert metrics.failure is None
 
 
-def test_each_column_can_have_a_group_of_its_own(tmp_path):
+def test_each_column_can_have_a_group_and_those_without_one_are_not_shown(tmp_path):
     board = Board(tmp_path)
-    Metrics(tmp_path / "learner.csv", "learner_step", board).write(8, {"loss": "critic/", "beta": "replay/"}, loss=0.5, beta=1)
+    groups = {"loss": "critic/", "beta": "replay/"}
+    Metrics(tmp_path / "learner.csv", "learner_step", board).write(8, groups, loss=0.5, beta=1, agent=3)
     board.close()
     assert scalars_in(tmp_path) == [("critic/loss", 8, 0.5), ("replay/beta", 8, 1.0)]
+    assert rows_of(tmp_path / "learner.csv")[1] == ["8", "0.5", "1", "3"]
+
+
+def test_two_logs_with_different_steps_share_a_board(tmp_path):
+    board = Board(tmp_path)
+    learner, agents = (Metrics(tmp_path / f"{name}.csv", f"{name}_step", board) for name in ("learner", "env"))
+    learner.write(8, loss=0.5)
+    agents.write(640, "rollout/", tensorboard_step=8, length=200)
+    board.close()
+    assert scalars_in(tmp_path) == [("loss", 8, 0.5), ("rollout/length", 8, 200.0)]
+    assert rows_of(tmp_path / "env.csv")[1] == ["640", "200"]
 
 
 def test_an_exhibit_that_fails_is_said_and_does_not_raise(tmp_path):

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from test_board import scalars_in
 
 from agent import progress as module
 from agent.progress import Progress
 from params import TrainParams
+from utils.board import Board
 from utils.experience import Block, Episode
 from utils.metrics import Metrics
 from utils.rate_limiter import RateLimiter
@@ -100,6 +102,21 @@ def test_episode_is_a_row_of_agents_csv_and_a_return_of_the_view(training):
     assert first == {"env_step": "800", "agent": "2", "return": "-100.0", "length": "200", "noise": "0.25"}
     assert second["return"] == "-50.0"
     assert training.progress._snapshot().recent_returns == training.progress._snapshot().binned_returns == (-100.0, -50.0)
+
+
+def test_tensorboard_shows_the_returns_of_all_agents_together_by_learner_step(training):
+    board = Board(training.folder / "tensorboard")
+    training.progress._agents_log = Metrics(training.folder / "agents.csv", "env_step", board)
+    for index, score in ((0, -100.0), (1, -50.0)):
+        agent = SimpleNamespace(index=index, noise=SimpleNamespace(deviation=0.25))
+        training.progress.episode(agent, Episode(score, 200))
+    board.close()
+    shown = scalars_in(training.folder / "tensorboard")
+    assert [value for value in shown if value[0] == "rollout/return"] == [
+        ("rollout/return", 40, -100.0),
+        ("rollout/return", 40, -50.0),
+    ]
+    assert {tag for tag, _, _ in shown} == {"rollout/return", "rollout/length", "rollout/noise"}
 
 
 def test_snapshot_holds_the_counters(training):

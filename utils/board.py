@@ -1,8 +1,10 @@
-"""TensorBoard's event file, written in the caller's thread: no queue to fill up and no thread to die unseen."""
+"""TensorBoard's event file, written in the caller's thread: no queue that fills up, no thread that dies unseen."""
 
 import os
 import struct
+import threading
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,22 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
 FLUSH_EVERY = 5.0  # seconds
+_NUMBERS = count()  # of the files of this process
 
 
 class Board:
-    """One event file in `folder`. Every method raises OSError when the disk does; then the file is at its end."""
+    """One event file in `folder`. Any thread may write.
+
+    All files of a folder are one run in TensorBoard, so several processes may each have a Board in the same folder.
+    Every method raises OSError when the disk does; the file cannot be read past that point.
+    """
 
     def __init__(self, folder: Path, resumed_after: int | None = None):
-        """TensorBoard forgets what an earlier file of the folder said of the steps past `resumed_after`."""
+        """Open a new file. TensorBoard drops events of the folder's earlier files past the step `resumed_after`."""
         folder.mkdir(parents=True, exist_ok=True)
-        # Without the suffix, two files opened in one second would have the same name, and the second would replace the first.
-        self._writer = EventsWriter(str(folder / "events"), f".{os.getpid()}.{time.monotonic_ns()}")
+        self._lock = threading.RLock()
+        # The suffix keeps apart files that are opened in the same second.
+        self._writer = EventsWriter(str(folder / "events"), f".{os.getpid()}.{next(_NUMBERS)}")
         self._flushed = time.monotonic()
         if resumed_after is not None:
             self._write(Event(step=resumed_after + 1, session_log=SessionLog(status=SessionLog.START)))
@@ -46,22 +54,25 @@ class Board:
         self._write(Event(step=step, summary=Summary(value=[Summary.Value(tag=name, image=image)])))
 
     def hparams(self, settings: dict[str, Any], scores: dict[str, float], step: int) -> None:
-        """Add hyper-parameters (numbers, words, truths; None is left out) and the scores that came of them."""
+        """Add hyper-parameters (numbers, strings, booleans; None is left out) and the scores reached with them."""
         for part in summary.hparams(settings, scores):
             self._write(Event(summary=part))
         self.scalars(scores, step)
 
     def _write(self, event: Event) -> None:
         event.wall_time = time.time()
-        self._writer.write_event(event)
-        if time.monotonic() - self._flushed > FLUSH_EVERY:
-            self.flush()
+        with self._lock:
+            self._writer.write_event(event)
+            if time.monotonic() - self._flushed > FLUSH_EVERY:
+                self.flush()
 
     def close(self) -> None:
         """Finish the file."""
-        self._writer.close()
+        with self._lock:
+            self._writer.close()
 
     def flush(self) -> None:
         """Hand everything to the disk."""
-        self._flushed = time.monotonic()
-        self._writer.flush()
+        with self._lock:
+            self._flushed = time.monotonic()
+            self._writer.flush()

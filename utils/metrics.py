@@ -1,4 +1,4 @@
-"""Logs: a CSV file and TensorBoard. A log that cannot be written is said once and never raises into training."""
+"""Logs: a CSV file and TensorBoard. A log that cannot be written is reported once and never raises into training."""
 
 import csv
 import os
@@ -17,7 +17,7 @@ from utils.lines import append, csv_line
 def read_log(path: Path) -> dict[str, np.ndarray]:
     """The columns of a log as float64 [rows], nan where there is no number; empty without a file that can be read.
 
-    A row that a kill cut short is passed over.
+    A row that a kill cut short is skipped.
     """
     try:
         with open(path, newline="", errors="replace") as file:
@@ -37,7 +37,7 @@ def _number(text: str) -> float:
 class Metrics:
     """One CSV file of rows by step, and the same numbers as TensorBoard scalars. Any thread may write.
 
-    Values are numbers or plain words: no cell ever needs quoting.
+    Several logs may share one Board. Values are numbers or plain words: no cell needs quoting.
     """
 
     def __init__(self, path: Path, step_column: str, board: Board | None = None, keep_through: int | None = None):
@@ -45,25 +45,29 @@ class Metrics:
         self._path, self._step_column, self._board = path, step_column, board
         self._lock = threading.Lock()
         self._columns: list[str] | None = None
-        self.failure: str | None = None  # the first thing that went wrong, for whoever talks to the person
+        self.failure: str | None = None  # the first thing that went wrong, for the console
         self._guarded(lambda: self._cut(keep_through))
 
-    def write(self, step: int, group: str | Mapping[str, str] = "", **values: Any) -> None:
+    def write(self, step: int, group: str | Mapping[str, str] = "", tensorboard_step: int | None = None, **values: Any) -> None:
         """Append a row; the columns are those of the first.
 
-        Numbers are shown in TensorBoard as group + name; the group is one for all, or by name.
+        TensorBoard shows numbers as group + name. A group by name leaves the other names out. `tensorboard_step` is given
+        where TensorBoard counts other steps than the CSV file.
         """
         with self._lock:
             self._guarded(lambda: self._append({self._step_column: step, **values}))
             groups = dict.fromkeys(values, group) if isinstance(group, str) else group
             numbers = {
-                f"{groups.get(name, '')}{name}": value for name, value in values.items() if isinstance(value, int | float)
+                f"{groups[name]}{name}": value
+                for name, value in values.items()
+                if name in groups and isinstance(value, int | float)
             }
-            if self._board is not None and not self._guarded(partial(self._board.scalars, numbers, step)):
+            shown_at = step if tensorboard_step is None else tensorboard_step
+            if self._board is not None and not self._guarded(partial(self._board.scalars, numbers, shown_at)):
                 self._board = None  # an event file cannot be read past a record that was cut short
 
     def exhibit(self, add: Callable[[Board], None]) -> None:
-        """Let `add` put into TensorBoard what is no number; whatever it raises is kept in `failure`."""
+        """Let `add` write more than scalars to TensorBoard. What it raises is kept in `failure`."""
         with self._lock:
             if self._board is None:
                 return
