@@ -2,7 +2,7 @@
 
 from collections import deque
 from threading import Event, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.agent import Agent
 from agent.archive import Archive
