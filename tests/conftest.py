@@ -1,13 +1,17 @@
 """What several test files share."""
 
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import adopt_orphans, descendants, end_descendants, has_children, stop_ignoring_signals
 
 from utils.checkpoints import checkpoint_path
 from utils.sealed_folder import write_sealed
@@ -19,6 +23,69 @@ ROOT = Path(__file__).resolve().parent.parent
 def may_render(monkeypatch):
     """Lets tests of films share a process with tests that load TensorFlow. They render with Pygame, which is safe there."""
     monkeypatch.setattr("utils.envs._check_may_render", lambda env_id: None)
+
+
+def pytest_configure(config):
+    """Prepare this process, a worker of xdist or its controller, for the processes that it starts."""
+    config.addinivalue_line("markers", "slow(seconds): takes about so long on a quiet machine; the slowest start first")
+    stop_ignoring_signals()
+    adopt_orphans()
+    if not hasattr(config, "workerinput"):
+        use_compile_cache(config.stash.setdefault(COMPILE_CACHE, tempfile.mkdtemp(prefix="xla-cache-")))
+
+
+COMPILE_CACHE = pytest.StashKey[str]()
+
+
+def use_compile_cache(folder):
+    """Let all TensorFlow processes of this session share their compiled programs: compiling takes most of a small training."""
+    os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} --tf_xla_persistent_cache_directory={folder}".strip()
+
+
+def pytest_unconfigure(config):
+    """End what a worker left that ended without its fixtures, when all workers have ended."""
+    end_descendants()
+    if COMPILE_CACHE in config.stash:
+        shutil.rmtree(config.stash[COMPILE_CACHE], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items):
+    """Start the slowest tests first, so that no worker ends with one while the other idles."""
+
+    def seconds(item):
+        marker = item.get_closest_marker("slow")
+        return marker.kwargs["seconds"] if marker else 0
+
+    items.sort(key=seconds, reverse=True)
+
+
+@pytest.fixture(autouse=True)
+def end_processes():
+    """End every process that the test started and left, and what that process started."""
+    before = descendants() if has_children() else set()
+    yield
+    end_descendants(spared=before)
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """Makes a folder once in a session, for all workers: `shared_folder(name, fill)` calls `fill(folder)` in the first."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def make(name, fill):
+        folder, done = base / name, base / f"{name}.done"
+        with open(base / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture
@@ -57,7 +124,7 @@ def run_code(spawn):
 
     def run(code, *argv, **options):
         process = spawn(code, *argv, **options)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=280)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     return run
