@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from agent.config import resolve
+from agent.config import folder_name, resolve, run_folder
 from agent.policy import Critic, Policy, Scaling
-from params import HERE, TrainParams, folder_name, run_folder
+from params import HERE, TrainParams
 from utils.checkpoints import Checkpoint, is_tensorflow_1, list_checkpoints, named_checkpoint, newest_checkpoint, step_of
 from utils.envs import Environment
 from utils.errors import CheckpointError, ParameterError

@@ -9,19 +9,10 @@ import numpy as np
 
 from agent.animation import FPS, FRAMES_EACH, animate, scene
 from agent.choice import Choice, choose, choose_series
+from agent.config import run_folder
 from agent.maps import draw_maps, value_maps
 from agent.support import CHECKPOINTS, draw_support, support_of, visited, warnings_of_log
-from params import (
-    HERE,
-    RENAMED,
-    AnimationParams,
-    CurvesParams,
-    MapsParams,
-    PlotParams,
-    RunPlotParams,
-    SupportParams,
-    run_folder,
-)
+from params import HERE, RENAMED, AnimationParams, CurvesParams, MapsParams, PlotParams, RunPlotParams, SupportParams
 from utils.curves import draw_curves, mean_curve, published_curve, run_curve
 from utils.envs import Environment, make_env
 from utils.errors import ParameterError

@@ -10,19 +10,10 @@ import numpy as np
 
 from agent import plots
 from agent.choice import Choice, choose
+from agent.config import run_folder
 from agent.film import gif_of
 from agent.plots import Drawing
-from params import (
-    RENAMED,
-    CurvesParams,
-    MapsParams,
-    PlotParams,
-    ReportParams,
-    RunPlotParams,
-    SupportParams,
-    TrainParams,
-    run_folder,
-)
+from params import RENAMED, CurvesParams, MapsParams, PlotParams, ReportParams, RunPlotParams, SupportParams, TrainParams
 from utils.envs import make_env
 from utils.errors import CheckpointError, ToolkitError
 from utils.figures import COLOURS, new_figure, png, tidy

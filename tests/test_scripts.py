@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from params import folder_name
+from agent.config import folder_name
 from utils.checkpoints import Checkpoint
 from utils.sealed_folder import write_sealed
 
