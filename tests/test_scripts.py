@@ -170,7 +170,7 @@ def test_the_watcher_tests_each_checkpoint_once_and_in_order(trained, without_te
         (["--env", "CarRacing-v3", "--v-min", "0", "--v-max", "1"], "96, 96, 3"),
         (["--env", "MountainCarContinuous-v0"], "--v-min and --v-max"),
         (["--v-min", "1", "--v-max", "0"], "v_min must be less than v_max"),
-        (["--tau", "nan", "--num-agents", "0"], "num_agents must be at least 1, got 0; tau must be a finite number"),
+        (["--tau", "nan", "--num-agents", "0"], "tau must be a finite number, got nan; num_agents must be at least 1, got 0"),
         (["--num-agentz", "3"], "--num-agents"),
         (["--obs-scale", "1", "2"], "obs_scale has 2 numbers"),
     ],
