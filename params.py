@@ -6,10 +6,10 @@ None means "not given". A field's type carries its bounds and its kinds, the com
 line of its own begins a group of the help. utils/parameters.py checks all of that.
 """
 
-import typing
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from annotated_types import Ge, Gt, Le, MinLen, Predicate, doc
 
@@ -17,37 +17,24 @@ ENV = "Pendulum-v1"
 
 # What fits an environment: any field of TrainParams. Scales are divisors; v_min and v_max bound the discounted return
 # in *scaled* rewards. The scales and supports are those of msinto93/D4PG.
+# fmt: off
 ENVS: dict[str, dict[str, Any]] = {
     "Pendulum-v1": dict(
-        obs_scale=(1.0, 1.0, 8.0),
-        reward_scale=100.0,
-        v_min=-20.0,
-        v_max=0.0,
-        num_steps_train=50_000,
-        save_ckpt_step=5_000,
+        obs_scale=(1.0, 1.0, 8.0), reward_scale=100.0, v_min=-20.0, v_max=0.0, num_steps_train=50_000, save_ckpt_step=5_000,
         # The original's are 1e-4, 0.001, less than 1 000 and 0. With them some seeds drive the actor into the flat ends of
         # its tanh before the critic knows anything, and leave it there (README, Results).
-        critic_learning_rate=5e-4,
-        tau=0.005,
-        learning_starts=10_000,
-        saturation_penalty=1e-3,
+        critic_learning_rate=5e-4, tau=0.005, learning_starts=10_000, saturation_penalty=1e-3,
     ),
     "LunarLanderContinuous-v3": dict(
-        reward_scale=10.0,
-        v_min=-20.0,
-        v_max=20.0,
-        num_steps_train=320_000,
+        reward_scale=10.0, v_min=-20.0, v_max=20.0, num_steps_train=320_000,
         # A test of 20 episodes reaches 200 after 5 000 to 20 000 learner steps. With the original's settings (README, Results)
         # a seed still hovered above the ground after 24 000.
-        critic_learning_rate=1e-3,
-        actor_learning_rate=3e-4,
-        tau=0.005,
-        learning_starts=10_000,
-        saturation_penalty=1e-3,
+        critic_learning_rate=1e-3, actor_learning_rate=3e-4, tau=0.005, learning_starts=10_000, saturation_penalty=1e-3,
     ),
     "BipedalWalker-v3": dict(reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000),
     "BipedalWalkerHardcore-v3": dict(reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000),
 }
+# fmt: on
 
 # The ids that the original used, what they are called today, and what changed in between.
 RENAMED = {
@@ -79,28 +66,18 @@ FILE = "file"  # not recorded
 SEED = "seed"  # an entry in ENVS is for training alone, like one of the kinds RUN and FILE: scores have seeds of their own
 
 LARGE = 1e30  # float32 holds it and its inverse
-FORMATS = ("gif", "mp4")
 AXES = ("learner_step", "env_step", "minutes")
 HERE = Path(__file__).resolve().parent
 SHIPPED = "shipped"  # folder, and name as a run, of the policies that come with the toolkit
 
 
-def folder_name(env: str) -> str:
-    """The environment's id as the name of a folder."""
-    return env.replace("/", "_").replace(":", "_")
-
-
-def _is_run_name(run: str) -> bool:
-    # Some names have another meaning beside a run's checkpoints and logs.
-    taken = run.startswith((".", "before-")) or ".ckpt-" in run or run in (SHIPPED, "tensorboard")
-    return run == folder_name(run) and "\\" not in run and not taken
-
-
 EnvId = Annotated[str, Predicate(lambda env: env not in ("", ".", "..")), doc("the id of an environment")]
-RunName = Annotated[str, Predicate(_is_run_name), doc("a plain folder name"), RUN]
+# Some names have another meaning beside a run's checkpoints and logs.
+RUN_NAME = re.compile(r"(?s)(?!\.|before-|(shipped|tensorboard)$)(?!.*\.ckpt-)[^/:\\]*")
+RunName = Annotated[str, Predicate(RUN_NAME.fullmatch), doc("a plain folder name"), RUN]
 Folder = Annotated[str, MinLen(1), FOLDER]
 File = Annotated[str, MinLen(1), FILE]
-Format = Annotated[str, Predicate(FORMATS.__contains__), doc(" or ".join(FORMATS))]
+Format = Annotated[str, Predicate(("gif", "mp4").__contains__), doc("gif or mp4")]
 Axis = Annotated[str, Predicate(AXES.__contains__), doc(f"{', '.join(AXES[:-1])} or {AXES[-1]}")]
 Number = Annotated[float, Ge(-LARGE), Le(LARGE)]
 Divisor = Annotated[float, Ge(1 / LARGE), Le(LARGE)]
@@ -196,7 +173,7 @@ class TrainParams:
     @property
     def support(self) -> tuple[float, float]:
         """v_min and v_max, which resolve() has checked to be given."""
-        return typing.cast(tuple[float, float], (self.v_min, self.v_max))
+        return cast(tuple[float, float], (self.v_min, self.v_max))
 
 
 @dataclass(frozen=True)
@@ -330,16 +307,3 @@ class SupportParams(RunPlotParams):
 @dataclass(frozen=True)
 class ReportParams(RunPlotParams):
     """Writing one page about a run."""
-
-
-class HasEnv(typing.Protocol):
-    """Parameters of any script: each has an environment."""
-
-    @property
-    def env(self) -> str: ...  # noqa: D102
-
-
-def run_folder(root: str, params: HasEnv) -> Path:
-    """The folder of a run below `root`: <root>/<env>[/<run>], and <root>/<env>/shipped for --shipped."""
-    run = SHIPPED if getattr(params, "shipped", False) else getattr(params, "run", "")
-    return Path(root) / folder_name(params.env) / run

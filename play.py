@@ -20,10 +20,10 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from agent.choice import Choice, at_step, choose, choose_series
-from agent.config import resolve
+from agent.config import resolve, run_folder
 from agent.evaluation import play
 from agent.film import AGES, film_growth, film_one, film_pair
-from params import ALIASES, PlayParams, run_folder
+from params import ALIASES, PlayParams
 from utils import flags
 from utils.console import Console
 from utils.envs import Environment, has_screen, make_env, wrong_with

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from agent import plots
-from agent.config import resolve
+from agent.config import resolve, run_folder
 from agent.curves import curves_path
 from agent.report import write_report
-from params import ALIASES, AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams, run_folder
+from params import ALIASES, AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams
 from utils import flags
 from utils.console import Console
 from utils.envs import has_screen

@@ -19,9 +19,9 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from agent.choice import choose
-from agent.config import resolve
+from agent.config import resolve, run_folder
 from agent.evaluation import evaluate, read_returns, read_starts
-from params import ALIASES, TestParams, run_folder
+from params import ALIASES, TestParams
 from utils import flags
 from utils.console import Console
 from utils.envs import make_env, wrong_with

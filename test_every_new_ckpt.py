@@ -18,8 +18,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-from agent.config import resolve
-from params import ALIASES, HERE, WatchParams, run_folder
+from agent.config import resolve, run_folder
+from params import ALIASES, HERE, WatchParams
 from utils import flags
 from utils.board import Board
 from utils.checkpoints import Checkpoint

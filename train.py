@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 from agent.agent import BLOCK, Agent
 from agent.archive import SLOW_DISK, Archive
 from agent.choice import choose
+from agent.config import run_folder
 from agent.continuation import (
     check_continuable,
     checkpoint_to_continue,
@@ -40,7 +41,7 @@ from agent.exhibits import show_result
 from agent.policy import Scaling
 from agent.progress import Progress
 from agent.turns import Turns
-from params import ALIASES, TestParams, TrainParams, run_folder
+from params import ALIASES, TestParams, TrainParams
 from utils import flags
 from utils.board import Board
 from utils.checkpoints import Checkpoint

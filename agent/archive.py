@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.config import ARCHITECTURE_FIELDS, recorded
+from agent.config import ARCHITECTURE_FIELDS, folder_name, recorded, run_folder
 from agent.crew import Crew
 from agent.policy import Critic, Policy, Scaling
 from agent.retention import judged, superfluous, superfluous_replays
 from agent.snapshots import restore_newest, write_snapshot
-from params import TrainParams, folder_name, run_folder
+from params import TrainParams
 from utils.checkpoints import Checkpoint, checkpoint_path, list_checkpoints, list_snapshots, newest_checkpoint
 from utils.console import Console
 from utils.errors import CheckpointError, StorageError

@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from agent.config import resolve
+from agent.config import folder_name, resolve, run_folder
 from agent.policy import Critic, Policy, Scaling
 from agent.retention import choosing_scores
-from params import HERE, SHIPPED, TrainParams, folder_name, run_folder
+from params import HERE, SHIPPED, TrainParams
 from utils.checkpoints import (
     Checkpoint,
     is_tensorflow_1,

@@ -1,9 +1,10 @@
-"""Resolves the parameters of params.py: which value counts, and the rules across fields."""
+"""Resolves the parameters of params.py: which value counts, the rules across fields, the folders of a run."""
 
 import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from params import (
     ALIASES,
@@ -15,6 +16,7 @@ from params import (
     RENAMED,
     RUN,
     SEED,
+    SHIPPED,
     PlayParams,
     TrainParams,
 )
@@ -59,6 +61,24 @@ def resolve(
         layers["ENVS"] = {name: value for name, value in entry.items() if shared or name not in _NOT_SHARED}
     values, sources = parameters.resolve(cls, layers, broken_rules, problems, env_problem)
     return Resolved(values, sources, notes)
+
+
+class HasEnv(Protocol):
+    """Parameters of any script: each has an environment."""
+
+    @property
+    def env(self) -> str: ...  # noqa: D102
+
+
+def folder_name(env: str) -> str:
+    """The environment's id as the name of a folder."""
+    return env.replace("/", "_").replace(":", "_")
+
+
+def run_folder(root: str, config: HasEnv) -> Path:
+    """The folder of a run below `root`: <root>/<env>[/<run>], and <root>/<env>/shipped for --shipped."""
+    run = SHIPPED if getattr(config, "shipped", False) else getattr(config, "run", "")
+    return Path(root) / folder_name(config.env) / run
 
 
 def recorded(config: TrainParams) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent.archive import LEARNER, STATE
-from agent.config import ARCHITECTURE_FIELDS, RUN_FIELDS, resolve
-from params import TrainParams, run_folder
+from agent.config import ARCHITECTURE_FIELDS, RUN_FIELDS, resolve, run_folder
+from params import TrainParams
 from utils.checkpoints import (
     Checkpoint,
     is_tensorflow_1,

@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from params import HERE, RENAMED, SHIPPED, CurvesParams, WatchParams, folder_name
+from agent.config import folder_name
+from params import HERE, RENAMED, SHIPPED, CurvesParams, WatchParams
 from utils.checkpoints import list_checkpoints, newest_manifest
 from utils.curves import Curve, draw_curves, mean_curve, published_curve, run_curve, run_scores, training_curve
 from utils.envs import make_env

@@ -7,7 +7,8 @@ from threading import Event
 from types import TracebackType
 
 from agent.archive import Archive
-from params import TrainParams, WatchParams, run_folder
+from agent.config import run_folder
+from params import TrainParams, WatchParams
 from utils.checkpoints import step_of
 from utils.child import INTERRUPTED, Child
 from utils.console import Console

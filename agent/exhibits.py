@@ -8,8 +8,9 @@ import numpy as np
 
 from agent.archive import Archive, recorded
 from agent.choice import Choice
+from agent.config import run_folder
 from agent.policy import Critic
-from params import PlayParams, TrainParams, run_folder
+from params import PlayParams, TrainParams
 from utils.board import Board
 from utils.child import Child
 from utils.console import Console

@@ -8,10 +8,11 @@ import numpy as np
 
 from agent.animation import FPS, FRAMES_EACH, animate, scene
 from agent.choice import Choice, checkpoint_folder, choose, choose_series
+from agent.config import run_folder
 from agent.curves import learning_curves
 from agent.maps import draw_maps, value_maps
 from agent.support import CHECKPOINTS, draw_support, support_of, visited, warnings_of_log
-from params import AnimationParams, CurvesParams, MapsParams, SupportParams, WatchParams, run_folder
+from params import AnimationParams, CurvesParams, MapsParams, SupportParams, WatchParams
 from utils.curves import run_curve, run_scores
 from utils.envs import Environment, make_env
 from utils.errors import ParameterError

@@ -10,6 +10,7 @@ import numpy as np
 
 from agent import plots
 from agent.choice import Choice, choose
+from agent.config import run_folder
 from agent.film import gif_of
 from agent.plots import Drawing
 from params import (
@@ -22,7 +23,6 @@ from params import (
     RunPlotParams,
     SupportParams,
     TrainParams,
-    run_folder,
 )
 from utils.envs import make_env
 from utils.errors import CheckpointError, ToolkitError

@@ -92,7 +92,7 @@ def test_restore_lists_each_size_that_differs_and_says_each_rate_that_changed(tm
     saved(tmp_path / "E", [40])
     path = tmp_path / "E" / "Pendulum-v1.ckpt-40"
     archive, *_ = archive_in(tmp_path / "F", small(dense1_size=9, v_min=-10.0))
-    with pytest.raises(CheckpointError, match="dense1_size was 8 and is 9; v_min was -20.0 and is -10.0"):
+    with pytest.raises(CheckpointError, match="v_min was -20.0 and is -10.0; dense1_size was 8 and is 9"):
         archive.restore(Checkpoint(path))
     archive, *_ = archive_in(tmp_path / "G", small(tau=0.5))
     assert archive.restore(Checkpoint(path)) == ["tau was 0.001 and is 0.5 from here on.", "The replay starts empty."]

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import params
-from agent.config import ATOM_DISTANCE, resolve
-from params import ENVS, RENAMED, PlayParams, TrainParams, WatchParams, folder_name, run_folder
+from agent.config import ATOM_DISTANCE, folder_name, resolve, run_folder
+from params import ENVS, RENAMED, PlayParams, TrainParams, WatchParams
 from utils.errors import ParameterError
 
 FIELDS = [(cls, field.name) for cls in CLASSES for field in dataclasses.fields(cls)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from test_board import events_in, scalars_in
 
-from params import folder_name
+from agent.config import folder_name
 from utils.checkpoints import Checkpoint
 from utils.sealed_folder import write_sealed
 
@@ -232,7 +232,7 @@ def test_curves_that_cannot_be_drawn_are_a_sentence_and_no_file(trained, tmp_pat
         (["--env", "CarRacing-v3", "--v-min", "0", "--v-max", "1"], "96, 96, 3"),
         (["--env", "MountainCarContinuous-v0"], "--v-min and --v-max"),
         (["--v-min", "1", "--v-max", "0"], "v_min must be less than v_max"),
-        (["--tau", "nan", "--num-agents", "0"], "num_agents must be at least 1, got 0; tau must be a finite number"),
+        (["--tau", "nan", "--num-agents", "0"], "tau must be a finite number, got nan; num_agents must be at least 1, got 0"),
         (["--num-agentz", "3"], "--num-agents"),
         (["--obs-scale", "1", "2"], "obs_scale has 2 numbers"),
     ],
