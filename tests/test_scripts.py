@@ -211,7 +211,7 @@ def test_shipped_tests_the_shipped_policy_beside_a_run(trained, tmp_path, withou
     [
         (["--run", "nowhere"], 7, "there is no run nowhere of Pendulum-v1"),
         (["--env", "BipedalWalker-v3"], 7, "there is nothing to draw"),
-        (["--first-seed", "7"], 2, "there are no such tests"),
+        (["--first-seed", "77"], 2, "there are no such tests"),
         (["--out", "curves.pdf"], 2, "must end with .png"),
     ],
 )
