@@ -38,7 +38,7 @@ def is_alive(pid):
 
 
 def run_pytest(file, *flags):
-    """pytest on a file in a worker of its own, with the fixtures and hooks of these tests."""
+    """Pytest on a file in a worker of its own, with the fixtures and hooks of these tests."""
     command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--rootdir", file.parent, "-p", "conftest"]
     command += ["-p", "no:cacheprovider", "-o", f"python_files={file.name}", "-n", "1", *flags, file]
     env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
