@@ -5,8 +5,10 @@ In a test: `import faulty_envs`, then make_env("NanReward-v0"). For a script in 
 """
 
 import math
+import os
 import sys
 import time
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -213,6 +215,8 @@ def verbose(obs, reward):
 
 
 def hang(obs, reward):
+    if "HANGS" in os.environ:
+        Path(os.environ["HANGS"]).touch()  # a test waits for it
     time.sleep(3600)
     return obs, reward
 

@@ -1,6 +1,7 @@
 """A training that stands still: a whole run, of which only the learner is none, so that no TensorFlow is loaded."""
 
 import numpy as np
+from factories import make_replay
 
 from agent.agent import Agent
 from agent.archive import Archive
@@ -11,7 +12,6 @@ from utils.console import Console
 from utils.envs import make_env
 from utils.experience import Block
 from utils.rate_limiter import RateLimiter
-from utils.replay import PrioritisedReplay
 from utils.runs import Run
 
 SHIPPED = HERE / "ckpts/shipped/Pendulum-v1/Pendulum-v1.ckpt-190000"
@@ -43,7 +43,7 @@ class FrozenRun:
         scaling = Scaling.fitting(make_env(params.env), params)
         self.run = Run(folder)
         self.learner = FrozenLearner()
-        self.replay = PrioritisedReplay(capacity, 3, 1, 0.6, 1e-5, np.random.default_rng(0))
+        self.replay = make_replay(capacity, 3, 1)
         self.limiter = RateLimiter(1.0, 10, 1000.0)
 
         def make_agent(index):

@@ -4,16 +4,15 @@ import threading
 
 import numpy as np
 import pytest
+from factories import make_replay, make_scaling
 
 from agent.agent import BLOCK, Agent
-from agent.policy import Scaling
 from params import TrainParams
 from utils.errors import EnvironmentFailure
 from utils.rate_limiter import RateLimiter
-from utils.replay import PrioritisedReplay
 
 LOW, HIGH = np.array([-1.0], np.float32), np.array([3.0], np.float32)
-SCALING = Scaling(np.zeros(1, np.float32), np.ones(1, np.float32), np.inf, 1.0, LOW, HIGH)
+SCALING = make_scaling(low=LOW, high=HIGH)
 
 
 class Counter:
@@ -155,7 +154,7 @@ def test_a_failure_names_agent_step_and_action():
 
 def test_run_adds_at_the_limiters_pace_and_reports_episodes():
     agent, stop, reported = make([Counter(4)]), threading.Event(), []
-    replay = PrioritisedReplay(1000, 1, 1, 0.6, 1e-5, np.random.default_rng(0))
+    replay = make_replay(1000, 1, 1)
     limiter = RateLimiter(1.0, 10, tolerance=2.0 * BLOCK)
     args = (replay, limiter, stop, lambda who, episode: reported.append(episode), None)
     thread = threading.Thread(target=agent.run, args=args, daemon=True)

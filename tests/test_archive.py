@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from factories import make_params, make_replay
 from frozen import FrozenRun, numbers_of
 
 from agent.agent import Agent
@@ -11,24 +12,18 @@ from agent.archive import Archive
 from agent.crew import Crew
 from agent.learner import Learner
 from agent.policy import Critic, Policy, Scaling
-from params import TrainParams
 from utils.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint
 from utils.console import Console
 from utils.envs import make_env
 from utils.errors import CheckpointError, StorageError
 from utils.rate_limiter import RateLimiter
-from utils.replay import PrioritisedReplay
 from utils.runs import Run, read_run
-
-
-def small(**changes):
-    return TrainParams(**{"v_min": -20.0, "v_max": 0.0, "dense1_size": 8, "dense2_size": 8, "num_agents": 2} | changes)
 
 
 def archive_in(folder, params, seed=0, incarnation=0):
     env = make_env(params.env)
     scaling = Scaling.fitting(env, params)
-    replay = PrioritisedReplay(100, 3, 1, 0.6, 1e-5, np.random.default_rng(0))
+    replay = make_replay(100, 3, 1)
     learner = Learner(params, scaling, replay, np.random.default_rng(seed))
     console = Console()
 
@@ -43,7 +38,7 @@ def archive_in(folder, params, seed=0, incarnation=0):
 
 def saved(folder, steps, **changes):
     """A run with checkpoints of these learner steps, whose lock has been let go."""
-    archive, learner, agents, run = archive_in(folder, small(**changes))
+    archive, learner, agents, run = archive_in(folder, make_params(**changes))
     for step in steps:
         learner.learner_step = step
         archive.save()
@@ -70,14 +65,14 @@ def test_a_checkpoint_holds_everything_and_says_so(tmp_path):
 
 def test_restore_brings_back_networks_counters_and_noise(tmp_path):
     _, learner, agents = saved(tmp_path / "E", [])
-    archive, learner, agents, run = archive_in(tmp_path / "F", small())
+    archive, learner, agents, run = archive_in(tmp_path / "F", make_params())
     agents[0].noise.episodes, agents[1].noise.episodes = 3, 5
     learner.learner_step = 40
     archive._env_steps_before, archive._seconds_before = 320, 100.0
     path = archive.save_last()
     run.close()
 
-    restored, other, their_agents, _ = archive_in(tmp_path / "F", small(), seed=1)
+    restored, other, their_agents, _ = archive_in(tmp_path / "F", make_params(), seed=1)
     assert restored.restore(Checkpoint(path)) == ["The replay is that of learner step 40, 0 transitions."]
     assert other.learner_step == 40
     assert [agent.noise.episodes for agent in their_agents] == [3, 5]
@@ -91,10 +86,10 @@ def test_restore_brings_back_networks_counters_and_noise(tmp_path):
 def test_restore_lists_each_size_that_differs_and_says_each_rate_that_changed(tmp_path):
     saved(tmp_path / "E", [40])
     path = tmp_path / "E" / "Pendulum-v1.ckpt-40"
-    archive, *_ = archive_in(tmp_path / "F", small(dense1_size=9, v_min=-10.0))
+    archive, *_ = archive_in(tmp_path / "F", make_params(dense1_size=9, v_min=-10.0))
     with pytest.raises(CheckpointError, match="v_min was -20.0 and is -10.0; dense1_size was 8 and is 9"):
         archive.restore(Checkpoint(path))
-    archive, *_ = archive_in(tmp_path / "G", small(tau=0.5))
+    archive, *_ = archive_in(tmp_path / "G", make_params(tau=0.5))
     assert archive.restore(Checkpoint(path)) == ["tau was 0.001 and is 0.5 from here on.", "The replay starts empty."]
 
 
@@ -104,7 +99,7 @@ def test_the_oldest_checkpoints_go_when_there_are_too_many(tmp_path):
 
 
 def test_saving_the_same_step_again_writes_nothing(tmp_path):
-    archive, learner, *_ = archive_in(tmp_path / "E", small())
+    archive, learner, *_ = archive_in(tmp_path / "E", make_params())
     learner.learner_step = 10
     path = archive.save_last()
     before = (path / "manifest.json").stat().st_mtime_ns
@@ -249,7 +244,7 @@ def test_a_replay_that_does_not_fit_is_said_and_the_checkpoint_is_saved_all_the_
 
 
 def test_a_run_whose_folder_was_removed_meanwhile_is_not_saved_beside_another(tmp_path):
-    archive, learner, *_ = archive_in(tmp_path / "E", small())
+    archive, learner, *_ = archive_in(tmp_path / "E", make_params())
     shutil.rmtree(tmp_path / "E")
     learner.learner_step = 10
     with pytest.raises(StorageError, match="was removed or moved while training in it"):

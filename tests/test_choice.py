@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_checkpoints import save
+from factories import save_checkpoint as save
 
 import params as parameters
 from agent import choice

@@ -6,18 +6,17 @@ from functools import partial
 
 import numpy as np
 import pytest
+from factories import make_replay, make_scaling
 
 from agent.agent import Agent
 from agent.crew import Crew
-from agent.policy import Scaling
 from params import TrainParams
 from utils.console import Console
 from utils.errors import EnvironmentFailure
 from utils.rate_limiter import RateLimiter
-from utils.replay import PrioritisedReplay
 
 UNIT = np.ones(1, np.float32)
-SCALING = Scaling(np.zeros(1, np.float32), UNIT, np.inf, 1.0, -UNIT, UNIT)
+SCALING = make_scaling()
 
 
 class Simulator:
@@ -56,7 +55,7 @@ class Work:
     def __init__(self, tmp_path, make, size=2, env_timeout=0.5, env_restarts=2):
         params = TrainParams(v_min=-1.0, v_max=1.0, env_restarts=env_restarts)
         self.made, self.stop, self.failures = [0] * size, threading.Event(), []
-        self.replay = PrioritisedReplay(100_000, 1, 1, 0.6, 1e-5, np.random.default_rng(0))
+        self.replay = make_replay(100_000, 1, 1)
         limiter = RateLimiter(0.0, 10, 1.0)
 
         def make_env(index):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small_checkpoints import save
+from factories import save_checkpoint as save
 from test_board import events_in
 
 from agent.choice import choose

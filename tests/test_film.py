@@ -8,7 +8,7 @@ from functools import partial
 import imageio.v3 as imageio
 import numpy as np
 import pytest
-from small_checkpoints import save
+from factories import save_checkpoint as save
 
 from agent.choice import at_step, choose, choose_series
 from agent.film import SECONDS_EACH, drawing, film_growth, film_one, film_pair, frames, gif_of

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from small_checkpoints import save
+from factories import save_checkpoint as save
 
 from agent.maps import ACTIONS, LAYERS, action_grid, draw_maps, value_maps
 from agent.policy import Critic, Policy

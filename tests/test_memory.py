@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
+from factories import make_replay
 
 from utils import memory
 from utils.errors import ParameterError
 from utils.memory import REST, available_bytes, check_replay, replay_bytes
-from utils.replay import PrioritisedReplay
 
 GB = 10**9
 
 
 @pytest.mark.parametrize(("capacity", "obs_size", "action_size"), [(1, 1, 1), (1000, 24, 4), (1024, 3, 1), (1025, 17, 6)])
 def test_a_replay_takes_what_its_arrays_take(capacity, obs_size, action_size):
-    replay = PrioritisedReplay(capacity, obs_size, action_size, 0.6, 1e-5, np.random.default_rng(0))
+    replay = make_replay(capacity, obs_size, action_size)
     owners = (replay, replay._sums, replay._minima)
     arrays = [value for owner in owners for value in vars(owner).values() if isinstance(value, np.ndarray)]
     assert replay_bytes(capacity, obs_size, action_size) == sum(array.nbytes for array in arrays)

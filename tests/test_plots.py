@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from factories import save_checkpoint as save
 from PIL import Image
-from small_checkpoints import save
 from test_page import measured, needs_a_browser, problems
 
 from agent import plots

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_checkpoints import save
+from factories import save_checkpoint as save
 
 from agent.choice import choose
 from agent.support import Support, draw_support, support_of, visited, warnings, warnings_of_log

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from factories import make_replay
 
 from agent.agent import BLOCK, Agent
 from agent.policy import Scaling
@@ -12,7 +13,6 @@ from params import TrainParams
 from utils.envs import make_env
 from utils.errors import EnvironmentFailure
 from utils.rate_limiter import RateLimiter
-from utils.replay import PrioritisedReplay
 
 import faulty_envs  # noqa: F401  (registers)  isort: skip
 
@@ -52,7 +52,7 @@ class Keeper:
 
 def turns_of(env_id, total=20, agents=2, ratio=1.0, **changes):
     params = TrainParams(env=env_id, v_min=-1.0, v_max=1.0, n_step_returns=3, **changes)
-    replay = PrioritisedReplay(10_000, 1, 1, 0.6, 1e-5, np.random.default_rng(0))
+    replay = make_replay(10_000, 1, 1)
     limiter = RateLimiter(ratio, 10, 1000.0)
     learner, keeper = Counting(limiter, total), Keeper()
     scaling = Scaling.fitting(make_env(env_id), params)

@@ -1,4 +1,4 @@
-"""Real trainings in processes of their own: small ones on Pendulum, started, watched and ended from outside."""
+"""Real trainings as processes: small ones on Pendulum, started, watched and ended from outside."""
 
 import contextlib
 import json
@@ -24,6 +24,11 @@ SMALL = {
 }
 
 
+def slowed(seconds):
+    """A bound in seconds for a quiet machine, lengthened by the other work on this one: by the runnable threads for a core."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def flags_of(values):
     """Parameters as the words of a command line."""
     words = []
@@ -37,22 +42,23 @@ def flags_of(values):
 
 
 class Training:
-    """A train.py at work in `folder`; what it says goes to a file there."""
+    """A process of train.py in `folder`, where its output goes to a file. It compiles anew without the tests' compile cache."""
 
-    def __init__(self, folder, audited=False, env="Pendulum-v1", small=SMALL, **given):
+    def __init__(self, folder, audited=False, compile_cache=True, env="Pendulum-v1", small=SMALL, **given):
         self.checkpoints = folder / "ckpts" / env.replace(":", "_")
         places = {f"{name}_dir": folder / place for name, place in (("ckpt", "ckpts"), ("log", "logs"), ("results", "results"))}
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / "audit.txt"
         script = [ROOT / "tests/audited.py", log, "train.py"] if audited else [ROOT / "train.py"]
         self.said = folder / "said.txt"
+        inherited = {name: value for name, value in os.environ.items() if compile_cache or name != "TF_XLA_FLAGS"}
         with open(self.said, "w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, *map(str, script), *flags_of({"env": env} | places | small | given)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=os.environ | PATHS | {"PYTHONUNBUFFERED": "1"},
+                env=inherited | PATHS | {"PYTHONUNBUFFERED": "1"},
             )
 
     def reported(self):
@@ -65,7 +71,7 @@ class Training:
         """Everything that it has said."""
         return self.said.read_text(errors="replace")
 
-    def until(self, condition, seconds=180.0):
+    def until(self, condition, seconds=400.0):
         """Wait for a condition; raises AssertionError when the process ends before, or it takes too long."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -77,7 +83,7 @@ class Training:
         """Wait until a learner step beyond this one is reported as saved."""
         self.until(lambda: (-1 if self.reported() is None else self.reported()) > beyond)
 
-    def end(self, number=signal.SIGKILL, seconds=60.0):
+    def end(self, number=signal.SIGKILL, seconds=200.0):
         """Send a signal; the exit code and the seconds until it had ended."""
         begun = time.monotonic()
         self.process.send_signal(number)
