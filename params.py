@@ -221,7 +221,7 @@ class PlayParams:
     env: str = ENV  # Gymnasium id of the environment
     num_eps_play: int = 5  # episodes; the first is recorded
     max_ep_length: int = 10_000  # environment steps after which an episode is cut
-    random_seed: int = 999_999  # episode i starts with reset(seed=random_seed + i)
+    random_seed: int = 999_999  # episode i starts with reset(seed=random_seed + i); Pendulum has a default of its own
     run: str = ""  # name of the run
     ckpt_file: str | None = None  # a path, or a name in the run's folder; the newest when not given
     render: bool | None = None  # show the episodes in a window; when not given, where there is a screen
