@@ -282,7 +282,7 @@ class RunPlotParams(PlotParams):
 class MapsParams(RunPlotParams):
     """Drawing what actor and critic of one checkpoint say over two state dimensions."""
 
-    x_dim: int | None = None  # dimension of the observation along x; Pendulum's angle and speed, else 0 and 1, when not given
+    x_dim: int | None = None  # of the observation, along x; not given: Pendulum's angle and speed, else the two that vary most
     y_dim: int | None = None  # the same along y
     state: tuple[float, ...] | None = None  # observation that holds the others; the first of an episode when not given
     action_dim: int = 0  # dimension of the action that is shown
