@@ -220,7 +220,7 @@ class PlayParams:
     env: EnvId = ENV  # Gymnasium id of the environment
     num_eps_play: Count = 5  # episodes; the first is recorded
     max_ep_length: EpisodeLength = 10_000  # environment steps after which an episode is cut
-    random_seed: Seed = 999_999  # episode i starts with reset(seed=random_seed + i)
+    random_seed: Seed = 999_999  # episode i starts with reset(seed=random_seed + i); Pendulum: its own
     run: RunName = ""  # name of the run
     ckpt_file: File | None = None  # a path, a name in the run's folder, or "best" (by the watcher's score); default: the newest
     shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
@@ -281,7 +281,7 @@ class RunPlotParams(PlotParams):
 class MapsParams(RunPlotParams):
     """Drawing what actor and critic of one checkpoint say over two state dimensions."""
 
-    x_dim: Dimension | None = None  # dimension of the observation along x; Pendulum's angle and speed, else 0 and 1
+    x_dim: Dimension | None = None  # dimension of the observation along x; default: the one that varies most
     y_dim: Dimension | None = None  # the same along y
     state: Annotated[tuple[Number, ...], MinLen(1)] | None = None  # observation that fixes the others; default: a first one
     action_dim: Dimension = 0  # dimension of the action that is shown

@@ -14,6 +14,7 @@ if __name__ == "__main__":
 
     quiet_signals()
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from agent.choice import Choice, at_step, choose, choose_series
 from agent.config import resolve, run_folder
 from agent.evaluation import play
-from agent.film import AGES, film_growth, film_one, film_pair
+from agent.film import AGES, film_growth, film_one, film_pair, film_seed
 from params import ALIASES, PlayParams
 from utils import flags
 from utils.console import Console
@@ -53,6 +54,10 @@ def main() -> int:
     for note in resolved.notes + choices[-1].notes:
         console.say(note)
     console.say(f"Playing {', '.join(choice.path.name for choice in choices)}.")
+    seed = film_seed(params.env, params.random_seed if resolved.sources["random_seed"] == "flag" else None)
+    if seed != params.random_seed:
+        console.say(f"The first episode has seed {seed}, whose start state shows the most; --random-seed sets another.")
+    params = dataclasses.replace(params, random_seed=seed)
     filmed = None
     if params.record:
         filmed = record(params, make, choices)

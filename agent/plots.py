@@ -17,7 +17,7 @@ from utils.curves import run_curve, run_scores
 from utils.envs import Environment, make_env
 from utils.errors import ParameterError
 from utils.metrics import read_log
-from utils.planes import Plane, action_names, observation_names, observed_plane, state_plane
+from utils.planes import Plane, action_names, by_variation, observation_names, observed_plane, state_plane, two_dims
 from utils.results import main_kind
 from utils.video import Film, Gif, Mp4
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARGIN = 0.1  # of the range that a policy visits, on either side of it
+EPISODES = 3  # noise-free episodes that say where the policy goes
+UNBOUNDED = 1e6  # half the width of an observation space from which it counts as unbounded
 
 
 class Drawing(NamedTuple):
@@ -55,10 +57,8 @@ def support(params: SupportParams) -> Drawing:
     seeds = range(params.random_seed, params.random_seed + params.num_eps_play)
     log = read_log(run_folder(params.log_dir, params) / "learner.csv")
     critic = choices[-1].critic
-    trained = choices[-1].manifest.get("params", {})
-    total = trained.get("num_steps_train", choices[-1].learner_step)
     bounds = (float(edge) / critic.scaling.reward_scale for edge in (critic.atoms[0], critic.atoms[-1]))
-    warned = warnings_of_log(log, total, *bounds)
+    warned = warnings_of_log(log, *bounds)
     figure = draw_support(support_of(choices, make, seeds), log, f"{params.env}: support of the returns", warned)
     return Drawing(figure, choices[-1].notes + warned)
 
@@ -86,26 +86,38 @@ def plane_of(params: MapsParams, env: Environment, choice: Choice) -> tuple[Plan
     """The plane that the maps are drawn over, and the name of the action they show.
 
     Pendulum's angle and speed unless dimensions are named; for other environments two dimensions of the observation,
-    over the range that the policy visits. Raises ParameterError for dimensions that the environment has not.
+    over the range that the policy visits. Dimensions that are not named are those that vary
+    most. Raises ParameterError for dimensions that the environment does not have.
     """
     _check(params.action_dim, env.action_size, "action_dim", env.id)
     action = action_names(env.id, env.action_size)[params.action_dim]
     plane = state_plane(env.id)
     if plane is not None and params.x_dim is params.y_dim is params.state is None:
         return plane, action
-    x = params.x_dim if params.x_dim is not None else int(params.y_dim == 0)
-    y = params.y_dim if params.y_dim is not None else int(x == 0)
-    _check(x, env.obs_size, "x_dim", env.id)
-    _check(y, env.obs_size, "y_dim", env.id)
-    if x == y:
-        raise ParameterError(f"x_dim and y_dim must differ, got {x} twice.")
+    for name in ("x_dim", "y_dim"):
+        if getattr(params, name) is not None:
+            _check(getattr(params, name), env.obs_size, name, env.id)
+    if params.x_dim is not None and params.x_dim == params.y_dim:
+        raise ParameterError(f"x_dim and y_dim must differ, got {params.x_dim} twice.")
     if params.state is not None and len(params.state) != env.obs_size:
         raise ParameterError(f"state has {len(params.state)} numbers, but an observation of {env.id} has {env.obs_size}.")
-    seen, _ = visited(choice, env, range(params.random_seed, params.random_seed + 3))
+    seen, _ = visited(choice, env, range(params.random_seed, params.random_seed + EPISODES))
+    x, y = two_dims(params.x_dim, params.y_dim, by_variation(seen, observation_scale(env, choice)))
     held = seen[0] if params.state is None else np.array(params.state, np.float32)
     low, high = seen.min(axis=0), seen.max(axis=0)
     room = np.where(high > low, MARGIN * (high - low), 1.0)
     return observed_plane(observation_names(env.id, env.obs_size), x, y, held, low - room, high + room), action
+
+
+def observation_scale(env: Environment, choice: Choice) -> np.ndarray:
+    """The unit [S] in which variation is compared: half the width of the observation space.
+
+    Where the space has no bounds, it is obs_scale, by which the networks divide observations.
+    """
+    space = env.env.observation_space
+    low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)  # type: ignore[attr-defined]
+    half = high / 2 - low / 2
+    return np.where(half < UNBOUNDED, half, choice.policy.scaling.obs_scale)
 
 
 def _check(dim: int, size: int, name: str, env_id: str) -> None:

@@ -64,13 +64,21 @@ def warnings(below: float, above: float, v_min: float, v_max: float) -> Iterator
             yield name, f"{share:.0%} of the target mass lies {side} the support: {verb} {name} (now {bound:g})."
 
 
-def warnings_of_log(log: Mapping[str, np.ndarray], num_steps_train: float, v_min: float, v_max: float) -> list[str]:
+def outside(log: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The greatest share of the target mass "below" and "above" the support, once the run has settled.
+
+    Empty for a log without these columns.
+    """
+    if "target_mass_above" not in log or not len(log["learner_step"]):
+        return {}
+    settled = log["learner_step"] >= SETTLED * log["learner_step"][-1]
+    return {side: float(np.nanmax(log[f"target_mass_{side}"], where=settled, initial=0.0)) for side in ("below", "above")}
+
+
+def warnings_of_log(log: Mapping[str, np.ndarray], v_min: float, v_max: float) -> list[str]:
     """The sentences that a learner's log gives reason for, once the run has settled."""
-    if "target_mass_above" not in log:
-        return []
-    settled = log["learner_step"] >= SETTLED * num_steps_train
-    below, above = (np.nanmax(log[f"target_mass_{side}"], where=settled, initial=0.0) for side in ("below", "above"))
-    return [sentence for _, sentence in warnings(float(below), float(above), v_min, v_max)]
+    shares = outside(log)
+    return [sentence for _, sentence in warnings(shares["below"], shares["above"], v_min, v_max)] if shares else []
 
 
 def draw_support(support: Support, log: Mapping[str, np.ndarray], title: str, notes: Sequence[str] = ()) -> "Figure":
@@ -105,29 +113,29 @@ def _draw_quantiles(axes: "Axes", support: Support) -> None:
     axes.plot(steps, support.probs @ support.atoms, color=INK, linewidth=1.6, marker=marker, label="mean")
     for name, edge in (("v_min", support.atoms[0]), ("v_max", support.atoms[-1])):
         axes.axhline(edge, color=COLOURS[1], linewidth=1.4, linestyle="--")
-        above = name == "v_min"
+        below = name == "v_min"  # each name stands outside the support, where no mass is drawn
         axes.annotate(
             f"{name}: {edge:g}",
             (1.0, edge),
-            xytext=(0, 4 if above else -4),
+            xytext=(0, -4 if below else 4),
             textcoords="offset points",
             xycoords=("axes fraction", "data"),
             ha="right",
-            va="bottom" if above else "top",
+            va="top" if below else "bottom",
             color=COLOURS[1],
             fontsize=9,
         )
+    axes.margins(y=0.12)  # room for the names of the bounds
     axes.set_title("Return distribution of the states that the policy visits", fontsize=10)
     axes.set_ylabel("discounted return, raw rewards")
     axes.legend(**_BESIDE)
 
 
 def _draw_edges(axes: "Axes", support: Support, log: Mapping[str, np.ndarray]) -> None:
-    steps = support.learner_steps
-    for edge, name, colour, marker in ((0, "first", COLOURS[0], "o"), (-1, "last", COLOURS[2], "s")):
-        axes.plot(
-            steps, support.probs[:, edge], color=colour, marker=marker, markersize=4, label=f"on the {name} atom (no fault)"
-        )
+    steps, shares = support.learner_steps, outside(log)
+    for edge, name, side, colour, marker in ((0, "first", "below", COLOURS[0], "o"), (-1, "last", "above", COLOURS[2], "s")):
+        label = f"on the {name} atom{_judged(shares.get(side))}"
+        axes.plot(steps, support.probs[:, edge], color=colour, marker=marker, markersize=4, label=label)
     for side, style in (("below", "--"), ("above", "-")):
         if f"target_mass_{side}" in log:
             label = f"target mass {side} the support"
@@ -138,3 +146,10 @@ def _draw_edges(axes: "Axes", support: Support, log: Mapping[str, np.ndarray]) -
     axes.set_title("Mass at the edges and outside", fontsize=10)
     axes.set_ylabel("share of the mass")
     axes.legend(**_BESIDE)
+
+
+def _judged(share: float | None) -> str:
+    """What mass on an edge atom means, by the target mass beyond that edge: it may belong there, or be cut off."""
+    if share is None:
+        return ""
+    return " (targets are cut off)" if share > WARNED_MASS else " (no fault)"

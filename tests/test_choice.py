@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from factories import save_checkpoint as save
 
-import params as parameters
+import params as config
 from agent import choice
 from agent.choice import choose
+from agent.config import run_folder
 from utils.envs import make_env
 from utils.errors import CheckpointError, ParameterError
 from utils.results import COLUMNS, append_result
@@ -18,7 +19,7 @@ def env():
 
 
 def params(tmp_path, **changes):
-    return parameters.TestParams(ckpt_dir=str(tmp_path), **changes)
+    return config.TestParams(ckpt_dir=str(tmp_path), **changes)
 
 
 def test_the_newest_by_learner_step_not_by_name(tmp_path, env):
@@ -85,7 +86,7 @@ def test_one_of_another_environment_is_refused_by_name_and_by_size(tmp_path, env
 def test_shipped_selects_the_shipped_policy_beside_a_run(tmp_path, env):
     save(tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-999", env)
     chosen = choose(params(tmp_path, shipped=True), env)
-    assert chosen.path == parameters.HERE / "ckpts" / "shipped" / "Pendulum-v1" / "Pendulum-v1.ckpt-190000"
+    assert chosen.path == config.HERE / "ckpts" / "shipped" / "Pendulum-v1" / "Pendulum-v1.ckpt-190000"
     assert chosen.notes == []
     assert [one.learner_step for one in choice.choose_series(params(tmp_path, shipped=True), env, 6)] == [190000]
 
@@ -103,7 +104,7 @@ def test_shipped_says_when_no_policy_is_shipped(tmp_path, env, monkeypatch):
 
 
 def test_outputs_of_the_shipped_policy_are_those_of_a_run_named_shipped(tmp_path):
-    assert parameters.run_folder("root", params(tmp_path, shipped=True)).as_posix() == "root/Pendulum-v1/shipped"
+    assert run_folder("root", params(tmp_path, shipped=True)).as_posix() == "root/Pendulum-v1/shipped"
 
 
 def best(tmp_path):

@@ -1,7 +1,6 @@
 """Films of checkpoints: one, a pair from the same start, a run's growth."""
 
 import dataclasses
-import itertools
 import time
 from functools import partial
 
@@ -9,9 +8,11 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 from factories import save_checkpoint as save
+from imageio_ffmpeg import count_frames_and_secs
 
 from agent.choice import at_step, choose, choose_series
-from agent.film import SECONDS_EACH, drawing, film_growth, film_one, film_pair, frames, gif_of
+from agent.evaluation import play
+from agent.film import SECONDS_EACH, drawing, film_growth, film_one, film_pair, film_seed, frames, gif_of, returns_window
 from params import PlayParams
 from utils.envs import make_env
 from utils.errors import CheckpointError, DependencyError
@@ -51,7 +52,9 @@ def params(tmp_path):
 def test_a_film_of_one_has_a_frame_for_each_step_with_the_panel_below(params, tmp_path):
     path = tmp_path / "film.gif"
     episode = film_one(make, choose(params, make()), 0, path)
-    assert [frame.shape for frame in shown(path)] == [(320 + 109, 320, 3)] * 4  # of 30 frames a second every other
+    assert [frame.shape for frame in shown(path)] == [
+        (320 + 109, 320, 3)
+    ] * 5  # of 30 frames a second every other, and the last
     assert episode.length == 8
     assert gif_of(make, choose(params, make()), 0) == path.read_bytes()
     film_one(make, choose(params, make()), 0, path, overlay=False)
@@ -97,10 +100,35 @@ def test_growth_shows_each_for_a_while_with_its_step_above(params, tmp_path):
     choices = [dataclasses.replace(young, policy=Pushes(-2.0)), dataclasses.replace(old, policy=Pushes(2.0))]
     film_growth(long, choices, 0, tmp_path / "film.gif")
     frames_shown = shown(tmp_path / "film.gif")
-    assert len(frames_shown) == 2 * SECONDS_EACH * 15
-    titles = [(frame[:20] < 128).tobytes() for frame in frames_shown]
-    assert [len(list(group)) for _, group in itertools.groupby(titles)] == [60, 60]
-    assert [bars(frame) for frame in frames_shown] == ["left"] * 60 + ["right"] * 60
+    assert len(frames_shown) == 2 * SECONDS_EACH * 15 + 1  # of 30 frames a second every other, and the last
+    first = frames_shown[0][:20].astype(int)
+    titled = [abs(frame[:20] - first).max() < 128 for frame in frames_shown]  # as the first: a GIF has few colours
+    assert titled == [True] * 60 + [False] * 61
+    assert [bars(frame) for frame in frames_shown] == ["left"] * 60 + ["right"] * 61
+
+
+def test_growth_holds_the_end_of_a_short_episode(params, tmp_path):
+    film_growth(make, choose_series(params, make(), 2), 0, tmp_path / "film.mp4")
+    frame_count, _ = count_frames_and_secs(tmp_path / "film.mp4")
+    assert frame_count == 2 * (8 + 45)  # 8 steps, and 1.5 seconds of 30 frames
+
+
+def test_the_axis_of_a_film_holds_the_mass_of_its_whole_episode(params):
+    pair = choose_series(params, make(), 2)
+    low, high = returns_window(pair, make(), 0)
+    for choice in pair:
+        for step, _ in play(choice.policy, make(), 0):
+            (probs,) = choice.critic.distribution(step.obs[None], step.action[None])
+            outside = (choice.critic.atoms < low) | (choice.critic.atoms > high)
+            assert probs[outside].sum() <= 0.01
+
+
+def test_pendulums_film_starts_hanging_down_unless_a_seed_is_given():
+    angle_cosine, _, speed = make().reset(film_seed("Pendulum-v1"))
+    assert angle_cosine < -0.999
+    assert abs(speed) < 0.1
+    assert film_seed("Pendulum-v1", 999_999) == 999_999
+    assert film_seed("LunarLanderContinuous-v3") == PlayParams.random_seed
 
 
 def test_an_environment_that_draws_nothing_is_a_sentence():

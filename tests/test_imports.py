@@ -17,6 +17,7 @@ UTILS = {
     "runs": {"checkpoints", "sealed_folder"},
     "watcher": {"bell", "checkpoints", "results", "runs", "sealed_folder"},
     "metrics": {"board"},
+    "overlay": {"labels"},
     "video": {"files", "overlay"},
     "page": {"files"},
     "curves": {"checkpoints", "figures", "results", "runs"},

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from utils.overlay import BLUE, GREEN, VERMILION, fit, side_by_side, with_panel, with_title
+from utils.overlay import BLUE, GREEN, INK, VERMILION, fit, mass_window, side_by_side, with_panel, with_title
 
 FRAME = np.zeros((100, 320, 3), np.uint8)
 ATOMS = np.linspace(-20.0, 0.0, 51)
 
 
-def panel(probs=None, score=0.0, action=(0.0,), low=(-2.0,), high=(2.0,), frame=FRAME, width=320):
+def panel(probs=None, score=0.0, action=(0.0,), low=(-2.0,), high=(2.0,), frame=FRAME, width=320, window=None):
     probs = np.full(51, 1 / 51) if probs is None else probs
-    picture = with_panel(frame, width, ATOMS, probs, score, *(np.array(part, float) for part in (action, low, high)))
+    picture = with_panel(frame, width, ATOMS, probs, score, *(np.array(part, float) for part in (action, low, high)), window)
     return picture[fit(frame, width).shape[0] :]
 
 
@@ -61,6 +61,42 @@ def test_an_action_is_a_bar_from_zero_or_the_nearer_bound(action, low, high):
     left, right = 205 + 6, 320 - 8
     ends = [left + (value - low) / (high - low) * (right - left) for value in sorted((np.clip(0.0, low, high), action))]
     assert (found.min(), found.max()) == pytest.approx(ends, abs=3)
+
+
+@pytest.mark.parametrize(("low", "high", "marks"), [((-2.0,), (2.0,), 1), ((1.0,), (3.0,), 0), ((-1.0,) * 3, (3.0,) * 3, 3)])
+def test_each_action_has_a_mark_at_zero_where_its_bounds_hold_it(low, high, marks):
+    picture = panel(action=low, low=low, high=high)  # an action at its lower bound hides no mark
+    left, right = 205 + 6, 320 - 8
+    zero = round(left + (0.0 - low[0]) / (high[0] - low[0]) * (right - left)) if marks else (left + right) // 2
+    rows = np.flatnonzero((picture[36:90, zero - 1 : zero + 2] == INK).all(axis=2).any(axis=1))
+    assert np.count_nonzero(np.diff(rows, prepend=-9) > 1) == marks
+    assert len(rows) >= 3 * marks
+
+
+def test_a_window_enlarges_the_atoms_that_it_holds():
+    narrow, wide = (columns(panel(one_atom(45), window=window)[40:85], BLUE) for window in ((-4.0, 0.0), None))
+    assert np.ptp(narrow) > 3 * np.ptp(wide)
+    assert len(columns(panel(one_atom(3), window=(-4.0, 0.0))[40:85], BLUE)) == 0  # outside, so not drawn
+
+
+@pytest.mark.parametrize(
+    ("places", "window"),
+    [
+        ((25,), (22, 29)),  # at least 8 atoms
+        ((50,), (43, 50)),  # at an edge they extend inwards
+        ((0,), (0, 7)),
+        ((10, 30), (9, 31)),  # of all steps, and one atom more on each side
+        ((0, 50), (0, 50)),
+    ],
+)
+def test_the_window_of_an_episode_holds_the_mass_of_all_its_steps(places, window):
+    found = mass_window(ATOMS, np.array([one_atom(place) for place in places]))
+    assert found == pytest.approx(tuple(ATOMS[list(window)]))
+
+
+def test_the_window_leaves_out_half_a_percent_on_each_side():
+    probs = 0.99 * one_atom(20) + 0.005 * one_atom(0) + 0.005 * one_atom(50)
+    assert mass_window(ATOMS, probs[None]) == pytest.approx((ATOMS[16], ATOMS[23]), abs=0.41)
 
 
 def test_many_actions_fit_into_the_panel():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from utils.envs import make_env
-from utils.planes import action_names, observation_names, observed_plane, state_plane
+from utils.planes import action_names, by_variation, observation_names, observed_plane, state_plane, two_dims
 
 
 def test_pendulums_plane_is_angle_and_speed():
@@ -48,3 +48,19 @@ def test_the_dimensions_of_known_environments_have_names(env_id):
 def test_those_of_others_have_numbers():
     assert observation_names("Toy-v0", 2) == ["observation 0", "observation 1"]
     assert action_names("Pendulum-v1", 2) == ["action 0", "action 1"]  # a wrapped one, of another size
+
+
+def test_dimensions_are_ordered_by_their_variation_in_units_of_their_scale():
+    # Standard deviations 1, 5 and 0.5 by hand; the last dimension is a flag.
+    obs = np.array([[-1.0, -5.0, -0.5, 0], [1.0, 5.0, 0.5, 100], [0, 0, 0, 0], [0, 0, 0, 100]])
+    assert by_variation(obs, np.ones(4)) == [1, 0, 2, 3]
+    assert by_variation(obs, np.array([1.0, 10.0, 0.1, 1.0])) == [2, 0, 1, 3]  # 0.7, 0.35 and 3.5
+
+
+def test_a_dimension_that_is_not_given_is_the_first_that_is_free():
+    order = [4, 2, 0]
+    assert two_dims(None, None, order) == (2, 4)  # the lower number along x
+    assert two_dims(4, None, order) == (4, 2)
+    assert two_dims(None, 4, order) == (2, 4)
+    assert two_dims(None, 0, order) == (4, 0)
+    assert two_dims(7, 1, order) == (7, 1)

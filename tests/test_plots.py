@@ -12,12 +12,16 @@ from PIL import Image
 from test_page import measured, needs_a_browser, problems
 
 from agent import plots
+from agent.choice import choose
 from agent.report import write_report
+from agent.support import visited
 from params import AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams
 from utils.envs import make_env
 from utils.errors import CheckpointError, ParameterError
 from utils.figures import png
+from utils.planes import observation_names
 from utils.results import append_result
+from utils.video import HOLD
 
 ROOT = Path(__file__).resolve().parent.parent
 PENDULUM = "Pendulum-v1"
@@ -117,7 +121,7 @@ def test_the_animation_has_its_frames_for_each_checkpoint(place, tmp_path, score
     with Image.open(tmp_path / "film.gif") as image:
         assert image.size == (960, 760)
         seconds = sum(image.seek(i) or image.info["duration"] for i in range(image.n_frames)) / 1000
-    assert seconds == pytest.approx(2 * plots.FRAMES_EACH / plots.FPS, abs=0.05)  # frames that are equal become one
+    assert seconds == pytest.approx(2 * plots.FRAMES_EACH / plots.FPS + HOLD, abs=0.05)  # frames that are equal become one
 
 
 def test_of_many_checkpoints_the_animation_shows_so_many(place, tmp_path):
@@ -128,12 +132,27 @@ def test_of_many_checkpoints_the_animation_shows_so_many(place, tmp_path):
 
 def test_two_observed_dimensions_over_the_range_that_the_policy_visits(place):
     lander = "LunarLanderContinuous-v3"
-    params = place.checkpoints(10, env_id=lander).params(MapsParams, env=lander, resolution=5, x_dim=3, action_dim=1)
+    params = place.checkpoints(10, env_id=lander).params(MapsParams, env=lander, resolution=5, x_dim=3, y_dim=0, action_dim=1)
     drawing = plots.maps(params)
     axes = drawing.figure.axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("vertical speed", "horizontal position")
     assert axes.get_xlim()[0] > -10
     assert "side engine" in " ".join(axes.get_ylabel() for axes in drawing.figure.axes)
+
+
+def test_the_maps_of_another_environment_show_the_two_dimensions_that_vary_most(place):
+    lander = "LunarLanderContinuous-v3"
+    env = make_env(lander, 200)
+    params = MapsParams(env=lander, ckpt_dir=str(place.folder / "none"), max_ep_length=200)
+    choice = choose(params, env)
+    plane, _ = plots.plane_of(params, env, choice)
+    seen, _ = visited(choice, env, range(params.random_seed, params.random_seed + 3))
+    half_widths = [2.5, 2.5, 10, 10, 2 * np.pi, 10]  # of LunarLander's space, without the legs' contacts
+    spread = seen[:, :6].std(axis=0) / half_widths
+    names = [observation_names(lander, 8)[i] for i in sorted(np.argsort(spread)[-2:])]
+    assert [plane.x.name, plane.y.name] == names
+    i = observation_names(lander, 8).index(plane.y.name)
+    assert plane.y.low <= seen[:, i].min() < seen[:, i].max() <= plane.y.high
 
 
 @pytest.mark.parametrize(

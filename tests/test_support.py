@@ -53,10 +53,39 @@ def log_of(steps, below, above):
 
 def test_the_first_tenth_of_a_run_is_no_reason_for_a_warning():
     early = log_of([5, 9, 10, 100], [0, 0, 0, 0], [0.9, 0.9, 0, 0])
-    assert warnings_of_log(early, 100, -20.0, 0.0) == []
+    assert warnings_of_log(early, -20.0, 0.0) == []
     late = log_of([5, 10, 100], [0, 0, 0], [0, 0.08, np.nan])
-    assert warnings_of_log(late, 100, -20.0, 0.0) == ["8% of the target mass lies above the support: raise v_max (now 0)."]
-    assert warnings_of_log({}, 100, -20.0, 0.0) == []
+    assert warnings_of_log(late, -20.0, 0.0) == ["8% of the target mass lies above the support: raise v_max (now 0)."]
+    assert warnings_of_log({}, -20.0, 0.0) == []
+
+
+def legend_of(below, above):
+    """The names of the lines about the edge atoms, for a run whose whole target mass may lie outside."""
+    support = Support(np.array([10, 20]), ATOMS, np.array([[1.0, 0, 0, 0, 0]] * 2))
+    log = {} if below is None else log_of([5, 30], [below] * 2, [above] * 2)
+    _, lower = draw_support(support, log, "Toy-v0").axes
+    return [line.get_label() for line in lower.lines[:2]]
+
+
+def test_the_legend_says_no_fault_only_where_no_target_lies_outside():
+    assert legend_of(0.0, 0.0) == ["on the first atom (no fault)", "on the last atom (no fault)"]
+    assert legend_of(1.0, 0.0) == ["on the first atom (targets are cut off)", "on the last atom (no fault)"]
+    assert legend_of(0.0, 1.0) == ["on the first atom (no fault)", "on the last atom (targets are cut off)"]
+    assert legend_of(None, None) == ["on the first atom", "on the last atom"]  # without a log it is not known
+
+
+@pytest.mark.parametrize("steps", [[10], [10, 20, 30]])
+def test_the_names_of_the_bounds_stand_where_no_mass_is_drawn(steps):
+    figure = draw_support(Support(np.array(steps), ATOMS, np.full((len(steps), 5), 0.2)), {}, "Toy-v0")
+    figure.canvas.draw()
+    upper = figure.axes[0]
+    bottom, top = (upper.transData.transform((steps[0], edge))[1] for edge in (ATOMS[0], ATOMS[-1]))
+    inside = upper.get_window_extent()
+    for text in upper.texts:
+        box = text.get_window_extent()
+        assert box.y1 < bottom or box.y0 > top
+        assert inside.y0 <= box.y0
+        assert box.y1 <= inside.y1
 
 
 @pytest.mark.parametrize("steps", [[10], [10, 20, 30]])

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from utils.errors import StorageError
-from utils.video import Gif, Mp4
+from utils.video import HOLD, Gif, Mp4
 
 
 def numbered(i, height=32, width=320):
@@ -38,10 +38,11 @@ def shoot(film, frames):
 
 
 def read_gif(path):
-    """Its pictures, and for each the seconds that it is shown."""
+    """Its pictures, and for each the seconds that it is shown, without those that the last one is held."""
     with Image.open(path) as image:
         frames = [(np.asarray(frame.convert("RGB")), frame.info["duration"] / 1000) for frame in ImageSequence.Iterator(image)]
-    return [picture for picture, _ in frames], [seconds for _, seconds in frames]
+    pictures, seconds = [picture for picture, _ in frames], [time for _, time in frames]
+    return pictures, [*seconds[:-1], round(seconds[-1] - HOLD, 3)]
 
 
 def read_mp4(path):
@@ -73,7 +74,7 @@ def test_a_gif_shows_12_to_25_pictures_a_second_at_true_speed(tmp_path, fps, sho
     begins = [0, *itertools.accumulate(seconds)]
     for picture, begin in zip(pictures, begins, strict=False):  # each at the time when it was filmed
         assert number_of(picture) / fps == pytest.approx(begin, abs=0.006)  # a GIF counts in hundredths
-    assert min(seconds) >= 0.02  # below that, browsers show a picture for a tenth of a second
+    assert min(seconds[:-1]) >= 0.02  # below that, browsers show a picture for a tenth of a second
 
 
 def test_an_environment_slower_than_12_a_second_keeps_every_picture(tmp_path):
@@ -112,7 +113,7 @@ def test_a_noisy_gif_loses_pictures_before_it_loses_its_end(tmp_path):
     shoot(Gif(tmp_path / "film.gif", 50), frames)
     pictures, seconds = read_gif(tmp_path / "film.gif")
     assert (tmp_path / "film.gif").stat().st_size <= 1_000_000
-    assert len(pictures) / sum(seconds) == pytest.approx(12.5)
+    assert (len(pictures) - 1) / sum(seconds) == pytest.approx(12.5)  # and the last frame
     assert sum(seconds) == pytest.approx(2.8)
     begins = [0, *itertools.accumulate(seconds)]
     for picture, begin in zip(pictures, begins, strict=False):
@@ -141,6 +142,23 @@ def test_a_picture_that_stands_still_stands_as_long_as_it_did(tmp_path):
     still = [time for picture, time in zip(pictures, seconds, strict=True) if number_of(picture) == 0]
     assert sum(still) == pytest.approx(1.0)
     assert sum(seconds) == pytest.approx(2.0)
+
+
+def test_the_last_frame_of_a_short_episode_is_held(tmp_path):
+    shoot(Gif(tmp_path / "film.gif", 50), (numbered(i) for i in (1, 2, 3)))
+    with Image.open(tmp_path / "film.gif") as image:
+        durations = [frame.info["duration"] / 1000 for frame in ImageSequence.Iterator(image)]
+    assert durations == [0.04, 1.52]  # of 50 frames a second every other is shown
+
+
+@pytest.mark.parametrize("fps", [30, 50, 60, 100])
+@pytest.mark.parametrize("count", [4, 5, 6, 7])
+def test_the_last_frame_is_shown_where_the_frame_rate_drops_others(tmp_path, fps, count):
+    shoot(Gif(tmp_path / "film.gif", fps), (numbered(i) for i in range(count)))
+    pictures, seconds = read_gif(tmp_path / "film.gif")
+    assert number_of(pictures[0]) == 0
+    assert number_of(pictures[-1]) == count - 1
+    assert sum(seconds) == pytest.approx(count / fps, abs=0.006)
 
 
 def test_an_episode_of_one_picture_is_a_film_that_repeats(tmp_path):

@@ -1,7 +1,7 @@
 """Planes to draw over: two dimensions of what an environment observes or is, and the names of all dimensions."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +74,24 @@ def observed_plane(names: list[str], x: int, y: int, held: np.ndarray, low: np.n
     words = ", ".join(others[:6]) + (f" and {len(others) - 6} more" if len(others) > 6 else "")
     across, up = (Axis(names[i], float(low[i]), float(high[i])) for i in (x, y))
     return Plane(across, up, observe, lambda obs: (obs[:, x], obs[:, y]), f"held at {words}" if words else "")
+
+
+def by_variation(obs: np.ndarray, scale: np.ndarray) -> list[int]:
+    """The dimensions of observations [n, S], by falling standard deviation in units of `scale` [S].
+
+    Dimensions of at most two values, such as a leg's contact, come last: a map over them shows two states.
+    """
+    spread = obs.std(axis=0) / scale
+    flags = [len(np.unique(column)) <= 2 for column in obs.T]
+    return sorted(range(len(spread)), key=lambda i: (flags[i], -spread[i]))
+
+
+def two_dims(x: int | None, y: int | None, order: Sequence[int]) -> tuple[int, int]:
+    """The dimensions along x and y: those that are given, else the first of `order`, the lower number along x."""
+    free = [i for i in order if i not in (x, y)]
+    if x is None and y is None:
+        x, y = sorted(free[:2])
+    return free[0] if x is None else x, free[0] if y is None else y
 
 
 def observation_names(env_id: str, size: int) -> list[str]:

@@ -21,6 +21,8 @@ from utils.overlay import fit
 GIF_WIDTH = 320  # pixels
 GIF_SECONDS = 10.0
 GIF_BYTES = 1_000_000
+HOLD = 1.5  # seconds that a GIF shows its last frame for, so that a viewer sees the end before it repeats
+SHORTEST = 0.02  # seconds between two frames; browsers show a shorter frame for a tenth of a second
 _LOST_BITS = (0, 2, 4)  # of each colour, until the file is small enough
 
 
@@ -51,7 +53,10 @@ class Film(Protocol):
 
 
 class Gif:
-    """The first seconds, scaled down to a width, at most so many bytes, at true speed with 12 to 25 frames a second."""
+    """The first seconds, scaled down to a width, at most so many bytes, at true speed with 12 to 25 frames a second.
+
+    The last frame that was taken is always in it, and is held for HOLD seconds.
+    """
 
     def __init__(
         self,
@@ -69,6 +74,8 @@ class Gif:
         self._one_palette = one_palette
         self._count = 0
         self._frames: list[np.ndarray] = []
+        self._times: list[float] = []  # in seconds, at which each of them is shown
+        self._last: np.ndarray | None = None  # the newest frame, where the frame rate does not need it
 
     def width(self, frame: np.ndarray) -> int:
         """The film's, or less when the frame is smaller."""
@@ -76,8 +83,15 @@ class Gif:
 
     def add(self, frame: np.ndarray) -> None:
         """Take a frame; those that the frame rate does not need are dropped."""
-        if self._count % self._stride == 0 and self.wants_more():
-            self._frames.append(fit(frame, self.width(frame)))
+        if not self.wants_more():
+            return
+        picture = fit(frame, self.width(frame))
+        if self._count % self._stride == 0:
+            self._frames.append(picture)
+            self._times.append(self._count / self._fps)
+            self._last = None
+        else:
+            self._last = picture
         self._count += 1
 
     def wants_more(self) -> bool:
@@ -90,22 +104,37 @@ class Gif:
 
     def content(self) -> bytes:
         """What the file will hold."""
-        frames, stride = _in_one_palette(self._frames) if self._one_palette else self._frames, self._stride
+        frames, times = self._ending()
+        if self._one_palette:
+            frames = _in_one_palette(frames)
+        end, stride = self._count / self._fps, self._stride
         for lost_bits in _LOST_BITS:
-            content = _gif(frames, self._fps / stride, lost_bits)
+            content = _gif(frames, times, end, lost_bits)
             if len(content) <= self._most_bytes:
                 break
         while len(content) > self._most_bytes and len(frames) > 1:
             if self._fps / (2 * stride) >= 12.0:
-                frames, stride = frames[::2], 2 * stride
+                stride *= 2
+                kept = sorted({*range(0, len(frames), 2), len(frames) - 1})
+                frames, times = [frames[i] for i in kept], [times[i] for i in kept]
             else:  # as much of the beginning as fits
-                frames = frames[: max(1, int(0.9 * len(frames) * self._most_bytes / len(content)))]
-            content = _gif(frames, self._fps / stride, lost_bits)
+                count = max(1, int(0.9 * len(frames) * self._most_bytes / len(content)))
+                end = times[count]
+                frames, times = frames[:count], times[:count]
+            content = _gif(frames, times, end, lost_bits)
         return content
+
+    def _ending(self) -> tuple[list[np.ndarray], list[float]]:
+        """The frames and their times with the newest frame at the end; it replaces one that is too near to it."""
+        if self._last is None:
+            return self._frames, self._times
+        time = (self._count - 1) / self._fps
+        kept = len(self._frames) if time - self._times[-1] > SHORTEST - 1e-9 else len(self._frames) - 1
+        return [*self._frames[:kept], self._last], [*self._times[:kept], time if kept else 0.0]
 
     def close(self) -> None:
         """Leave nothing of a film that has not been saved."""
-        self._frames = []
+        self._frames, self._times, self._last = [], [], None
 
 
 class Mp4:
@@ -175,10 +204,10 @@ def _in_one_palette(frames: list[np.ndarray]) -> list[np.ndarray]:
     return [np.asarray(shot.convert("RGB")) for shot in shots]
 
 
-def _gif(frames: list[np.ndarray], fps: float, lost_bits: int) -> bytes:
+def _gif(frames: list[np.ndarray], times: list[float], end: float, lost_bits: int) -> bytes:
     # A GIF counts in hundredths of a second: rounding the times, not the durations, keeps the true speed.
-    times = [round(100.0 * i / fps) for i in range(len(frames) + 1)]
-    durations = [10 * (after - before) for before, after in itertools.pairwise(times)]
+    hundredths = [round(100.0 * time) for time in (*times, end + HOLD)]
+    durations = [10 * (after - before) for before, after in itertools.pairwise(hundredths)]
     buffer = io.BytesIO()
     with imageio.imopen(buffer, "w", extension=".gif", plugin="pillow") as file:
         file.write(np.stack(frames) >> lost_bits << lost_bits, duration=durations if len(frames) > 1 else durations[0], loop=0)
