@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_checkpoints import save
+from factories import save_checkpoint as save
 
 from agent.evaluation import Score, evaluate, play, read_returns, read_starts, start_pendulum
 from agent.policy import Policy

@@ -6,7 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from small_checkpoints import save
+from factories import save_checkpoint as save
 
 from agent import evaluator
 from agent.evaluator import Evaluator

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_checkpoints import save
+from factories import save_checkpoint as save
 
 from agent.curves import curves_path, learning_curves, selected_runs
 from params import CurvesParams
