@@ -59,7 +59,7 @@ def write(command: str, params: Any) -> tuple[Path, list[str]]:
         film, notes = plots.animation(params, folder / f"animation.{params.format}")
         film.save()
         return film.path, notes
-    figure, notes = getattr(plots, command)(params)
+    figure, notes, _ = getattr(plots, command)(params)
     return save_whole(folder / f"{command}.png", png(figure)), notes
 
 
