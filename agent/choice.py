@@ -97,11 +97,11 @@ def choose_series(params: Asks, env: Environment, at_most: int) -> list[Choice]:
 
 
 def at_step(params: Asks, env: Environment, learner_step: int) -> Choice:
-    """The run's checkpoint of a learner step. Raises CheckpointError naming those that there are."""
+    """The run's checkpoint of a learner step. Raises CheckpointError, which lists the existing ones."""
     folder = run_folder(params.ckpt_dir, params)
     paths = {step_of(path): path for path in list_checkpoints(folder)}
     if learner_step not in paths:
-        there = f"there are {', '.join(map(str, paths))}" if paths else "there is none at all"
+        there = f"it has {', '.join(map(str, paths))}{' only' * (len(paths) == 1)}" if paths else "it has none"
         raise CheckpointError(f"there is no checkpoint of learner step {learner_step} in {folder}; {there}.")
     return _choice(Checkpoint(paths[learner_step]), env, [])
 
