@@ -56,7 +56,7 @@ def main() -> int:
     console.say(f"Playing {', '.join(choice.path.name for choice in choices)}.")
     seed = film_seed(params.env, params.random_seed if resolved.sources["random_seed"] == "flag" else None)
     if seed != params.random_seed:
-        console.say(f"The first episode has seed {seed}, whose start state shows the most; --random-seed sets another.")
+        console.say(f"The episodes start with seed {seed}, whose start state shows the most; --random-seed sets another.")
     params = dataclasses.replace(params, random_seed=seed)
     filmed = None
     if params.record:

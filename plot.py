@@ -62,7 +62,7 @@ def write(command: str, params: Any) -> tuple[Path, list[str]]:
         film.save()
         return film.path, notes
     path = curves_path(params) if command == "curves" else folder / f"{command}.png"
-    figure, notes = getattr(plots, command)(params)
+    figure, notes, _ = getattr(plots, command)(params)
     return save_whole(path, png(figure)), notes
 
 

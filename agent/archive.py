@@ -1,6 +1,5 @@
 """The archive of a run: what a checkpoint holds, when it is saved, and how a training goes on from one."""
 
-import importlib.metadata
 import time
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agent.config import ARCHITECTURE_FIELDS, folder_name, recorded, run_folder
 from agent.crew import Crew
 from agent.policy import Critic, Policy, Scaling
+from agent.provenance import provenance
 from agent.retention import judged, superfluous, superfluous_replays
 from agent.snapshots import restore_newest, write_snapshot
 from params import TrainParams
@@ -180,7 +180,7 @@ class Archive:
             "action_low": self._scaling.action_low.tolist(),
             "action_high": self._scaling.action_high.tolist(),
             "params": recorded(self._params),
-            "versions": {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "gymnasium")},
+            **provenance(),
         }
         self._handed_over = step
         self._saver.submit(partial(self._write, step, files, manifest, with_replay and self._params.save_replay))

@@ -157,7 +157,7 @@ def at_step(params: Asks, env: Environment, learner_step: int) -> Choice:
     folder = checkpoint_folder(params)
     paths = {step_of(path): path for path in list_checkpoints(folder)}
     if learner_step not in paths:
-        there = f"there are {', '.join(map(str, paths))}" if paths else "there is none at all"
+        there = f"it has {', '.join(map(str, paths))}{' only' * (len(paths) == 1)}" if paths else "it has none"
         raise CheckpointError(f"there is no checkpoint of learner step {learner_step} in {folder}; {there}.")
     return _choice(Checkpoint(paths[learner_step]), env, [])
 

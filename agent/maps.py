@@ -125,25 +125,28 @@ def draw_layer(axes: "Axes", maps: Maps, name: str, limits: tuple[float, float])
     return image
 
 
-def draw_maps(maps: Maps, title: str) -> "Figure":
-    """All maps of a checkpoint in one figure. Raises DependencyError without matplotlib."""
-    figure = new_figure(9.6, 7.6)
-    panels = figure.subplots(3, 3).ravel()
+def draw_maps(maps: Maps, title: str, narrow: bool = False) -> "Figure":
+    """All maps of a checkpoint in one figure; `narrow` is for a telephone. Raises DependencyError without matplotlib."""
+    figure = new_figure(5.2, 10.4) if narrow else new_figure(9.6, 7.6)
+    panels = figure.subplots(*(4, 2) if narrow else (3, 3)).ravel()
     for axes, name in zip(panels, LAYERS, strict=False):
         draw_layer(axes, maps, name, maps.limits(name))
+        axes.title.set_fontsize(8.5 if narrow else 10)
     for axes in panels[len(LAYERS) :]:
         axes.axis("off")
     figure.suptitle(title, fontsize=12)
-    words = panels[len(LAYERS)].text(0.0, 1.0, _legend(maps), fontsize=9, color=INK, va="top", linespacing=1.5)
+    words = panels[len(LAYERS)].text(
+        0.0, 1.0, _legend(maps, 28 if narrow else 58), fontsize=9, color=INK, va="top", linespacing=1.5
+    )
     words.set_in_layout(False)  # it runs over two panels
     return figure
 
 
-def _legend(maps: Maps) -> str:
+def _legend(maps: Maps, columns: int) -> str:
     sentences = (
         "Return: the discounted sum of the rewards to come, as the critic expects it.",
         f"Actions shown: {maps.action}, {maps.bounds[0]:g} to {maps.bounds[1]:g}.",
         "Best and worst are of the actions tried in each state, the policy's among them.",
         maps.plane.held and f"The other dimensions are {maps.plane.held}.",
     )
-    return "\n".join(line for sentence in sentences for line in textwrap.wrap(sentence, 58))
+    return "\n".join(line for sentence in sentences for line in textwrap.wrap(sentence, columns))

@@ -1,6 +1,7 @@
 """The drawings of a run, from the parameters that plot.py takes: each a function that serves from Python too."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,10 +31,11 @@ UNBOUNDED = 1e6  # half the width of an observation space from which it counts a
 
 
 class Drawing(NamedTuple):
-    """A figure, and sentences a person should see beside it."""
+    """A figure, sentences a person should see beside it, and what draws the same for a narrow screen."""
 
     figure: "Figure"
     notes: list[str]
+    narrow: "Callable[[], Figure] | None" = None
 
 
 def curves(params: CurvesParams) -> Drawing:
@@ -47,7 +49,8 @@ def maps(params: MapsParams) -> Drawing:
     choice = choose(params, env)
     plane, action = plane_of(params, env, choice)
     found = value_maps(choice.policy, choice.critic, plane, action, params.action_dim, params.resolution)
-    return Drawing(draw_maps(found, f"{params.env}, learner step {choice.learner_step:,}"), choice.notes)
+    draw = functools.partial(draw_maps, found, f"{params.env}, learner step {choice.learner_step:,}")
+    return Drawing(draw(), choice.notes, functools.partial(draw, narrow=True))
 
 
 def support(params: SupportParams) -> Drawing:
@@ -59,8 +62,9 @@ def support(params: SupportParams) -> Drawing:
     critic = choices[-1].critic
     bounds = (float(edge) / critic.scaling.reward_scale for edge in (critic.atoms[0], critic.atoms[-1]))
     warned = warnings_of_log(log, *bounds)
-    figure = draw_support(support_of(choices, make, seeds), log, f"{params.env}: support of the returns", warned)
-    return Drawing(figure, choices[-1].notes + warned)
+    found = support_of(choices, make, seeds)
+    draw = functools.partial(draw_support, found, log, f"{params.env}: support of the returns", warned)
+    return Drawing(draw(), choices[-1].notes + warned, functools.partial(draw, narrow=True))
 
 
 def animation(params: AnimationParams, path: Path) -> tuple[Film, list[str]]:

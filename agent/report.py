@@ -4,15 +4,16 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agent import plots
 from agent.choice import Choice, choose
 from agent.config import run_folder
-from agent.film import gif_of
+from agent.film import film_seed, gif_of
 from agent.plots import Drawing
+from agent.training_plots import draw_speed, draw_training
 from params import (
     RENAMED,
     SHIPPED,
@@ -26,13 +27,21 @@ from params import (
 )
 from utils.envs import make_env
 from utils.errors import CheckpointError, ToolkitError
-from utils.figures import COLOURS, new_figure, png, tidy
+from utils.figures import new_figure, png
 from utils.metrics import read_log
 from utils.page import Page
 from utils.results import read_scores
 from utils.runs import read_run
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SCORES = 12  # tests that are listed, the newest
+PANEL = (
+    "Below each frame, the bars are the distribution of the discounted return that the critic expects from there on, and "
+    "the line is its mean. Their axis shows the returns that hold the mass in this episode. On the right are the reward so "
+    "far and the action within its bounds, with a mark at 0."
+)  # what a film shows
 EPISODES = 2  # of each checkpoint, for the support
 
 
@@ -54,10 +63,14 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
             raise
         notes.append(str(error))
     page = Page(f"{params.env}{f', run {params.run}' if params.run else ''}")
-    log = read_log(run_folder(params.log_dir, params) / "learner.csv")
+    logs = run_folder(params.log_dir, params)
+    log, episodes = read_log(logs / "learner.csv"), read_log(logs / "agents.csv")
     _summary(page, params, choice, scores)
     for note in notes:
         page.text(note)
+    if choice is not None:
+        page.heading("Settings")
+        _settings(page, choice)
 
     page.heading("Learning curve")
     shared = _fields(PlotParams, params)
@@ -68,14 +81,16 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
     )
     if params.env in (new for new, _ in RENAMED.values()):
         page.text("The original's curve was scored from start states of its own: its shape compares better than its height.")
+    _training(page, episodes, log)
     page.heading("Scores")
     _scores(page, scores)
     if choice is not None:
         own = _fields(RunPlotParams, params)
         page.heading("What it does")
         try:
-            film = gif_of(make, choice, params.random_seed)
-            caption = f"Learner step {choice.learner_step:,}; below, the return that the critic expects, and the action."
+            seed = film_seed(params.env, None if params.random_seed == ReportParams.random_seed else params.random_seed)
+            film = gif_of(make, choice, seed)
+            caption = f"Learner step {choice.learner_step:,}, seed {seed}. {PANEL}"
             page.picture(film, "gif", f"Film of an episode of {params.env}", caption)
         except ToolkitError as error:
             notes.append(str(error))
@@ -88,9 +103,6 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
         notes += _draw(page, lambda: plots.support(SupportParams(**own, num_eps_play=EPISODES)), alt)
     page.heading("Speed and time")
     _speed(page, log)
-    if choice is not None:
-        page.heading("Settings")
-        _settings(page, choice)
     page.save(path)
     return list(dict.fromkeys(notes))
 
@@ -105,10 +117,20 @@ def _draw(page: Page, draw: Callable[[], Drawing], alt: str) -> list[str]:
     except ToolkitError as error:
         page.text(str(error))
         return [str(error)]
-    page.picture(png(drawing.figure), "png", alt)
+    wide = png(drawing.figure)
+    narrow = _narrowed(drawing.figure) if drawing.narrow is None else drawing.narrow()
+    page.picture(wide, "png", alt, narrow=png(narrow))
     for note in drawing.notes:
         page.text(note, warning=True)
     return drawing.notes
+
+
+def _narrowed(figure: "Figure") -> "Figure":
+    """A figure of one panel in the size of a telephone's screen."""
+    figure.set_size_inches(4.6, 4.0)
+    for axes in figure.axes:
+        axes.title.set_wrap(True)
+    return figure
 
 
 def _summary(page: Page, params: ReportParams, choice: Choice | None, scores: list[dict[str, str]]) -> None:
@@ -118,6 +140,12 @@ def _summary(page: Page, params: ReportParams, choice: Choice | None, scores: li
         rows.append(("checkpoint", f"{choice.path.name}, learner step {choice.learner_step:,}"))
         if choice.env_step != "":
             rows.append(("experience", f"{choice.env_step:,} environment steps in {choice.seconds / 60:.1f} minutes"))
+        manifest = choice.manifest
+        if "command" in manifest:
+            rows.append(("command", manifest["command"]))
+        if "hardware" in manifest:
+            machine = manifest["hardware"]
+            rows.append(("hardware", f"{machine['cores']} cores, {machine['memory_gb']} GB of memory, {machine['platform']}"))
     if scores:
         last = scores[-1]
         rows.append(
@@ -134,30 +162,28 @@ def _scores(page: Page, scores: list[dict[str, str]]) -> None:
     for row in scores[-SCORES:]:
         first, episodes = row["first_seed"], row["episodes"]
         seeds = f"seeds {first} to {int(first) + int(episodes) - 1}" if first.isdecimal() and episodes.isdecimal() else ""
-        limits = [_number(row[name]) for name in ("mean", "sem", "min", "max")]
-        rows.append((row["learner_step"], *limits, episodes, row["starts"] or seeds))
-    page.table(rows, ("learner step", "mean", "+/-", "least", "greatest", "episodes", "starts"))
-    if len(scores) > SCORES:
-        page.text(f"The newest {SCORES} of {len(scores)} tests. The mean's standard error stands behind +/-.")
+        score = f"{_number(row['mean'])} +/- {_number(row['sem'])}"
+        rows.append((row["learner_step"], score, _number(row["min"]), _number(row["max"]), episodes, row["starts"] or seeds))
+    page.table(rows, ("learner step", "score", "min", "max", "episodes", "starts"))
+    newest = f"The newest {SCORES} of {len(scores)} tests. " if len(scores) > SCORES else ""
+    page.text(f"{newest}A score is the mean return of the episodes +/- its standard error.")
+
+
+def _training(page: Page, episodes: dict[str, np.ndarray], log: dict[str, np.ndarray]) -> None:
+    figure, narrow = draw_training(episodes, log), draw_training(episodes, log, narrow=True)
+    if figure is None or narrow is None:
+        page.text("There are no logs of this training, so its returns and losses are not shown.")
+        return
+    alt = "Returns of the training's episodes over environment steps, and losses over learner steps"
+    page.picture(png(figure), "png", alt, narrow=png(narrow))
 
 
 def _speed(page: Page, log: dict[str, np.ndarray]) -> None:
     if not len(log.get("seconds", ())):
         page.text("There is no learner.csv of this run.")
         return
-    minutes = log["seconds"] / 60
-    figure = new_figure(8.4, 3.0)
-    updates, steps = figure.subplots(1, 2)
-    for axes, name, words, colour in (
-        (updates, "updates_per_s", "learner steps a second", COLOURS[0]),
-        (steps, "env_steps_per_s", "environment steps a second", COLOURS[2]),
-    ):
-        axes.plot(minutes, log[name], color=colour, linewidth=1.2)
-        axes.set_title(words, fontsize=10)
-        axes.set_xlabel("minutes of training", fontsize=9)
-        axes.set_ylim(bottom=0)
-        tidy(axes)
-    page.picture(png(figure), "png", "Learner steps and environment steps a second over the minutes of training")
+    alt = "Learner steps and environment steps a second over the minutes of training"
+    page.picture(png(draw_speed(log)), "png", alt, narrow=png(draw_speed(log, narrow=True)))
     seconds = max(float(log["seconds"][-1]), 1e-9)
     page.text(
         f"{log['learner_step'][-1]:,.0f} learner steps and {log['env_step'][-1]:,.0f} environment steps in "
@@ -171,12 +197,12 @@ def _settings(page: Page, choice: Choice) -> None:
         page.text("This checkpoint does not say what it was trained with.")
         return
     defaults = {field.name: field.default for field in dataclasses.fields(TrainParams)}
-    rows = []
-    for name, value in settings.items():
-        default = defaults.get(name)
-        rows.append((name, value, "" if value == default else f"default {default}"))
-    page.table(rows, ("parameter", "value", "differs"))
-    page.text("Trained with " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
+    differing = [name for name, value in settings.items() if value != defaults.get(name)]
+    page.table([(name, settings[name], defaults.get(name, "")) for name in differing], ("parameter", "value", "default"))
+    others = [(name, value) for name, value in settings.items() if name not in differing]
+    page.table(others, ("parameter", "value"), folded=f"The {len(others)} parameters that have their default")
+    if versions:
+        page.text("Trained with " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
 
 
 def _number(text: str) -> str:

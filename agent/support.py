@@ -1,8 +1,9 @@
 """The support: where the return distributions lie between v_min and v_max over a training, and whether that is enough."""
 
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 WARNED_MASS = 0.03  # share of target mass outside the support that earns a warning
 SETTLED = 0.1  # share of a run after which it does
 CHECKPOINTS = 40  # at most so many are asked
-_BESIDE: dict[str, Any] = dict(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)  # hides no data
 
 
 @dataclass(frozen=True)
@@ -81,20 +81,26 @@ def warnings_of_log(log: Mapping[str, np.ndarray], v_min: float, v_max: float) -
     return [sentence for _, sentence in warnings(shares["below"], shares["above"], v_min, v_max)] if shares else []
 
 
-def draw_support(support: Support, log: Mapping[str, np.ndarray], title: str, notes: Sequence[str] = ()) -> "Figure":
+def draw_support(
+    support: Support, log: Mapping[str, np.ndarray], title: str, notes: Sequence[str] = (), narrow: bool = False
+) -> "Figure":
     """Above, where the mass lies within [v_min, v_max]; below, how much is at the edge atoms and outside.
 
-    `log` holds the columns of learner.csv, or nothing. Raises DependencyError without matplotlib.
+    `log` holds the columns of learner.csv, or nothing. With `narrow` the legends stand below. Raises DependencyError
+    without matplotlib.
     """
-    figure = new_figure(9.6, 6.4)
+    figure = new_figure(4.6, 8.0) if narrow else new_figure(9.6, 6.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     _draw_quantiles(upper, support)
     _draw_edges(lower, support, log)
     lower.set_xlabel("learner steps")
     lower.xaxis.set_major_formatter(lambda value, _: thousands(value))
-    for axes in (upper, lower):
+    for axes, below in ((upper, -0.08), (lower, -0.28)):  # no legend hides data, or the name of the x-axis
+        place = (0.0, below) if narrow else (1.0, 1.0)
+        axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=place)
         tidy(axes)
-    figure.suptitle("\n".join([title, *notes]), fontsize=12)
+    words = textwrap.fill("\n".join([title, *notes]), 48, replace_whitespace=False) if narrow else "\n".join([title, *notes])
+    figure.suptitle(words, fontsize=11 if narrow else 12)
     return figure
 
 
@@ -128,7 +134,6 @@ def _draw_quantiles(axes: "Axes", support: Support) -> None:
     axes.margins(y=0.12)  # room for the names of the bounds
     axes.set_title("Return distribution of the states that the policy visits", fontsize=10)
     axes.set_ylabel("discounted return, raw rewards")
-    axes.legend(**_BESIDE)
 
 
 def _draw_edges(axes: "Axes", support: Support, log: Mapping[str, np.ndarray]) -> None:
@@ -145,7 +150,6 @@ def _draw_edges(axes: "Axes", support: Support, log: Mapping[str, np.ndarray]) -
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}" if value >= 0.1 or value == 0 else f"{value:.1%}")
     axes.set_title("Mass at the edges and outside", fontsize=10)
     axes.set_ylabel("share of the mass")
-    axes.legend(**_BESIDE)
 
 
 def _judged(share: float | None) -> str:

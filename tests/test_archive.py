@@ -56,6 +56,8 @@ def test_a_checkpoint_holds_everything_and_says_so(tmp_path):
     assert manifest["params"]["num_atoms"] == 51
     assert set(manifest["files"]) == {"policy.npz", "critic.npz", "learner.npz", "state.json"}
     assert set(manifest["versions"]) == {"tensorflow", "keras", "numpy", "gymnasium"}
+    assert set(manifest["hardware"]) == {"cores", "memory_gb", "platform"}
+    assert manifest["command"]
     assert not any("dir" in name for name in manifest["params"])  # no path of this machine
     obs = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     np.testing.assert_allclose(Policy.of(checkpoint).act(obs), 2.0 * learner.update.actor(obs).numpy(), rtol=1e-4, atol=1e-6)

@@ -78,8 +78,16 @@ def test_two_from_the_same_start_stand_side_by_side(params, tmp_path):
 
 
 def test_a_step_that_was_not_saved_is_a_sentence_with_those_that_were(params):
-    with pytest.raises(CheckpointError, match="no checkpoint of learner step 15 in .*; there are 10, 20, 30, 40"):
+    with pytest.raises(CheckpointError, match="no checkpoint of learner step 15 in .*; it has 10, 20, 30, 40"):
         at_step(params, make(), 15)
+
+
+def test_a_step_that_was_not_saved_names_the_only_one_that_was(tmp_path):
+    save(tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-600", make())
+    with pytest.raises(CheckpointError, match="no checkpoint of learner step 5000 in .*; it has 600 only"):
+        at_step(PlayParams(ckpt_dir=str(tmp_path)), make(), 5000)
+    with pytest.raises(CheckpointError, match="; it has none"):
+        at_step(PlayParams(ckpt_dir=str(tmp_path / "empty")), make(), 5000)
 
 
 @pytest.mark.parametrize(("at_most", "steps"), [(9, [10, 20, 30, 40]), (3, [10, 30, 40]), (2, [10, 40]), (1, [40])])

@@ -54,7 +54,8 @@ def example():
     page.heading("A picture")
     page.picture(png(figure), "png", "A line that rises", "Below it, words")
     page.text("raise v_max", warning=True)
-    page.table([(f"row {i}", "x" * 60, 1.5) for i in range(3)], ("name", "value", "more"))
+    page.picture(png(figure), "png", "The same line", narrow=png(figure))
+    page.table([(f"row {i}", "x " * 30, 1.5) for i in range(3)], ("name", "value", "more"))
     return page
 
 
@@ -92,13 +93,18 @@ def test_the_browser_is_told_to_load_nothing():
 
 
 def measured(path, width):
-    """What a browser of so many pixels makes of a page: its width and height, and whether it shows every picture."""
+    """What a browser of so many pixels makes of a page: its width and height, and whether it shows every picture.
+
+    A table or picture that is cut off at the right counts as a picture that is not shown.
+    """
     # The page itself may run no script; a frame around it that measures it may.
     frame = path.with_name("frame.html")
     frame.write_text(
         f'<body style="margin:0"><iframe src="{path.name}" style="border:0;width:{width}px;height:2000px" onload="'
         "let inside = this.contentDocument.documentElement, pictures = [...this.contentDocument.images];"
-        "document.title = [inside.scrollWidth, inside.scrollHeight, pictures.every(p => p.naturalWidth > 0)].join(' ')"
+        "let cut = [...this.contentDocument.querySelectorAll('.scroll')].some(box => box.scrollWidth > box.clientWidth);"
+        "let shown = pictures.every(p => p.naturalWidth > 0 && p.width <= inside.clientWidth);"
+        "document.title = [inside.scrollWidth, inside.scrollHeight, shown && !cut].join(' ')"
         '"></iframe>'
     )
     flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -120,3 +126,17 @@ def test_a_browser_shows_the_page_without_scrolling_sideways(tmp_path, width):
     assert across <= width
     assert down > 300
     assert pictures
+
+
+def test_a_folded_table_is_closed_behind_its_words():
+    page = Page("Toy-v0")
+    page.table([("tau", 0.001)], ("parameter", "value"), folded="1 parameter & its default")
+    reader = Reader(page.html())
+    assert reader.all("details") == [{}]  # not open
+    assert "1 parameter & its default" in reader.words
+
+
+def test_a_film_stands_beside_its_caption():
+    page = Page("Toy-v0")
+    page.picture(b"", "gif", "A film", "What it shows")
+    assert Reader(page.html()).all("figure") == [{"class": "film"}]

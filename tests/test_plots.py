@@ -57,8 +57,8 @@ class Place:
     def log(self, above=0.0):
         path = self.folder / "logs" / PENDULUM / "learner.csv"
         path.parent.mkdir(parents=True)
-        columns = "learner_step,env_step,seconds,updates_per_s,env_steps_per_s,target_mass_below,target_mass_above"
-        path.write_text(columns + "".join(f"\n{step},{8 * step},{step},100,800,0,{above}" for step in (10, 20)) + "\n")
+        columns = "learner_step,env_step,seconds,updates_per_s,env_steps_per_s,critic_loss,target_mass_below,target_mass_above"
+        path.write_text(columns + "".join(f"\n{step},{8 * step},{step},100,800,3.5,0,{above}" for step in (10, 20)) + "\n")
         return self
 
 
@@ -171,13 +171,28 @@ def test_a_dimension_that_is_not_there_is_a_sentence(place, more, says):
 
 def test_the_report_of_a_whole_run(place, tmp_path):
     settings = {"tau": 0.5, "env": PENDULUM}
+    machine = {"command": "train.py --tau 0.5", "hardware": {"cores": 2, "memory_gb": 8.0, "platform": "Linux"}}
     place.checkpoints(10).scores(10, 20).log(above=0.2)
-    save(tmp_path / "ckpts" / PENDULUM / "Pendulum-v1.ckpt-20", make_env(PENDULUM), params=settings, versions={"numpy": "2.1"})
+    save(
+        tmp_path / "ckpts" / PENDULUM / "Pendulum-v1.ckpt-20",
+        make_env(PENDULUM),
+        params=settings,
+        versions={"numpy": "2.1"},
+        **machine,
+    )
     notes = write_report(place.params(ReportParams), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert problems(page) == []
-    assert page.count("<img") == 5  # curve, film, maps, support, speed
-    for words in ("default 0.001", "numpy 2.1", "seeds 0 to 9", "raise v_max", "20 learner steps and 160 environment steps"):
+    assert page.count("<img") == 6  # curve, training, film, maps, support, speed
+    for words in (
+        "<td>0.5</td><td>0.001</td>",
+        "train.py --tau 0.5",
+        "2 cores, 8.0 GB of memory, Linux",
+        "numpy 2.1",
+        "seeds 0 to 9",
+        "raise v_max",
+        "20 learner steps and 160 environment steps",
+    ):
         assert words in page
     assert notes == ["20% of the target mass lies above the support: raise v_max (now 0)."]
 
@@ -186,7 +201,7 @@ def test_the_report_of_a_whole_run(place, tmp_path):
 def test_a_browser_shows_the_report_on_a_phone_and_on_a_desk(place, tmp_path):
     path = tmp_path / "report.html"
     write_report(place.checkpoints(10, 20).scores(10, 20).log().params(ReportParams), path)
-    for width in (360, 1200):
+    for width in (360, 400, 800, 1200):
         across, down, pictures = measured(path, width)
         assert across <= width
         assert down > 2000

@@ -160,7 +160,7 @@ def test_play_films_a_pair_and_a_growth(trained, without_tensorflow):
         assert played.returncode == 0, played.stderr
         assert (folder / "record" / name).read_bytes().startswith(b"GIF8")
     wrong = run("play.py", folder, "--compare", "32", "63", env=without_tensorflow)
-    assert (wrong.returncode, "there are 32, 64" in wrong.stderr) == (7, True)
+    assert (wrong.returncode, "it has 32, 64" in wrong.stderr) == (7, True)
 
 
 @pytest.mark.parametrize(
@@ -511,7 +511,8 @@ def test_a_window_that_an_environment_does_not_have_is_code_3(tmp_path, checkpoi
     assert "cannot open a window (it offers ['rgb_array'])" in done.stderr
 
 
-def test_the_filmed_episode_is_played_once(tmp_path, checkpoint_for):
+@pytest.mark.parametrize(("flags", "seeds"), [(["--no-overlay"], [999_999, 1_000_000]), ([], [999_999, 999_999, 1_000_000])])
+def test_the_filmed_episode_is_played_once_and_once_before_for_the_axis_of_its_panel(tmp_path, checkpoint_for, flags, seeds):
     checkpoint_for("counted:Healthy-v0")
     (tmp_path / "counted.py").write_text(
         "import faulty_envs\n"
@@ -522,9 +523,16 @@ def test_the_filmed_episode_is_played_once(tmp_path, checkpoint_for):
         "faulty_envs.Tiny.reset = counted\n"
     )
     env = WITH_FAULTY | {"PYTHONPATH": f"{tmp_path}:{WITH_FAULTY['PYTHONPATH']}"}
-    done = run("play.py", tmp_path, "--env", "counted:Healthy-v0", "--num-eps-play", "2", env=env)
+    done = run("play.py", tmp_path, "--env", "counted:Healthy-v0", "--num-eps-play", "2", *flags, env=env)
     assert done.returncode == 0, done.stderr
-    assert [line for line in done.stdout.splitlines() if "reset" in line] == ["reset 999999", "reset 1000000"]
+    assert [line for line in done.stdout.splitlines() if "reset" in line] == [f"reset {seed}" for seed in seeds]
+
+
+@pytest.mark.parametrize(("flags", "said"), [([], True), (["--random-seed", "999999"], False)])
+def test_pendulums_film_has_a_seed_of_its_own_that_is_said_unless_one_is_given(tmp_path, flags, said):
+    played = run("play.py", tmp_path, "--num-eps-play", "1", "--max-ep-length", "4", *flags)
+    assert played.returncode == 0, played.stderr
+    assert ("The episodes start with seed 21526" in played.stdout) is said
 
 
 def test_sigterm_in_the_middle_of_a_film_leaves_nothing_of_it(start, tmp_path):

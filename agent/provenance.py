@@ -1,0 +1,38 @@
+"""What a checkpoint records of how it was trained: the command line, the hardware, and the versions of packages."""
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from params import FOLDER, TrainParams
+from utils.parameters import fields_of_kind
+
+
+def provenance() -> dict[str, Any]:
+    """The entries of a checkpoint's manifest, as JSON knows them."""
+    versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "gymnasium")}
+    return {"versions": versions, "command": command_line(sys.argv), "hardware": hardware()}
+
+
+def command_line(argv: list[str]) -> str:
+    """The words of a command without the flags that name folders, so that no path of this machine is recorded."""
+    folders = {name.replace("_", "-") for name in fields_of_kind(TrainParams, FOLDER)}
+    kept, words = [Path(argv[0]).name], iter(argv[1:])
+    for word in words:
+        flag, equals, _ = word.removeprefix("--").replace("_", "-").partition("=")
+        if not word.startswith("--") or flag not in folders:
+            kept.append(word)
+        elif not equals:
+            next(words, None)  # the folder
+    return shlex.join(kept)
+
+
+def hardware() -> dict[str, Any]:
+    """The CPU cores that this process may use, the memory of the machine in GB, and the platform."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    return {"cores": cores, "memory_gb": round(memory, 1), "platform": platform.platform()}
