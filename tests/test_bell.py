@@ -9,7 +9,7 @@ import pytest
 
 from utils.bell import FolderBell
 
-LONG = 10.0  # seconds: a bell that does not ring would be waited for so long
+LONG = 30.0  # seconds: a bell that does not ring would be waited for so long
 SHORT = 0.05
 
 

@@ -38,7 +38,7 @@ def room(monkeypatch):
 def run(script, env, *flags):
     """What a benchmark printed, as JSON."""
     command = [sys.executable, str(BENCHMARKS / f"{script}.py"), "--quick", "--json", *map(str, flags)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=env)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
 
@@ -49,6 +49,7 @@ def numbers(result):
         yield from ((name, value) for name, value in row.items() if isinstance(value, float))
 
 
+@pytest.mark.slow(seconds=15)
 @pytest.mark.parametrize(
     ("script", "columns", "lacks"),
     [
@@ -77,6 +78,7 @@ def test_a_benchmark_runs_without_the_peers_and_names_the_machine(script, column
     assert all(module in sentence and "requirements.txt" in sentence for module, sentence in zip(lacks, said, strict=True))
 
 
+@pytest.mark.slow(seconds=20)
 def test_time_to_score_trains_until_the_goal_once_and_never_again(without_peers, tmp_path):
     flags = ("--ledger", tmp_path / "ledger.jsonl")
     first = run("time_to_score", without_peers, *flags)
@@ -130,7 +132,7 @@ def test_a_million_transitions_of_bipedal_walker_and_their_trees_take_at_most_26
 def draw(results, into):
     """What the pictures' script says."""
     command = [sys.executable, str(BENCHMARKS / "pictures.py"), "--results", str(results), "--into", str(into)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
 

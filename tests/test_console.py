@@ -161,17 +161,17 @@ def test_broken_pipe_never_raises(spawn):
     os.close(read)
     process = spawn(TALK, stdout=write)
     os.close(write)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=280)
     assert said.splitlines()[0] == "[]"
 
 
 @pytest.mark.parametrize("how", ["closed", "full"])
 def test_a_closed_stdout_or_a_full_disk_behind_it_never_raises(spawn, how):
     if how == "closed":
-        _, said = spawn(TALK, closed=1).communicate(timeout=60)
+        _, said = spawn(TALK, closed=1).communicate(timeout=280)
     else:
         with open("/dev/full", "w") as full:
-            _, said = spawn(TALK, stdout=full).communicate(timeout=60)
+            _, said = spawn(TALK, stdout=full).communicate(timeout=280)
     assert said.splitlines()[0] == "[]"
 
 
@@ -210,7 +210,7 @@ def on_a_terminal(spawn, code, columns=80):
         while piece := os.read(ours, 65536):
             written += piece
     os.close(ours)
-    assert process.wait(timeout=60) == 0, written
+    assert process.wait(timeout=280) == 0, written
     return written.decode()
 
 
@@ -311,7 +311,7 @@ def test_without_any_stderr_there_is_nothing_to_quieten(spawn):
     except KeyError:
         print("through")
     """
-    out, _ = spawn(code, closed=2).communicate(timeout=60)
+    out, _ = spawn(code, closed=2).communicate(timeout=280)
     assert out == "within\nthrough\n"
 
 
@@ -327,7 +327,7 @@ def test_a_listener_of_stderr_that_has_gone_ends_nothing(spawn):
     """
     process = spawn(code, stderr=write)
     os.close(write)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=280)
     assert out == "went on True\n"
 
 

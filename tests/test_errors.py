@@ -136,7 +136,7 @@ def test_the_code_is_the_same_when_nobody_reads_stdout(spawn, listener, end, cod
         os.close(read)
         process = spawn(body, stdout=write)
         os.close(write)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=280)
     assert process.returncode == code
     assert said == ("Error: full\n" if code == 6 else "")
 
@@ -146,7 +146,7 @@ def test_a_last_line_that_waits_in_the_buffer_does_not_change_the_code(spawn):
     os.close(read)
     process = spawn(script("print('done')"), stdout=write)
     os.close(write)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=280)
     assert (process.returncode, said) == (0, "")
 
 
@@ -154,18 +154,18 @@ def test_a_last_line_that_waits_in_the_buffer_does_not_change_the_code(spawn):
 def test_the_code_is_the_same_when_nobody_reads_stderr(spawn, body):
     code = 6 if "Storage" in body else 1
     closed = spawn(script(body), closed=2)
-    assert closed.wait(timeout=60) == code
+    assert closed.wait(timeout=280) == code
     read, write = os.pipe()
     os.close(read)
     gone = spawn(script(body), stderr=write)
     os.close(write)
-    assert gone.wait(timeout=60) == code
+    assert gone.wait(timeout=280) == code
 
 
 def test_what_is_opened_later_never_gets_the_number_of_a_stream_that_is_closed(spawn, tmp_path):
     # Or a native library's words for stdout would end up in a checkpoint.
     process = spawn(script("open('later', 'w').fileno() < 3 and sys.exit(9); print('heard?')"), closed=1)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=280) == 0
 
 
 def test_a_letter_that_stdout_does_not_know_is_spelt_out(run_code):
@@ -208,7 +208,7 @@ def test_a_signal_is_quiet_while_a_script_imports_runs_and_ends(spawn, when, num
     )
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=280)
     assert (process.returncode, out, err) == (128 + number, "", "")
 
 
@@ -233,7 +233,7 @@ def test_second_sigint_ends_a_script_that_clears_up_after_a_second(spawn):
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.stdout.readline() == "clearing up\n"
-    while process.poll() is None and time.monotonic() - begun < 30:
+    while process.poll() is None and time.monotonic() - begun < 250:
         process.send_signal(signal.SIGINT)
         time.sleep(0.05)
     assert process.returncode == 130

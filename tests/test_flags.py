@@ -150,7 +150,7 @@ def test_what_cannot_be_read_ends_with_code_2(line, capsys):
     assert line.split()[-1] in said.out + said.err
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("columns", ["1", "5", "0", "-3", "wide"])
 def test_help_comes_to_an_end_in_any_window(columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)

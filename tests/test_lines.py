@@ -106,7 +106,7 @@ except OSError as error:
 
 def on_a_full_disk(path):
     command = [sys.executable, "-c", ON_A_FULL_DISK, str(path)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
 
 def test_a_line_that_does_not_fit_on_the_disk_raises(tmp_path):

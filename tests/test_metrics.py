@@ -212,7 +212,7 @@ def on_a_full_disk(script, *arguments):
         + script
     )
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
 
 def test_a_full_disk_costs_rows_and_nothing_else(tmp_path):

@@ -111,7 +111,7 @@ def measured(path, width):
     flags += " --disable-component-update --disable-sync --allow-file-access-from-files --dump-dom"
     profile = f"--user-data-dir={path.parent / 'profile'}"
     command = [CHROMIUM, *flags.split(), profile, f"--window-size={width},800", frame.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=280).stdout
     across, down, pictures = shown.partition("<title>")[2].partition("</title>")[0].split()
     return int(across), int(down), pictures == "true"
 

@@ -229,7 +229,7 @@ def test_without_matplotlib_a_sentence_says_what_to_install(place, tmp_path, com
         env={**os.environ, "PYTHONPATH": str(tmp_path / "blocked")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=280,
     )
     assert done.returncode == 3, done.stderr
     assert "pip install matplotlib" in done.stderr

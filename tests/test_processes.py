@@ -57,6 +57,7 @@ def write_failing_test(folder, end):
     return file, ids
 
 
+@pytest.mark.slow(seconds=5)
 @pytest.mark.parametrize(
     ("end", "flags"),
     [
@@ -76,6 +77,7 @@ def test_failed_test_leaves_neither_child_nor_grandchild(tmp_path, end, flags):
     assert not [pid for pid in pids if is_alive(pid)]
 
 
+@pytest.mark.slow(seconds=8)
 def test_killed_session_leaves_neither_child_nor_grandchild(tmp_path):
     file, ids = write_failing_test(tmp_path, "time.sleep(600)")
     with run_pytest(file) as pytest_process:

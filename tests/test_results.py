@@ -167,7 +167,7 @@ for write in (
 
 def on_a_full_disk(folder, room):
     command = [sys.executable, "-c", ON_A_FULL_DISK, str(folder), str(room), json.dumps(ROW)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
 
 @pytest.mark.parametrize("room", [0, 40, 150])  # nothing fits, half a line does, the text does but not the table

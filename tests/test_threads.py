@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from trainings import slowed
 
 from utils.threads import SIGNALS, Signals, is_running, run_together
 
@@ -101,7 +102,7 @@ def test_loops_that_hang_are_named_and_not_waited_for():
     hang = release.wait
     begun = time.monotonic()
     left = run_together({"ends": lambda: None, "hangs": hang, "good": waits(stop), "hangs too": hang}, stop, patience=0.2)
-    assert time.monotonic() - begun < 5  # 0.2 for all of them together
+    assert time.monotonic() - begun < slowed(5.0)  # 0.2 for all of them together
     assert [thread.name for thread in left] == ["hangs", "hangs too"]
     assert [is_running(name) for name in ("ends", "hangs", "good", "hangs too")] == [False, True, False, True]
     release.set()
@@ -116,7 +117,7 @@ def test_an_error_is_raised_though_another_loop_hangs():
     begun = time.monotonic()
     with pytest.raises(KeyError, match="the cause"):
         run_together({"hangs": release.wait, "fails": fails}, threading.Event(), patience=0.2)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < slowed(5.0)
     release.set()
 
 
@@ -227,7 +228,7 @@ def test_the_first_signal_stops_and_the_last_work_is_done(spawn, number, code):
     process = spawn(AS_IN_A_TERMINAL + OBEDIENT)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=280)
     assert (out, err, process.returncode) == ("saved\n", "", code)
 
 
@@ -268,7 +269,7 @@ def test_signals_of_a_terminal_that_closes_are_one_request(spawn, second):
     process.send_signal(signal.SIGHUP)
     time.sleep(0.005)
     process.send_signal(second)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=280)
     assert (out, err, process.returncode) == ("saved\n", "", 129)
 
 

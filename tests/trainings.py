@@ -25,7 +25,7 @@ SMALL = {
 
 
 def slowed(seconds):
-    """A bound in seconds for a quiet machine, lengthened by the other work on this one: by the runnable threads for a core."""
+    """A bound of seconds for a quiet machine, lengthened by the other work on this one: by the runnable threads for a core."""
     return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
