@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.crew import Crew
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
 from agent.retention import judged, superfluous, superfluous_replays
+from agent.scaling import Scaling
 from agent.snapshots import restore_newest, write_snapshot
 from params import FOLDERS, TrainParams, folder_name, run_folder
 from utils.checkpoints import Checkpoint, checkpoint_path, list_checkpoints, list_snapshots, newest_checkpoint

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 
 import params as parameters
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from params import HERE, TrainParams, folder_name, run_folder
 from utils.checkpoints import Checkpoint, is_tensorflow_1, list_checkpoints, named_checkpoint, newest_checkpoint, step_of
 from utils.envs import Environment
@@ -142,7 +143,7 @@ def _original(path: Path, env: Environment) -> Choice:
             f"{path} is a checkpoint of the original; its scaling for {env.id} is not in ENVS of params.py."
         ) from None
     atoms = np.linspace(*train.support, train.num_atoms, dtype=np.float32)
-    policy, critic = load_original(path, Scaling.fitting(env, train), atoms)
+    policy, critic = load_original(path, Scaling.from_env(env, train), atoms)
     return Choice(
         path, policy, critic, "original", step_of(path), notes=["This is a checkpoint of the original (TensorFlow 1)."]
     )

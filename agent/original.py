@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from utils.arrays import Arrays
 from utils.console import quiet_stderr
 from utils.errors import CheckpointError

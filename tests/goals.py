@@ -34,7 +34,8 @@ from trainings import PATHS, ROOT, SMALL, Training, flags_of
 from agent.agent import Agent
 from agent.crew import Crew
 from agent.evaluation import evaluate
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from agent.snapshots import restore_newest, write_snapshot
 from params import ENVS, TrainParams
 from utils.checkpoints import Checkpoint, checkpoint_path, list_snapshots, newest_checkpoint
@@ -259,7 +260,7 @@ def crew_of(env_id, folder, size=1, **changes):
         env = make_env(env_id)
     except EnvironmentFailure:
         env = make_env("Healthy-v0")
-    scaling = Scaling.fitting(env, params)
+    scaling = Scaling.from_env(env, params)
     learner = type("Nobody", (), {"policy": None})()
     replay = PrioritisedReplay(100_000, env.obs_size, env.action_size, 0.6, 1e-5, np.random.default_rng(0))
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from params import TrainParams
 from utils.sealed_folder import write_sealed
 
@@ -17,7 +18,7 @@ def save(path, env, env_id=None, obs_size=None, **manifest):
         kernels = {f"{layer}/kernel": rng.normal(size=size).astype(np.float32) for layer, size in sizes.items()}
         return kernels | {f"{layer}/bias": np.zeros(size[1], np.float32) for layer, size in sizes.items()}
 
-    fitted = Scaling.fitting(env, TrainParams())
+    fitted = Scaling.from_env(env, TrainParams())
     scaling = Scaling(
         np.zeros(obs_size, np.float32), np.ones(obs_size, np.float32), np.inf, 1.0, fitted.action_low, fitted.action_high
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.agent import BLOCK, Agent
-from agent.policy import Scaling
+from agent.scaling import Scaling
 from params import TrainParams
 from utils.errors import EnvironmentFailure
 from utils.rate_limiter import RateLimiter

@@ -10,7 +10,8 @@ from agent.agent import Agent
 from agent.archive import Archive
 from agent.crew import Crew
 from agent.learner import Learner
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from params import TrainParams
 from utils.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint
 from utils.console import Console
@@ -27,7 +28,7 @@ def small(**changes):
 
 def archive_in(folder, params, seed=0, incarnation=0):
     env = make_env(params.env)
-    scaling = Scaling.fitting(env, params)
+    scaling = Scaling.from_env(env, params)
     replay = PrioritisedReplay(100, 3, 1, 0.6, 1e-5, np.random.default_rng(0))
     learner = Learner(params, scaling, replay, np.random.default_rng(seed))
     console = Console()

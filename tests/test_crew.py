@@ -9,7 +9,7 @@ import pytest
 
 from agent.agent import Agent
 from agent.crew import Crew
-from agent.policy import Scaling
+from agent.scaling import Scaling
 from params import TrainParams
 from utils.console import Console
 from utils.errors import EnvironmentFailure

@@ -8,7 +8,8 @@ import numpy as np
 
 from agent import examiner
 from agent.examiner import Examiner
-from agent.policy import Policy, Scaling
+from agent.policy import Policy
+from agent.scaling import Scaling
 from utils.console import Console
 from utils.envs import make_env
 from utils.sealed_folder import write_sealed
