@@ -38,8 +38,8 @@ from agent.evaluation import evaluate
 from agent.evaluator import Evaluator
 from agent.examiner import Examiner
 from agent.exhibits import show_result
-from agent.policy import Scaling
 from agent.progress import Progress
+from agent.scaling import Scaling
 from agent.turns import Turns
 from params import ALIASES, TestParams, TrainParams
 from utils import flags
@@ -73,7 +73,7 @@ def main() -> int:
     console = Console()
     make = partial(make_env, params.env, params.max_ep_length)
     env = make()
-    scaling = Scaling.fitting(env, params)
+    scaling = Scaling.from_env(env, params)
     if params.render and not has_screen():
         raise DependencyError("--render needs a screen and there is none here; play.py writes a GIF without one.")
     if params.summary:
@@ -189,9 +189,9 @@ def summarise(resolved: Resolved, scaling: Scaling, console: Console) -> int:
         from agent.update import CompiledUpdate
 
         update = CompiledUpdate(params, scaling, np.random.default_rng(seeds(params, NETWORKS, 0, 0)))
-    for model in (update.actor, update.critic):
+    for model in (update.actor, *update.critics):
         console.say(networks.summary(model))
-    console.say(f"Actor and critic have {update.actor.count_params() + update.critic.count_params():,} parameters.")
+    console.say(f"Actor and critic have {update.actor.count_params() + update.critics[0].count_params():,} parameters.")
     width = max(map(len, resolved.sources))
     for name, source in resolved.sources.items():
         console.say(f"{name:{width}}  {getattr(params, name)!s:24}  {source}")

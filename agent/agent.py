@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from agent.policy import Policy, Scaling, UniformPolicy
+from agent.policy import Policy, UniformPolicy
+from agent.scaling import Scaling
 from params import TrainParams
 from utils.envs import Environment
 from utils.errors import EnvironmentFailure

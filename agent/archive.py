@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from agent.config import ARCHITECTURE_FIELDS, folder_name, recorded, run_folder
 from agent.crew import Crew
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
 from agent.provenance import provenance
 from agent.retention import judged, superfluous, superfluous_replays
+from agent.scaling import Scaling
 from agent.snapshots import restore_newest, write_snapshot
 from params import TrainParams
 from utils.checkpoints import Checkpoint, checkpoint_path, list_checkpoints, list_snapshots, newest_checkpoint

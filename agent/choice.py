@@ -7,8 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from agent.config import folder_name, resolve, run_folder
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
 from agent.retention import choosing_scores
+from agent.scaling import Scaling
 from params import HERE, SHIPPED, TrainParams
 from utils.checkpoints import (
     Checkpoint,
@@ -198,7 +199,7 @@ def _original(path: Path, env: Environment) -> Choice:
             f"{path} is a checkpoint of the original; its scaling for {env.id} is not in ENVS of params.py."
         ) from None
     atoms = np.linspace(*train.support, train.num_atoms, dtype=np.float32)
-    policy, critic = load_original(path, Scaling.fitting(env, train), atoms)
+    policy, critic = load_original(path, Scaling.from_env(env, train), atoms)
     return Choice(
         path, policy, critic, "original", step_of(path), notes=["This is a checkpoint of the original (TensorFlow 1)."]
     )

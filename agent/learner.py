@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from agent import networks
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from agent.update import CompiledUpdate, UpdateResult
 from params import TrainParams
 from utils.arrays import Arrays
@@ -125,7 +126,7 @@ class Learner:
     def _hand_over(self, call: Call | None) -> None:
         """Give what came of a call to the replay, to those who act, and to those who report."""
         if call is not None:
-            self._replay.update_priorities(call.ids, call.result.losses)
+            self._replay.update_priorities(call.ids, call.result.priorities)
             self.policy = Policy(call.result.actor, self._scaling, call.learner_step)
             self.averages.add(call.result.sums, call.result.finite)
 
@@ -150,7 +151,7 @@ class Learner:
 
     def snapshot(self) -> tuple[Policy, Critic, Arrays]:
         """What acts, what judges, and all that learning on needs. Call it from the learner's own thread."""
-        policy, judge = self._acting(), networks.named_arrays(self.update.critic) | {"atoms": self.update.atoms}
+        policy, judge = self._acting(), networks.named_arrays(self.update.critics[0]) | {"atoms": self.update.atoms}
         critic = Critic(judge, self._scaling, self.learner_step)
         if not all(np.isfinite(array).all() for network in (policy, critic) for array in network.weights().values()):
             raise DivergenceError("the networks hold numbers that are not finite; they are not saved.")

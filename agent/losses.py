@@ -4,14 +4,14 @@ import tensorflow as tf
 
 
 def project(moved_atoms: tf.Tensor, probs: tf.Tensor, atoms: tf.Tensor) -> tf.Tensor:
-    """Put `probs` over `moved_atoms` [B, K] back on the fixed, even support `atoms` [K].
+    """Put `probs` over `moved_atoms` [B, K] back on the even support `atoms` [K].
 
-    An atom that landed between two shares its mass with both, the nearer getting more; one that left the support
+    An atom that landed between two shares its mass with both, the nearer getting more. One that left the support
     goes to its edge. Total mass is kept. Returns [B, K]. Bellemare et al., 2017 (arXiv 1707.06887), algorithm 1.
     """
     spacing = (atoms[-1] - atoms[0]) / tf.cast(tf.shape(atoms)[0] - 1, atoms.dtype)
     inside = tf.clip_by_value(moved_atoms, atoms[0], atoms[-1])  # [B, K]
-    gaps = tf.abs(inside[:, :, None] - atoms) / spacing  # [B, K, K], from where and to where
+    gaps = tf.abs(inside[:, :, None] - atoms) * (1.0 / spacing)  # [B, K, K], from where and to where
     return tf.reduce_sum(tf.nn.relu(1.0 - gaps) * probs[:, :, None], axis=1)  # [B, K]; over the last axis it takes longer
 
 
@@ -23,7 +23,7 @@ def mass_outside(moved_atoms: tf.Tensor, probs: tf.Tensor, atoms: tf.Tensor) -> 
     return tf.reduce_mean(below), tf.reduce_mean(above)
 
 
-def critic_losses(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+def cross_entropies(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     """Cross-entropy of each transition's projected target [B, K] and the critic's logits [B, K]. Returns [B]."""
     return -tf.reduce_sum(target * tf.nn.log_softmax(logits), axis=1)  # [B]
 

@@ -45,17 +45,17 @@ def make_critic(
     h = keras.layers.BatchNormalization(name="norm1")(h) if batch_norm else h
     h = keras.layers.ReLU(name="relu1")(h)
     first, second, bias = (_uniform((hidden[0] + action_size) ** -0.5, rng) for _ in range(3))
-    h = Joined(hidden[1], second, name="dense2", kernel_initializer=first, bias_initializer=bias)(h, action)
+    h = TwoInputDense(hidden[1], second, name="dense2", kernel_initializer=first, bias_initializer=bias)(h, action)
     h = keras.layers.BatchNormalization(name="norm2")(h) if batch_norm else h
     h = keras.layers.ReLU(name="relu2")(h)
     return keras.Model([obs, action], _dense(num_atoms, final_layer_init, "output", rng)(h), name="critic")
 
 
-class Joined(keras.layers.Dense):
-    """A dense layer over two inputs [B, n] and [B, m], with a kernel for each, that are never joined.
+class TwoInputDense(keras.layers.Dense):
+    """A dense layer over two inputs [B, n] and [B, m] with a kernel for each, which are not concatenated.
 
-    The actor's loss wants the gradient of the second input, the actions, alone; behind a concatenation it would cost the
-    product for both, of which m columns in n + m are needed. Two kernels, because parts of one would be copied each time.
+    The actor's loss needs the gradient of the second input, the actions, only. After a concatenation it would cost the
+    product for n + m columns. Slices of one kernel would be copied each time.
     """
 
     def __init__(self, units: int, second_initializer: keras.initializers.Initializer, **options: Any):
@@ -81,11 +81,11 @@ def kernels(model: keras.Model) -> list[keras.Variable]:
 def named_arrays(model: keras.Model) -> dict[str, np.ndarray]:
     """A copy of every variable of a model, moving statistics too, by the name layer/variable.
 
-    The two kernels of a Joined layer become one [n + m, units].
+    The two kernels of a TwoInputDense layer become one [n + m, units].
     """
     arrays = {variable.path: np.array(variable.value) for variable in model.variables}
     for layer in model.layers:
-        if isinstance(layer, Joined):
+        if isinstance(layer, TwoInputDense):
             second = arrays.pop(layer.second_kernel.path)
             arrays[layer.kernel.path] = np.concatenate([arrays[layer.kernel.path], second])
     return arrays

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from utils.arrays import Arrays, npz, read_npz
 from utils.child import Child
 from utils.errors import CheckpointError

@@ -1,81 +1,23 @@
-"""Acting and judging without TensorFlow: immutable NumPy copies of the networks."""
+"""Actions and values without TensorFlow: immutable NumPy copies of the networks."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 
-from params import TrainParams
+from agent.scaling import Scaling
 from utils.arrays import Arrays
 from utils.checkpoints import Checkpoint
-from utils.envs import Environment
-from utils.errors import CheckpointError, ParameterError
+from utils.errors import CheckpointError
 
 _EPSILON = 1e-3  # of Keras' batch normalisation
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """How raw observations, rewards and actions become what the networks see.
-
-    obs_mean, obs_scale float32 [S]; obs_clip and reward_scale scalars; action_low, action_high float32 [A].
-    """
-
-    obs_mean: np.ndarray
-    obs_scale: np.ndarray
-    obs_clip: float
-    reward_scale: float
-    action_low: np.ndarray
-    action_high: np.ndarray
-
-    def observe(self, obs: np.ndarray) -> np.ndarray:
-        """Raw observations [n, S] as the networks see them."""
-        scaled = (np.asarray(obs, np.float32) - self.obs_mean) / self.obs_scale
-        return scaled if self.obs_clip == np.inf else np.clip(scaled, -self.obs_clip, self.obs_clip)
-
-    def to_bounds(self, unit: np.ndarray) -> np.ndarray:
-        """Actions [n, A] in [-1, 1] in the environment's units; -1 and 1 give the bounds exactly."""
-        half = np.float32(0.5)
-        return (half - half * unit) * self.action_low + (half + half * unit) * self.action_high
-
-    def to_unit(self, action: np.ndarray) -> np.ndarray:
-        """Actions [n, A] in the environment's units, in [-1, 1]."""
-        return 2.0 * (np.asarray(action, np.float32) - self.action_low) / (self.action_high - self.action_low) - 1.0
-
-    @classmethod
-    def fitting(cls, env: Environment, params: TrainParams) -> Self:
-        """The scaling of an environment by the parameters. Raises ParameterError where they do not fit its sizes."""
-
-        def column(name: str, default: float) -> np.ndarray:
-            values = getattr(params, name)
-            if values is not None and len(values) != env.obs_size:
-                raise ParameterError(
-                    f"{name} has {len(values)} numbers, but an observation of {env.id} has {env.obs_size}: give one for each."
-                )
-            return np.full(env.obs_size, default, np.float32) if values is None else np.array(values, np.float32)
-
-        clip = np.inf if params.obs_clip is None else params.obs_clip
-        return cls(
-            column("obs_mean", 0.0), column("obs_scale", 1.0), clip, params.reward_scale, env.action_low, env.action_high
-        )
-
-    def arrays(self) -> Arrays:
-        """As named arrays, for a checkpoint."""
-        return {f"scaling/{name}": np.asarray(value, np.float32) for name, value in vars(self).items()}
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Scaling:
-        """The inverse of `arrays`."""
-        mean, scale, clip, reward_scale, low, high = (arrays[f"scaling/{name}"] for name in cls.__dataclass_fields__)
-        return cls(mean, scale, float(clip), float(reward_scale), low, high)
-
-
-class _Frozen(ABC):
-    """A network's weights by the name layer/variable, and the scaling of what it sees; nothing changes after it is made.
+class NumpyNetwork(ABC):
+    """A network's weights by the name layer/variable, and the scaling of its inputs. Immutable.
 
     Batch normalisation is folded into the layer before it (in float64). The scaling is not folded, since that would
     lose float32 precision.
@@ -90,8 +32,8 @@ class _Frozen(ABC):
         self._norm = _input_norm(weights)
         self._layers = [_folded(weights, layer, norm) for layer, norm in _LAYERS]
 
-    def _observe(self, obs: np.ndarray) -> np.ndarray:
-        scaled = self.scaling.observe(obs)
+    def _normalise(self, obs: np.ndarray) -> np.ndarray:
+        scaled = self.scaling.normalise(obs)
         return scaled * self._norm[0] + self._norm[1] if self._norm else scaled
 
     def weights(self) -> Arrays:
@@ -110,18 +52,18 @@ class _Frozen(ABC):
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Self:
-        """The one in a checkpoint. Raises CheckpointError when its arrays are not what such a network needs."""
+        """The network of a checkpoint. Raises CheckpointError when arrays are missing or do not fit together."""
         arrays = checkpoint.arrays(cls.FILE)
         try:
-            frozen = cls.from_arrays(arrays, checkpoint.step)
-            frozen._try()
+            network = cls.from_arrays(arrays, checkpoint.step)
+            network._try()
         except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise CheckpointError(f"{checkpoint.path / cls.FILE} does not hold a whole network: {error!r}.") from None
-        return frozen
+            raise CheckpointError(f"{checkpoint.path / cls.FILE} does not hold a valid network: {error!r}.") from None
+        return network
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """The one in a checkpoint folder. Raises CheckpointError."""
+        """The network of a checkpoint folder. Raises CheckpointError."""
         return cls.of(Checkpoint(path))
 
     @abstractmethod
@@ -129,8 +71,8 @@ class _Frozen(ABC):
         """Raise when the arrays do not work together."""
 
 
-class Policy(_Frozen):
-    """What an actor does: raw observations to actions in the environment's units."""
+class Policy(NumpyNetwork):
+    """An actor: raw observations to actions in the environment's units."""
 
     FILE = "policy.npz"
 
@@ -138,7 +80,7 @@ class Policy(_Frozen):
         """Actions [n, A] for observations [n, S], or [A] for one [S]; no noise."""
         obs = np.asarray(obs, np.float32)
         (kernel1, bias1), (kernel2, bias2), (kernel3, bias3) = self._layers
-        h = np.maximum(self._observe(obs) @ kernel1 + bias1, 0.0)
+        h = np.maximum(self._normalise(obs) @ kernel1 + bias1, 0.0)
         h = np.maximum(h @ kernel2 + bias2, 0.0)
         return self.scaling.to_bounds(np.tanh(h @ kernel3 + bias3))
 
@@ -147,8 +89,8 @@ class Policy(_Frozen):
             raise ValueError("its actions are not finite numbers")
 
 
-class Critic(_Frozen):
-    """What a critic believes: the return distribution of raw observations and actions.
+class Critic(NumpyNetwork):
+    """A critic: raw observations and actions to the distribution of the return.
 
     `atoms` [K] are discounted returns in raw reward units.
     """
@@ -162,7 +104,7 @@ class Critic(_Frozen):
     def logits(self, obs: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Logits [n, K] for raw observations [n, S] and actions [n, A]."""
         (kernel1, bias1), (kernel2, bias2), (kernel3, bias3) = self._layers
-        h = np.maximum(self._observe(obs) @ kernel1 + bias1, 0.0)
+        h = np.maximum(self._normalise(obs) @ kernel1 + bias1, 0.0)
         h = np.maximum(np.concatenate([h, self.scaling.to_unit(action)], axis=-1) @ kernel2 + bias2, 0.0)
         return h @ kernel3 + bias3
 
@@ -183,7 +125,7 @@ class Critic(_Frozen):
 
 
 class UniformPolicy:
-    """Uniformly random actions within the bounds: what an agent does before there is anything to follow."""
+    """Uniformly random actions within the bounds, for the first transitions of a run."""
 
     version = 0
 

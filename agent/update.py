@@ -7,33 +7,44 @@ import numpy as np
 import tensorflow as tf
 
 from agent import losses, networks
-from agent.policy import Scaling
+from agent.heads import CategoricalHead
+from agent.scaling import Scaling
 from params import TrainParams
 from utils.arrays import Arrays
 from utils.errors import CheckpointError
 from utils.replay import Sample
 
-# Logged as means over updates. critic_loss is the cross-entropy without importance weights: kl_divergence + target_entropy.
-# actor_loss is in scaled rewards, with the saturation penalty; mean_q is in raw rewards.
-METRICS = (
-    "critic_loss",
-    "kl_divergence",
-    "target_entropy",
-    "mean_importance_weight",
-    "actor_loss",
-    "saturated_actions",
-    "mean_q",
-    "target_mass_below",
-    "target_mass_above",
-)
+# Logged besides the head's. actor_loss, with the saturation penalty, is in scaled rewards, mean_q in raw ones.
+METRICS = ("mean_importance_weight", "actor_loss", "saturated_actions", "mean_q")
+
+
+class ScalingTensors(NamedTuple):
+    """A Scaling and the supports as float32 tensors, arguments of the compiled call: other numbers need no compilation."""
+
+    obs_mean: tf.Tensor  # [S]
+    obs_scale: tf.Tensor  # [S]
+    obs_clip: tf.Tensor
+    reward_scale: tf.Tensor
+    action_low: tf.Tensor  # [A]
+    action_high: tf.Tensor  # [A]
+    target_support: tf.Tensor  # [K], scaled rewards
+    support: tf.Tensor  # [K]
+
+    def normalise(self, obs: tf.Tensor) -> tf.Tensor:
+        """Raw observations [..., S] as the networks see them."""
+        return tf.clip_by_value((obs - self.obs_mean) * (1.0 / self.obs_scale), -self.obs_clip, self.obs_clip)
+
+    def to_unit(self, action: tf.Tensor) -> tf.Tensor:
+        """Actions [..., A] in the environment's units, in [-1, 1]."""
+        return 2.0 * (action - self.action_low) * (1.0 / (self.action_high - self.action_low)) - 1.0
 
 
 class UpdateResult(NamedTuple):
-    """Result of a call: losses [updates, B], sums of METRICS over the finite updates, their number, the number of updates
-    skipped in a row at its end, and the actor as it is now, by the name layer/variable.
+    """Result of a call: priorities [updates, B], sums of the metrics over the finite updates, the number of these, the number
+    of updates skipped in a row at its end, and the actor as it is now, by the name layer/variable.
     """
 
-    losses: np.ndarray
+    priorities: np.ndarray
     sums: dict[str, float]
     finite: int
     skipped_in_a_row: int
@@ -41,32 +52,37 @@ class UpdateResult(NamedTuple):
 
 
 class CompiledUpdate:
-    """Owns actor, critic, their targets and optimisers, and updates them several times in one compiled call.
+    """Owns actor, critics, their targets and optimisers, and updates them several times in one compiled call.
 
     In the comments U is updates_per_call, B the batch, S, A, K the sizes of observation, action and support.
     """
 
-    def __init__(self, params: TrainParams, scaling: Scaling, rng: np.random.Generator):
+    def __init__(self, params: TrainParams, scaling: Scaling, rng: np.random.Generator, num_critics: int = 1):
         for device in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(device, True)
-        self._params, self._scaling = params, scaling
+        self._params, self._head = params, CategoricalHead()
         obs_size, action_size = len(scaling.obs_mean), len(scaling.action_low)
         hidden, last, norm = (params.dense1_size, params.dense2_size), params.final_layer_init, params.use_batch_norm
 
-        def make_pair() -> tuple[keras.Model, keras.Model]:
+        def make_networks() -> tuple[keras.Model, list[keras.Model]]:
             actor = networks.make_actor(obs_size, action_size, hidden, last, norm, rng)
-            return actor, networks.make_critic(obs_size, action_size, hidden, params.num_atoms, last, norm, rng)
+            sizes = obs_size, action_size, hidden, params.num_atoms
+            return actor, [networks.make_critic(*sizes, last, norm, rng) for _ in range(num_critics)]
 
-        self.actor, self.critic = make_pair()
-        self.target_actor, self.target_critic = make_pair()
-        self.target_actor.set_weights(self.actor.get_weights())
-        self.target_critic.set_weights(self.critic.get_weights())
+        self.actor, self.critics = make_networks()
+        self.target_actor, self.target_critics = make_networks()
+        for network, target in self._pairs():
+            target.set_weights(network.get_weights())
         self.atoms = np.linspace(*params.support, params.num_atoms, dtype=np.float32)
+        self.rescale(scaling, self.atoms)
         self._actor_inside = keras.Model(self.actor.input, [self.actor.output, self.actor.get_layer("output").output])
         self._actor_optimiser = keras.optimizers.Adam(params.actor_learning_rate, epsilon=1e-8, name="adam")
-        self._critic_optimiser = keras.optimizers.Adam(params.critic_learning_rate, epsilon=1e-8, name="adam")
         self._actor_optimiser.build(self.actor.trainable_variables)
-        self._critic_optimiser.build(self.critic.trainable_variables)
+        self._critic_optimisers = [
+            keras.optimizers.Adam(params.critic_learning_rate, epsilon=1e-8, name="adam") for _ in self.critics
+        ]
+        for optimiser, critic in zip(self._critic_optimisers, self.critics, strict=True):
+            optimiser.build(critic.trainable_variables)
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._compiled = tf.function(self._updates, jit_compile=True)
 
@@ -77,10 +93,10 @@ class CompiledUpdate:
         the step. It is counted.
         """
         counts = tf.constant(count, tf.int32), tf.constant(skipped_in_a_row, tf.int32)
-        batch_losses, sums, finite, skipped, actor = self._compiled(*counts, *map(tf.convert_to_tensor, sample[1:]))
+        priorities, sums, finite, skipped, actor = self._compiled(*counts, self._scaling, sample)
         arrays = {variable.path: tensor.numpy() for variable, tensor in zip(self.actor.variables, actor, strict=True)}
-        totals = {name: float(total) for name, total in sums.items()}
-        return UpdateResult(batch_losses.numpy()[:count], totals, int(finite), int(skipped), arrays)
+        sums = {name: float(total) for name, total in sums.items()}
+        return UpdateResult(priorities.numpy()[:count], sums, int(finite), int(skipped), arrays)
 
     @staticmethod
     def to_tensors(sample: Sample) -> Sample:
@@ -91,6 +107,15 @@ class CompiledUpdate:
     def step(self) -> int:
         """Updates made since the first, as the compiled loop counts them."""
         return int(self._step)
+
+    def rescale(self, scaling: Scaling, support: np.ndarray, target_support: np.ndarray | None = None) -> None:
+        """Use these numbers from the next call on; the supports are atoms [K] in scaled rewards. Nothing is compiled again.
+
+        `target_support` is what the target critics' outputs refer to, `support` by default.
+        """
+        numbers = [*vars(scaling).values(), support if target_support is None else target_support, support]
+        self.atoms = np.asarray(support, np.float32)
+        self._scaling = ScalingTensors(*(tf.constant(number, tf.float32) for number in numbers))
 
     # ---- keeping
 
@@ -115,14 +140,11 @@ class CompiledUpdate:
         self._step.assign(step)
 
     def _variables(self) -> dict[str, Any]:
-        owners = {
-            "actor": self.actor,
-            "critic": self.critic,
-            "target_actor": self.target_actor,
-            "target_critic": self.target_critic,
-            "actor_optimiser": self._actor_optimiser,
-            "critic_optimiser": self._critic_optimiser,
-        }
+        owners = {"actor": self.actor, "target_actor": self.target_actor, "actor_optimiser": self._actor_optimiser}
+        critics = zip(self.critics, self.target_critics, self._critic_optimisers, strict=True)
+        for i, (critic, target, optimiser) in enumerate(critics):
+            name = f"critic{i + 1 if i else ''}"  # critic, critic2
+            owners |= {name: critic, f"target_{name}": target, f"{name}_optimiser": optimiser}
         named = {
             f"{owner}/{variable.path}": variable.value for owner, holder in owners.items() for variable in holder.variables
         }
@@ -132,82 +154,70 @@ class CompiledUpdate:
     # ---- what is compiled
 
     def _updates(
-        self,
-        updates: tf.Tensor,
-        skipped_in_a_row: tf.Tensor,
-        obs: tf.Tensor,
-        action: tf.Tensor,
-        reward: tf.Tensor,
-        discount: tf.Tensor,
-        next_obs: tf.Tensor,
-        weights: tf.Tensor,
+        self, updates: tf.Tensor, skipped_in_a_row: tf.Tensor, scaling: ScalingTensors, sample: Sample
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """Do the first `updates` of U updates; `skipped_in_a_row` updates were skipped right before them.
+        """Do the first `updates` of the sample's U; `skipped_in_a_row` updates were skipped right before them.
 
-        Returns the losses [U, B], the sums of the metrics over the finite updates, their number, how many updates were
+        Returns the priorities [U, B], the sums of the metrics over the finite updates, their number, how many updates were
         skipped in a row at the end, and the actor's variables.
         """
-        scaling = self._scaling
-        limit = tf.constant(scaling.obs_clip, tf.float32)
-        obs = tf.clip_by_value((obs - scaling.obs_mean) / scaling.obs_scale, -limit, limit)  # [U, B, S]
-        next_obs = tf.clip_by_value((next_obs - scaling.obs_mean) / scaling.obs_scale, -limit, limit)  # [U, B, S]
-        action = 2.0 * (action - scaling.action_low) / (scaling.action_high - scaling.action_low) - 1.0  # [U, B, A]
-        reward = reward / tf.constant(scaling.reward_scale, tf.float32)  # [U, B]
-        all_losses = tf.TensorArray(tf.float32, size=self._params.updates_per_call, element_shape=reward.shape[1:])
-        sums, finite_updates = {name: tf.constant(0.0) for name in METRICS}, tf.constant(0)
+        sample = sample._replace(
+            obs=scaling.normalise(sample.obs),
+            action=scaling.to_unit(sample.action),
+            reward=sample.reward * (1.0 / scaling.reward_scale),
+            next_obs=scaling.normalise(sample.next_obs),
+        )
+        names = self._head.METRICS + METRICS
+        priorities = tf.TensorArray(tf.float32, size=self._params.updates_per_call, element_shape=sample.reward.shape[1:])
+        sums, finite_updates = {name: tf.constant(0.0) for name in names}, tf.constant(0)
         for i in tf.range(updates):
-            batch_losses, metrics, finite = self._one_update(obs[i], action[i], reward[i], discount[i], next_obs[i], weights[i])
-            all_losses = all_losses.write(i, batch_losses)
-            sums = {name: sums[name] + tf.where(finite, metrics[name], 0.0) for name in METRICS}
+            priority, metrics, finite = self._one_update(scaling, Sample(*(column[i] for column in sample)))
+            priorities = priorities.write(i, priority)
+            sums = {name: sums[name] + tf.where(finite, metrics[name], 0.0) for name in names}
             finite_updates += tf.cast(finite, tf.int32)
             skipped_in_a_row = tf.where(finite, 0, skipped_in_a_row + 1)
         actor = [tf.identity(variable.value) for variable in self.actor.variables]
-        return all_losses.stack(), sums, finite_updates, skipped_in_a_row, actor
+        return priorities.stack(), sums, finite_updates, skipped_in_a_row, actor
 
-    def _one_update(
-        self, obs: tf.Tensor, action: tf.Tensor, reward: tf.Tensor, discount: tf.Tensor, next_obs: tf.Tensor, weights: tf.Tensor
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
-        """Returns the losses [B], the metrics by name, and whether the numbers of both networks were finite."""
-        atoms = tf.constant(self.atoms)  # [K]
-        next_logits = self.target_critic([next_obs, self.target_actor(next_obs, training=False)], training=False)  # [B, K]
-        next_probs = tf.nn.softmax(next_logits)  # [B, K]
-        moved_atoms = reward[:, None] + discount[:, None] * atoms  # [B, K]
-        target = tf.stop_gradient(losses.project(moved_atoms, next_probs, atoms))  # [B, K]
+    def _one_update(self, scaling: ScalingTensors, batch: Sample) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
+        """From a scaled batch to the priorities [B], the metrics by name, and whether all numbers were finite."""
+        head, support = self._head, scaling.support  # [K]
+        next_action = self.target_actor(batch.next_obs, training=False)  # [B, A]
+        next_outputs = [critic([batch.next_obs, next_action], training=False) for critic in self.target_critics]  # [B, K] each
+        target_inputs = next_outputs, batch.reward, batch.discount, scaling.target_support, support
+        target = tf.stop_gradient(head.target(*target_inputs))  # [B, K]
 
         before = [tf.identity(variable.value) for variable in self._learned()]
-        with tf.GradientTape() as tape:
-            batch_losses = losses.critic_losses(target, self.critic([obs, action], training=True))  # [B]
-            critic_loss = tf.reduce_mean(weights * batch_losses)
-            if self._params.critic_l2_lambda:
-                critic_loss += self._params.critic_l2_lambda * losses.l2(
-                    [kernel.value for kernel in networks.kernels(self.critic)]
-                )
-        critic_finite = self._apply_gradients(self._critic_optimiser, self.critic, critic_loss, tape)
+        outputs, finite = [], tf.constant(True)
+        for critic, optimiser in zip(self.critics, self._critic_optimisers, strict=True):
+            with tf.GradientTape() as tape:
+                output = critic([batch.obs, batch.action], training=True)  # [B, K]
+                critic_loss = tf.reduce_mean(batch.weights * head.losses(target, output, support))
+                if self._params.critic_l2_lambda:
+                    kernels = [kernel.value for kernel in networks.kernels(critic)]
+                    critic_loss += self._params.critic_l2_lambda * losses.l2(kernels)
+            finite &= self._apply_gradients(optimiser, critic, critic_loss, tape)
+            outputs.append(output)
 
         with tf.GradientTape() as tape:
-            chosen, tanh_inputs = self._actor_inside(obs, training=True)  # [B, A] each
-            mean_q = tf.reduce_mean(losses.mean_value(self.critic([obs, chosen], training=False), atoms))  # scaled rewards
+            chosen, tanh_inputs = self._actor_inside(batch.obs, training=True)  # [B, A] each
+            mean_q = tf.reduce_mean(head.mean(self.critics[0]([batch.obs, chosen], training=False), support))  # scaled rewards
             actor_loss = self._params.saturation_penalty * losses.saturation(tanh_inputs) - mean_q
-        finite = critic_finite & self._apply_gradients(self._actor_optimiser, self.actor, actor_loss, tape)
+        finite &= self._apply_gradients(self._actor_optimiser, self.actor, actor_loss, tape)
 
         self._keep_where(finite, before)
         self._step.assign_add(1)
-        self._update_target(self.actor, self.target_actor, finite)
-        self._update_target(self.critic, self.target_critic, finite)
-        entropies = losses.entropies(target)  # [B]
-        below, above = losses.mass_outside(moved_atoms, next_probs, atoms)
+        for network, follower in self._pairs():
+            self._update_target(network, follower, finite)
         metrics = {
-            "critic_loss": tf.reduce_mean(batch_losses),
-            "kl_divergence": tf.reduce_mean(tf.nn.relu(batch_losses - entropies)),
-            "target_entropy": tf.reduce_mean(entropies),
-            "mean_importance_weight": tf.reduce_mean(weights),
+            **head.metrics(target, outputs),
+            **head.target_metrics(*target_inputs),
+            "mean_importance_weight": tf.reduce_mean(batch.weights),
             "actor_loss": actor_loss,
             "saturated_actions": losses.saturated_share(chosen),
-            "mean_q": mean_q * tf.constant(self._scaling.reward_scale, tf.float32),
-            "target_mass_below": below,
-            "target_mass_above": above,
+            "mean_q": mean_q * scaling.reward_scale,
         }
-        return batch_losses, metrics, finite
+        return head.priority(target, outputs), metrics, finite
 
     def _apply_gradients(
         self, optimiser: keras.optimizers.Adam, network: keras.Model, loss: tf.Tensor, tape: tf.GradientTape
@@ -220,9 +230,12 @@ class CompiledUpdate:
 
     def _learned(self) -> list[keras.Variable]:
         """What one update changes besides the targets: the networks, with their moving statistics, and the optimisers."""
-        optimisers = self._critic_optimiser.variables + self._actor_optimiser.variables
-        rates = {id(optimiser.learning_rate) for optimiser in (self._critic_optimiser, self._actor_optimiser)}
-        return self.critic.variables + self.actor.variables + [value for value in optimisers if id(value) not in rates]
+        holders = [self.actor, *self.critics, self._actor_optimiser, *self._critic_optimisers]
+        return [variable for holder in holders for variable in holder.variables if variable.name != "learning_rate"]
+
+    def _pairs(self) -> list[tuple[keras.Model, keras.Model]]:
+        """Each network with its target network."""
+        return list(zip([self.actor, *self.critics], [self.target_actor, *self.target_critics], strict=True))
 
     def _keep_where(self, finite: tf.Tensor, before: list[tf.Tensor]) -> None:
         """Keep an update that is finite; otherwise restore what it changed.
@@ -240,8 +253,7 @@ class CompiledUpdate:
         """
         period = self._params.target_update_period
         share = tf.where(self._step % period == 0, 1.0, 0.0) if period else tf.constant(self._params.tau)
-        share = tf.where(finite, share, 0.0)
         for old, new in zip(target.trainable_variables, network.trainable_variables, strict=True):
-            old.assign(old.value + share * (new.value - old.value))
+            old.assign(tf.where(finite, old.value + share * (new.value - old.value), old.value))
         for old, new in zip(target.non_trainable_variables, network.non_trainable_variables, strict=True):
             old.assign(new.value)  # moving statistics of batch normalisation

@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from agent.agent import BLOCK, Agent
 from agent.networks import make_actor, named_arrays
-from agent.policy import Policy, Scaling
+from agent.policy import Policy
+from agent.scaling import Scaling
 from params import TrainParams
 from utils.envs import make_env
 from utils.errors import DependencyError
@@ -58,7 +59,7 @@ def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float)
     """Environment steps a second of so many agents, each with so many environments."""
     params = TrainParams(noise_decay=1.0, envs_per_agent=envs_per_agent)
     first = make_env(env)
-    scaling = Scaling.fitting(first, params)
+    scaling = Scaling.from_env(first, params)
     policy = Policy(weights(first.obs_size, first.action_size), scaling)
     crew = [
         Agent(
@@ -96,7 +97,7 @@ def decision(size: int, rounds: int) -> dict[str, float]:
     """Microseconds of one call of the policy for `size` observations of BipedalWalker's, by NumPy and by TensorFlow."""
     actor = make_actor(24, 4, (400, 300), 0.003, False, np.random.default_rng(1))
     env = make_env("BipedalWalker-v3")
-    policy = Policy(named_arrays(actor), Scaling.fitting(env, TrainParams()))
+    policy = Policy(named_arrays(actor), Scaling.from_env(env, TrainParams()))
     obs = np.random.default_rng(2).standard_normal((size, 24), np.float32)
     traced = tf.function(lambda seen: actor(seen, training=False))
 

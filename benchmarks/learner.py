@@ -19,7 +19,7 @@ import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
 from agent.learner import Learner
-from agent.policy import Scaling
+from agent.scaling import Scaling
 from params import TrainParams
 from utils.rate_limiter import RateLimiter
 from utils.replay import PrioritisedReplay

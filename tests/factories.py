@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from params import TrainParams
 from utils.envs import Environment
 from utils.replay import PrioritisedReplay
@@ -63,7 +64,7 @@ def save_checkpoint(
     path: Path, env: Environment, env_id: str | None = None, obs_size: int | None = None, **manifest: Any
 ) -> Path:
     """Save a checkpoint with a small policy and critic for an environment; the learner step is the number in its name."""
-    fitted = Scaling.fitting(env, TrainParams())
+    fitted = Scaling.from_env(env, TrainParams())
     policy, critic = make_networks(
         make_scaling(obs_size or env.obs_size, env.action_size, low=fitted.action_low, high=fitted.action_high)
     )

@@ -6,7 +6,8 @@ from factories import make_replay
 from agent.agent import Agent
 from agent.archive import Archive
 from agent.crew import Crew
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from params import HERE, TrainParams
 from utils.console import Console
 from utils.envs import make_env
@@ -40,7 +41,7 @@ class FrozenRun:
     def __init__(self, folder, capacity=64, **changes):
         given = {"v_min": -20.0, "v_max": 0.0, "num_agents": 2, "save_ckpt_step": 10, "results_dir": str(folder / "results")}
         self.params = params = TrainParams(**given | changes)
-        scaling = Scaling.fitting(make_env(params.env), params)
+        scaling = Scaling.from_env(make_env(params.env), params)
         self.run = Run(folder)
         self.learner = FrozenLearner()
         self.replay = make_replay(capacity, 3, 1)

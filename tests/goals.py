@@ -35,7 +35,8 @@ from trainings import PATHS, ROOT, SMALL, Training, flags_of, slowed
 from agent.agent import Agent
 from agent.crew import Crew
 from agent.evaluation import evaluate
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from agent.snapshots import restore_newest, write_snapshot
 from params import ENVS, TrainParams
 from utils.checkpoints import Checkpoint, checkpoint_path, list_snapshots, newest_checkpoint
@@ -246,7 +247,7 @@ def crew_of(env_id, folder, size=1, **changes):
         env = make_env(env_id)
     except EnvironmentFailure:
         env = make_env("Healthy-v0")
-    scaling = Scaling.fitting(env, params)
+    scaling = Scaling.from_env(env, params)
     learner = type("Nobody", (), {"policy": None})()
     replay = make_replay(100_000, env.obs_size, env.action_size)
 

@@ -11,7 +11,8 @@ from agent.agent import Agent
 from agent.archive import Archive
 from agent.crew import Crew
 from agent.learner import Learner
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from utils.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint
 from utils.console import Console
 from utils.envs import make_env
@@ -22,7 +23,7 @@ from utils.runs import Run, read_run
 
 def archive_in(folder, params, seed=0, incarnation=0):
     env = make_env(params.env)
-    scaling = Scaling.fitting(env, params)
+    scaling = Scaling.from_env(env, params)
     replay = make_replay(100, 3, 1)
     learner = Learner(params, scaling, replay, np.random.default_rng(seed))
     console = Console()

@@ -5,9 +5,11 @@ import threading
 import numpy as np
 import pytest
 
+from agent.heads import CategoricalHead
 from agent.learner import Averages, Learner
-from agent.policy import Policy, Scaling
+from agent.policy import Policy
 from agent.progress import GROUPS
+from agent.scaling import Scaling
 from agent.update import METRICS
 from params import TrainParams
 from utils.errors import CheckpointError, DivergenceError
@@ -118,8 +120,8 @@ def test_an_actor_follows_its_critic_in_each_state():
 
 def test_targets_start_equal_and_follow_softly_by_tau():
     learner, _ = make(small(tau=0.25, updates_per_call=1), bandit())
-    kernel = learner.update.critic.get_layer("dense1").kernel
-    target = learner.update.target_critic.get_layer("dense1").kernel
+    kernel = learner.update.critics[0].get_layer("dense1").kernel
+    target = learner.update.target_critics[0].get_layer("dense1").kernel
     before = np.array(target)
     np.testing.assert_array_equal(before, kernel)
     learner.step()
@@ -144,7 +146,7 @@ def test_moving_statistics_are_copied_to_the_targets():
     learner.step()
     for network, target in (
         (learner.update.actor, learner.update.target_actor),
-        (learner.update.critic, learner.update.target_critic),
+        (learner.update.critics[0], learner.update.target_critics[0]),
     ):
         moving = np.array(network.get_layer("norm1").moving_mean)
         assert moving.any()
@@ -262,7 +264,7 @@ def test_a_saturated_actor_comes_back_by_the_penalty_alone():
 def test_l2_pulls_the_critics_kernels_and_nothing_else():
     learner, replay = make(small(updates_per_call=1, critic_l2_lambda=0.5), bandit())
     sample = replay.sample(1, 64, 0.4)
-    kernel = np.array(learner.update.critic.get_layer("dense1").kernel)
+    kernel = np.array(learner.update.critics[0].get_layer("dense1").kernel)
     learner.step(sample._replace(weights=np.zeros((1, 64), np.float32)))
     arrays = learner.snapshot()[2]
     # Adam's first momentum is 0.1 times the gradient, and that of l2 * kernel**2 / 2 is l2 * kernel.
@@ -448,7 +450,7 @@ def test_metrics_of_an_update_by_hand():
 
 
 def test_every_metric_has_a_place_in_tensorboard():
-    assert set(METRICS) <= GROUPS.keys()
+    assert {*METRICS, *CategoricalHead.METRICS} <= GROUPS.keys()
 
 
 def test_averages_lose_no_update_when_another_thread_takes_them():

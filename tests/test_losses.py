@@ -64,11 +64,11 @@ def test_mass_outside_counts_what_lands_more_than_half_an_atom_away():
     assert float(above) == pytest.approx(0.25)
 
 
-def test_critic_losses_are_cross_entropies():
+def test_cross_entropies_by_hand():
     target = np.array([[0.5, 0.5], [1.0, 0.0]], np.float32)
     logits = np.log(np.array([[0.25, 0.75], [0.25, 0.75]], np.float32))
     expected = [-(0.5 * np.log(0.25) + 0.5 * np.log(0.75)), -np.log(0.25)]
-    np.testing.assert_allclose(losses.critic_losses(target, logits), expected, rtol=1e-6)
+    np.testing.assert_allclose(losses.cross_entropies(target, logits), expected, rtol=1e-6)
 
 
 def test_entropies_by_hand():
@@ -95,15 +95,15 @@ def test_l2_is_half_the_sum_of_squares():
     assert float(losses.l2([tf.constant([[1.0, 2.0]]), tf.constant([[3.0]])])) == pytest.approx(7.0)
 
 
-@pytest.mark.parametrize("function", ["critic_losses", "mean_value"])
+@pytest.mark.parametrize("function", ["cross_entropies", "mean_value"])
 def test_gradients_agree_with_finite_differences(function):
     rng = np.random.default_rng(2)
     logits = tf.Variable(rng.normal(size=(3, 5)))
     target, atoms = rng.dirichlet(np.ones(5), 3), FIVE.astype(np.float64)
 
     def value():
-        if function == "critic_losses":
-            return tf.reduce_sum(losses.critic_losses(target, logits))
+        if function == "cross_entropies":
+            return tf.reduce_sum(losses.cross_entropies(target, logits))
         return tf.reduce_sum(losses.mean_value(logits, atoms))
 
     with tf.GradientTape() as tape:

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from agent.original import load_original, step_of
-from agent.policy import Scaling
+from agent.scaling import Scaling
 from utils.errors import CheckpointError
 
 LOW, HIGH = np.array([-1.0, 0.0], np.float32), np.array([3.0, 4.0], np.float32)

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from agent.policy import Critic, Policy, Scaling, UniformPolicy
-from params import TrainParams
-from utils.envs import make_env
-from utils.errors import CheckpointError, ParameterError
+from agent.policy import Critic, Policy, UniformPolicy
+from agent.scaling import Scaling
+from utils.errors import CheckpointError
 from utils.sealed_folder import write_sealed
 
 LOW, HIGH = np.array([-0.3, 0.0], np.float32), np.array([0.1, 7.0], np.float32)
@@ -50,7 +49,7 @@ def test_policy_and_critic_agree_with_the_keras_networks(batch_norm):
     rng = np.random.default_rng(4)
     obs = (rng.normal(size=(500, 3)) * [4, 16, 0.2] + [1.0, -2.0, 0.5]).astype(np.float32)
     unit = rng.uniform(-1, 1, (500, 2)).astype(np.float32)
-    seen = scaling().observe(obs)
+    seen = scaling().normalise(obs)
 
     acted = Policy(named_arrays(actor), scaling()).act(obs)
     expected = scaling().to_bounds(actor(seen, training=False).numpy())
@@ -67,19 +66,6 @@ def test_one_observation_gives_one_action():
     obs = np.random.default_rng(0).normal(size=(4, 3))
     assert policy.act(obs[0]).shape == (2,)
     np.testing.assert_allclose(policy.act(obs)[0], policy.act(obs[0]), rtol=1e-6)
-
-
-def test_unit_actions_reach_the_bounds_exactly_and_return():
-    both = np.array([[-1.0, 1.0], [1.0, -1.0], [0.0, 0.0]], np.float32)
-    raw = scaling().to_bounds(both)
-    np.testing.assert_array_equal(raw[:2], [[LOW[0], HIGH[1]], [HIGH[0], LOW[1]]])
-    np.testing.assert_allclose(raw[2], (LOW + HIGH) / 2, atol=1e-7)
-    np.testing.assert_allclose(scaling().to_unit(raw), both, atol=1e-6)
-
-
-def test_observations_are_centred_divided_and_clipped():
-    np.testing.assert_allclose(scaling().observe(np.array([[3.0, 6.0, 0.45]])), [[1.0, 1.0, -0.5]], atol=1e-6)
-    np.testing.assert_allclose(scaling(clip=0.7).observe(np.array([[3.0, 6.0, 0.45]])), [[0.7, 0.7, -0.5]], atol=1e-6)
 
 
 def test_a_critics_distribution_sums_to_one_and_its_value_is_in_raw_rewards():
@@ -126,13 +112,3 @@ def test_arrays_that_are_no_policy_are_refused(tmp_path, break_it):
     write_sealed(tmp_path / "X.ckpt-7", {"policy.npz": arrays}, {"learner_step": 7, "run_id": "r"})
     with pytest.raises(CheckpointError, match="policy.npz"):
         Policy.load(tmp_path / "X.ckpt-7")
-
-
-def test_scaling_takes_a_number_for_each_dimension():
-    env = make_env("Pendulum-v1")
-    fitted = Scaling.fitting(env, TrainParams(obs_scale=(1.0, 2.0, 8.0), reward_scale=100.0))
-    np.testing.assert_array_equal(fitted.obs_scale, [1, 2, 8])
-    np.testing.assert_array_equal(fitted.obs_mean, [0, 0, 0])
-    np.testing.assert_array_equal(fitted.action_high, [2])
-    with pytest.raises(ParameterError, match="obs_scale has 2 numbers"):
-        Scaling.fitting(env, TrainParams(obs_scale=(1.0, 2.0)))

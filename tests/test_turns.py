@@ -7,7 +7,7 @@ import pytest
 from factories import make_replay
 
 from agent.agent import BLOCK, Agent
-from agent.policy import Scaling
+from agent.scaling import Scaling
 from agent.turns import Turns
 from params import TrainParams
 from utils.envs import make_env
@@ -55,7 +55,7 @@ def turns_of(env_id, total=20, agents=2, ratio=1.0, **changes):
     replay = make_replay(10_000, 1, 1)
     limiter = RateLimiter(ratio, 10, 1000.0)
     learner, keeper = Counting(limiter, total), Keeper()
-    scaling = Scaling.fitting(make_env(env_id), params)
+    scaling = Scaling.from_env(make_env(env_id), params)
     crew = [Agent(i, lambda: make_env(env_id), learner, params, scaling, np.random.SeedSequence(i)) for i in range(agents)]
     episodes, failures = [], []
     turns = Turns(

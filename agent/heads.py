@@ -1,0 +1,70 @@
+"""Value heads: what a critic's outputs mean. Pure functions of tensors, no state. B is the batch, K the atoms.
+
+A head turns rewards and the outputs of the target critics into a target, and a target and the outputs into losses. Outputs
+of several critics are lists. Rewards and values are scaled. A support is the atoms [K]; that of the targets can differ from
+that of the critics, since a support can move.
+"""
+
+import tensorflow as tf
+
+from agent import losses
+
+
+class CategoricalHead:
+    """A probability for each of K fixed returns (Bellemare et al., 2017, arXiv 1707.06887). Outputs are logits [B, K]."""
+
+    METRICS = ("critic_loss", "kl_divergence", "target_entropy", "target_mass_below", "target_mass_above")
+
+    def target(
+        self,
+        next_outputs: list[tf.Tensor],
+        reward: tf.Tensor,
+        discount: tf.Tensor,
+        target_support: tf.Tensor,
+        support: tf.Tensor,
+    ) -> tf.Tensor:
+        """Projected return distribution [B, K] over `support`, for rewards and discounts [B]."""
+        next_probs = self._lower_probs(next_outputs, target_support)  # [B, K]
+        moved_support = reward[:, None] + discount[:, None] * target_support  # [B, K]
+        return losses.project(moved_support, next_probs, support)
+
+    def losses(self, target: tf.Tensor, outputs: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
+        """Cross-entropy [B] of the target [B, K] and one critic's outputs."""
+        return losses.cross_entropies(target, outputs)
+
+    def mean(self, outputs: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
+        """Expected return [B] of one critic's outputs."""
+        return losses.mean_value(outputs, support)
+
+    def priority(self, target: tf.Tensor, outputs: list[tf.Tensor]) -> tf.Tensor:
+        """Priority [B], not negative: the cross-entropy, as a mean over the critics."""
+        return tf.add_n([losses.cross_entropies(target, logits) for logits in outputs]) / len(outputs)
+
+    def metrics(self, target: tf.Tensor, outputs: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Scalars that are logged of the losses: critic_loss, without importance weights, is kl_divergence + target_entropy."""
+        cross_entropies, entropies = self.priority(target, outputs), losses.entropies(target)  # [B]
+        return {
+            "critic_loss": tf.reduce_mean(cross_entropies),
+            "kl_divergence": tf.reduce_mean(tf.nn.relu(cross_entropies - entropies)),  # float32 goes below zero
+            "target_entropy": tf.reduce_mean(entropies),
+        }
+
+    def target_metrics(
+        self,
+        next_outputs: list[tf.Tensor],
+        reward: tf.Tensor,
+        discount: tf.Tensor,
+        target_support: tf.Tensor,
+        support: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Scalars that are logged of the target: its mass outside the support, before it is projected."""
+        next_probs = self._lower_probs(next_outputs, target_support)  # [B, K]
+        below, above = losses.mass_outside(reward[:, None] + discount[:, None] * target_support, next_probs, support)
+        return {"target_mass_below": below, "target_mass_above": above}
+
+    def _lower_probs(self, outputs: list[tf.Tensor], support: tf.Tensor) -> tf.Tensor:
+        """Probabilities [B, K] of the critic with the lower mean, sample by sample."""
+        lower = outputs[0]
+        for other in outputs[1:]:
+            lower = tf.where((self.mean(other, support) < self.mean(lower, support))[:, None], other, lower)
+        return tf.nn.softmax(lower)

@@ -1,0 +1,79 @@
+"""The compiled update: numbers that change without a new compilation, and a list of critics."""
+
+import numpy as np
+import pytest
+from test_learner import bandit, make, small
+
+from agent.scaling import Scaling
+from agent.update import CompiledUpdate
+
+ONE = np.ones(1, np.float32)
+SUPPORT = np.linspace(-2.0, 2.0, 51, dtype=np.float32)
+
+
+def scaling(mean=0.0, scale=1.0, clip=np.inf, reward_scale=1.0, high=1.0):
+    return Scaling(mean * ONE, scale * ONE, clip, reward_scale, -high * ONE, high * ONE)
+
+
+def sample_of(updates=1):
+    _, replay = make(small(), bandit())
+    return replay.sample(updates, 64, 0.4)
+
+
+def test_other_scales_and_supports_compile_nothing_and_are_used():
+    sample, rng = sample_of(), np.random.default_rng
+    moved, wider = scaling(0.5, 2.0, 3.0, 4.0, 1.5), np.linspace(-3.0, 3.0, 51, dtype=np.float32)
+    update = CompiledUpdate(small(updates_per_call=1), scaling(), rng(0))
+    start = update.arrays()
+    update(1, 0, sample)
+    update.restore(start, 0)
+    update.rescale(moved, wider)
+    result = update(1, 0, sample)
+    assert update._compiled.experimental_get_tracing_count() == 1
+
+    fresh = CompiledUpdate(small(updates_per_call=1, v_min=-3.0, v_max=3.0), moved, rng(0))
+    expected = fresh(1, 0, sample)
+    np.testing.assert_allclose(result.priorities, expected.priorities, rtol=1e-6)
+    assert result.sums == pytest.approx(expected.sums, rel=1e-5)
+    np.testing.assert_array_equal(update.atoms, fresh.atoms)
+
+
+def test_the_supports_of_targets_and_critics_can_differ():
+    # Without bootstrapping the support of the targets has no effect; with it, it has.
+    update = CompiledUpdate(small(updates_per_call=1), scaling(), np.random.default_rng(0))
+    start, terminal = update.arrays(), sample_of()
+    means = []
+    for discount in (0.0, 1.0):
+        for target_support in (SUPPORT, 0.5 * SUPPORT):
+            update.restore(start, 0)
+            update.rescale(scaling(), SUPPORT, target_support)
+            sample = terminal._replace(discount=np.full_like(terminal.discount, discount))
+            means.append(update(1, 0, sample).sums["target_entropy"])
+    assert means[0] == means[1]
+    assert means[3] < means[2] - 0.1  # half as wide
+    assert update._compiled.experimental_get_tracing_count() == 1
+
+
+def test_one_critic_keeps_the_names_of_its_arrays():
+    update = CompiledUpdate(small(), scaling(), np.random.default_rng(0))
+    owners = {"actor", "critic", "target_actor", "target_critic", "actor_optimiser", "critic_optimiser"}
+    assert {name.partition("/")[0] for name in update.arrays()} == owners
+    layer = {"kernel", "second_kernel", "bias"}
+    assert {f"critic/dense2/{name}" for name in layer} <= update.arrays().keys()
+    assert {f"critic_optimiser/adam/dense2_{name}_velocity" for name in layer} <= update.arrays().keys()
+
+
+def test_two_critics_learn_from_one_target():
+    update = CompiledUpdate(small(updates_per_call=4), scaling(), np.random.default_rng(0), num_critics=2)
+    before = update.arrays()
+    result = update(4, 0, sample_of(4))
+    after = update.arrays()
+    assert result.finite == 4
+    for name in ("critic", "critic2"):
+        for owner in (name, f"target_{name}"):
+            assert not np.array_equal(before[f"{owner}/output/kernel"], after[f"{owner}/output/kernel"])
+    assert not np.array_equal(after["critic/output/kernel"], after["critic2/output/kernel"])
+    update.critics[1].get_layer("output").bias.assign(np.full(51, np.nan))
+    spoilt = update.arrays()
+    assert update(4, 0, sample_of(4)).skipped_in_a_row == 4
+    assert all(np.array_equal(spoilt[name], array, equal_nan=True) for name, array in update.arrays().items())
