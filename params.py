@@ -72,6 +72,8 @@ class TrainParams:
     """Training one policy."""
 
     env: str = ENV  # Gymnasium id of the environment
+    env_kwargs: str = ""  # JSON object of keyword arguments for its constructor
+    wrapper: str = ""  # module:callable around it; several are separated by commas, the innermost first
     render: bool = False  # show each new checkpoint in a window while training (play.py in a process of its own)
     summary: bool = False  # print both networks and every parameter with its source, and stop
     random_seed: int = 99999999  # every random number of the run comes from this one
@@ -80,6 +82,7 @@ class TrainParams:
     num_agents: int = 4  # threads that act at once
     envs_per_agent: int = 1  # environments that one agent steps with one batched policy call
     max_ep_length: int = 10_000  # environment steps after which an episode is truncated
+    action_repeat: int = 1  # environment steps that each action is taken for; discount_rate then counts actions
     env_timeout: float = 60.0  # seconds after which an environment that does not answer is replaced
     env_restarts: int = 10  # failures of an agent's environments that are borne; 1 000 sound steps give one back
     noise_scale: float = 0.3  # standard deviation of the exploration noise, where actions are in [-1, 1]
@@ -183,8 +186,11 @@ class TestParams:
     """Scoring one checkpoint."""
 
     env: str = ENV  # Gymnasium id of the environment
+    env_kwargs: str = ""  # JSON object of keyword arguments for its constructor
+    wrapper: str = ""  # module:callable around it; several are separated by commas, the innermost first
     num_eps_test: int = 100  # episodes
-    max_ep_length: int = 10_000  # environment steps after which an episode is cut
+    max_ep_length: int | None = None  # environment steps after which an episode is truncated; as trained when not given
+    action_repeat: int | None = None  # environment steps that each action is taken for; as trained when not given
     random_seed: int = 0  # episode i starts with reset(seed=random_seed + i)
     starts: str | None = None  # CSV file of Pendulum start states (columns theta0, thetadot0), instead of seeds
     versus: str | None = None  # CSV file of another policy's returns (columns seed, return), to be compared with in pairs
@@ -200,8 +206,11 @@ class WatchParams:
     """Scoring every checkpoint of a run as it appears."""
 
     env: str = ENV  # Gymnasium id of the environment
+    env_kwargs: str = ""  # JSON object of keyword arguments for its constructor
+    wrapper: str = ""  # module:callable around it; several are separated by commas, the innermost first
     num_eps_test: int = 100  # episodes for each checkpoint
-    max_ep_length: int = 10_000  # environment steps after which an episode is cut
+    max_ep_length: int | None = None  # environment steps after which an episode is truncated; as trained when not given
+    action_repeat: int | None = None  # environment steps that each action is taken for; as trained when not given
     random_seed: int = 1_000_000  # episode i starts with reset(seed=random_seed + i)
     run: str = ""  # name of the run
     exit_when_done: bool = False  # end when training has ended and its last checkpoint is tested
@@ -219,8 +228,11 @@ class PlayParams:
     """Showing one checkpoint."""
 
     env: str = ENV  # Gymnasium id of the environment
+    env_kwargs: str = ""  # JSON object of keyword arguments for its constructor
+    wrapper: str = ""  # module:callable around it; several are separated by commas, the innermost first
     num_eps_play: int = 5  # episodes; the first is recorded
-    max_ep_length: int = 10_000  # environment steps after which an episode is cut
+    max_ep_length: int | None = None  # environment steps after which an episode is truncated; as trained when not given
+    action_repeat: int | None = None  # environment steps that each action is taken for; as trained when not given
     random_seed: int = 999_999  # episode i starts with reset(seed=random_seed + i)
     run: str = ""  # name of the run
     ckpt_file: str | None = None  # a path, or a name in the run's folder; the newest when not given
@@ -248,6 +260,8 @@ class PlotParams:
     """What all drawings share."""
 
     env: str = ENV  # Gymnasium id of the environment
+    env_kwargs: str = ""  # JSON object of keyword arguments for its constructor
+    wrapper: str = ""  # module:callable around it; several are separated by commas, the innermost first
     show: bool = False  # open what was written in the desktop's own viewer
     ckpt_dir: str = str(HERE / "ckpts")  # root of the checkpoints
     log_dir: str = str(HERE / "logs")  # root of the training's logs
@@ -274,7 +288,8 @@ class RunPlotParams(PlotParams):
 
     run: str = ""  # name of the run
     ckpt_file: str | None = None  # a path, or a name in the run's folder; the newest, or all, when not given
-    max_ep_length: int = 10_000  # environment steps after which an episode is cut
+    max_ep_length: int | None = None  # environment steps after which an episode is truncated; as trained when not given
+    action_repeat: int | None = None  # environment steps that each action is taken for; as trained when not given
     random_seed: int = 999_999  # episodes that are played for a drawing start with this seed and the next
 
 
@@ -330,6 +345,7 @@ LIMITS: dict[str, tuple[float, float, bool]] = {
     "num_agents": (1, 1024, True),
     "envs_per_agent": (1, 1024, True),
     "max_ep_length": (1, 10**9, True),
+    "action_repeat": (1, 1000, True),
     "noise_scale": (0, 10, True),
     "noise_decay": (0, 1, False),
     "obs_clip": (0, math.inf, False),
@@ -534,7 +550,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 
 # What an entry of ENVS says of these is about training; the scores have seeds and checkpoints of their own.
-_OF_TRAINING_ALONE = ("random_seed", "ckpt_file", "run", "render")
+_OF_TRAINING_ALONE = ("random_seed", "ckpt_file", "run", "render", "action_repeat", "max_ep_length")
 
 
 def _is_taken(run: str) -> bool:

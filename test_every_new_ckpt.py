@@ -27,7 +27,8 @@ from utils.results import LEDGER_ENDING, Ledger, result_files
 from utils.threads import Signals
 from utils.watcher import Watcher
 
-SHARED = ("env", "run", "max_ep_length", "results_dir")  # parameters that the scripts it starts have in common
+# Parameters that the scripts it starts have in common.
+SHARED = ("env", "env_kwargs", "wrapper", "action_repeat", "max_ep_length", "run", "results_dir")
 
 
 def main() -> int:
@@ -66,7 +67,7 @@ def start(
     command = [sys.executable, str(HERE / words[0]), *words[1:]]
     given = {name: getattr(params, name) for name in names} | ({"ckpt_file": path} if path is not None else {})
     for name, value in given.items():
-        command += ["--" + name.replace("_", "-"), str(value)]
+        command += ["--" + name.replace("_", "-"), str(value)] if value is not None else []
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     output: list[str] = []
     reader = threading.Thread(target=lambda: output.extend(process.stdout or ()), daemon=True)

@@ -28,6 +28,7 @@ from agent.archive import SLOW_DISK, Archive
 from agent.choice import choose
 from agent.continuation import check_continuable, checkpoint_to_continue, next_incarnation
 from agent.crew import Crew
+from agent.environment import env_spec
 from agent.evaluation import evaluate
 from agent.examiner import Examiner
 from agent.exhibits import show_result
@@ -39,7 +40,8 @@ from utils import flags
 from utils.board import Board
 from utils.checkpoints import Checkpoint
 from utils.console import Console, quiet_stderr
-from utils.envs import Environment, has_screen, make_env, wrong_with
+from utils.env_spec import wrong_with
+from utils.envs import Environment, has_screen
 from utils.errors import DependencyError, EnvironmentFailure, StorageError, run_script
 from utils.memory import check_replay
 from utils.metrics import Metrics
@@ -62,7 +64,7 @@ def main() -> int:
     resolved = flags.parse(TrainParams, parameters.resolve, wrong_with=wrong_with)
     params: TrainParams = resolved.values
     console = Console()
-    make = partial(make_env, params.env, params.max_ep_length)
+    make = env_spec(params).make
     env = make()
     scaling = Scaling.fitting(env, params)
     if params.render and not has_screen():
@@ -106,8 +108,13 @@ def main() -> int:
         params.num_agents * BLOCK,
     )
 
+    unused = [env]  # the environment that was made to read sizes becomes the first agent's
+
     def make_agent(index: int) -> Agent:
-        return Agent(index, make, learner, params, scaling, seeds(params, AGENTS, index, incarnation))
+        def make_its_env() -> Environment:
+            return unused.pop() if index == 0 and unused else make()
+
+        return Agent(index, make_its_env, learner, params, scaling, seeds(params, AGENTS, index, incarnation))
 
     stacks = logs / "stacks.txt"
     crew = Crew(make_agent, params.num_agents, params.env_timeout, stacks, console)
@@ -212,6 +219,7 @@ def show_checkpoints(params: TrainParams, archive: Archive, stop: threading.Even
         if archive.newest not in (None, shown) and (window is None or window.poll() is not None):
             shown = archive.newest
             command = [sys.executable, Path(__file__).with_name("play.py"), "--env", params.env, "--ckpt-file", shown]
+            command += ["--env-kwargs", params.env_kwargs, "--wrapper", params.wrapper]
             window = subprocess.Popen([*map(str, command), "--render", "--no-record", "--num-eps-play", "1"])
     if window is not None:
         window.terminate()
@@ -221,7 +229,7 @@ def score_last(
     params: TrainParams, path: Path, make: Callable[..., Environment], console: Console, stop: Callable[[], bool], log: Metrics
 ) -> None:
     """Score the last checkpoint as test.py would, so that a score exists without the watcher."""
-    test = TestParams(env=params.env, ckpt_file=str(path))
+    test = TestParams(env=params.env, env_kwargs=params.env_kwargs, wrapper=params.wrapper, ckpt_file=str(path))
     choice = choose(test, make())
     try:
         score = evaluate(choice.policy, make, range(test.random_seed, test.random_seed + test.num_eps_test), stop=stop)

@@ -90,7 +90,7 @@ def evaluate(
     for first in range(0, len(seeds), AT_ONCE):
         chosen = range(first, min(first + AT_ONCE, len(seeds)))
         envs = [make() for _ in chosen]
-        obs = np.stack([env.reset(int(seeds[i])) for i, env in zip(chosen, envs, strict=True)])
+        obs = np.stack([env.reset(seed=int(seeds[i]))[0] for i, env in zip(chosen, envs, strict=True)])
         if starts is not None:
             obs = np.stack([start_pendulum(env, starts[i]) for i, env in zip(chosen, envs, strict=True)])
         scores, lengths = np.zeros(len(envs)), np.zeros(len(envs), int)
@@ -99,9 +99,9 @@ def evaluate(
             actions = policy.act(obs[running])
             ended = np.zeros(len(running), bool)
             for place, i in enumerate(running):
-                obs[i], reward, terminated, truncated = envs[i].step(actions[place])
+                obs[i], reward, terminated, truncated, info = envs[i].step(actions[place])
                 scores[i] += reward
-                lengths[i] += 1
+                lengths[i] += info["env_steps"]
                 ended[place] = terminated or truncated
             running = running[~ended]
         complete = np.setdiff1d(np.arange(len(envs)), running)
@@ -138,7 +138,7 @@ def read_returns(path: str | Path, seeds: Sequence[int]) -> np.ndarray:
 def start_pendulum(env: Environment, start: np.ndarray) -> np.ndarray:
     """Put a freshly reset Pendulum at `start` (angle in radians, speed in radians a second); returns its observation [3]."""
     angle, speed = (float(value) for value in start)
-    env.env.unwrapped.state = np.array([angle, speed])  # type: ignore[attr-defined]
+    env.unwrapped.state = np.array([angle, speed])  # type: ignore[attr-defined]
     return np.array([np.cos(angle), np.sin(angle), speed], np.float32)
 
 

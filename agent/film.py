@@ -32,7 +32,7 @@ def film_one(make: Make, choice: Choice, seed: int, path: Path, overlay: bool = 
     length, score = 0, 0.0
     with contextlib.closing(film), contextlib.closing(env):
         for step, score in play(choice.policy, env, seed):
-            length += 1
+            length += step.env_steps
             if film.wants_more():
                 film.add(picture(choice.critic, env.render(), film.width, step, score, overlay))
         film.save()

@@ -1,7 +1,6 @@
 """The drawings of a run, from the parameters that plot.py takes: each a function that serves from Python too."""
 
 import dataclasses
-import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from agent.animation import FPS, FRAMES_EACH, animate, scene
 from agent.choice import Choice, choose, choose_series
+from agent.environment import env_spec
 from agent.maps import draw_maps, value_maps
 from agent.support import CHECKPOINTS, draw_support, support_of, visited, warnings_of_log
 from params import (
@@ -23,7 +23,7 @@ from params import (
     run_folder,
 )
 from utils.curves import draw_curves, mean_curve, published_curve, run_curve
-from utils.envs import Environment, make_env
+from utils.envs import Environment
 from utils.errors import ParameterError
 from utils.metrics import read_log
 from utils.planes import Plane, action_names, observation_names, observed_plane, state_plane
@@ -46,8 +46,9 @@ class Drawing(NamedTuple):
 def curves(params: CurvesParams) -> Drawing:
     """Test scores over the training. Raises ParameterError when there is nothing to draw."""
     drawn, notes = [], []
+    shared = {field.name: getattr(params, field.name) for field in dataclasses.fields(PlotParams)}
     for name in params.runs:
-        own = RunPlotParams(**{field.name: getattr(params, field.name) for field in dataclasses.fields(PlotParams)}, run=name)
+        own = RunPlotParams(**shared, run=name)
         results = run_folder(params.results_dir, own)
         curve = run_curve(name or "this run", results, run_folder(params.ckpt_dir, own), params.x, params.starts or "")
         if len(curve.x):
@@ -64,14 +65,14 @@ def curves(params: CurvesParams) -> Drawing:
         published = published_curve(PUBLISHED, original, "msinto93/D4PG, one run as published")
     if not drawn and published is None:
         raise ParameterError(" ".join(notes))
-    solved = params.solved if params.solved is not None else _solved(params.env)
+    solved = params.solved if params.solved is not None else _solved(RunPlotParams(**shared))
     return Drawing(draw_curves(drawn, f"{params.env}: test score", params.x, published, solved), notes)
 
 
 def maps(params: MapsParams) -> Drawing:
     """Value maps of one checkpoint. Raises CheckpointError without one, ParameterError for a dimension that is none."""
-    env = make_env(params.env, params.max_ep_length)
-    choice = choose(params, env)
+    choice = choose(params, env_spec(params).make())
+    env = choice.env_spec.make()
     plane, action = plane_of(params, env, choice)
     found = value_maps(choice.policy, choice.critic, plane, action, params.action_dim, params.resolution)
     return Drawing(draw_maps(found, f"{params.env}, learner step {choice.learner_step:,}"), choice.notes)
@@ -79,8 +80,7 @@ def maps(params: MapsParams) -> Drawing:
 
 def support(params: SupportParams) -> Drawing:
     """Where the return distributions lie over the training. Raises CheckpointError without a checkpoint."""
-    make = functools.partial(make_env, params.env, params.max_ep_length)
-    choices = choose_series(params, make(), CHECKPOINTS)
+    choices = choose_series(params, env_spec(params).make(), CHECKPOINTS)
     seeds = range(params.random_seed, params.random_seed + params.num_eps_play)
     log = read_log(run_folder(params.log_dir, params) / "learner.csv")
     critic = choices[-1].critic
@@ -88,14 +88,16 @@ def support(params: SupportParams) -> Drawing:
     total = trained.get("num_steps_train", choices[-1].learner_step)
     bounds = (float(edge) / critic.scaling.reward_scale for edge in (critic.atoms[0], critic.atoms[-1]))
     warned = warnings_of_log(log, total, *bounds)
-    figure = draw_support(support_of(choices, make, seeds), log, f"{params.env}: support of the returns", warned)
+    figure = draw_support(
+        support_of(choices, choices[-1].env_spec.make, seeds), log, f"{params.env}: support of the returns", warned
+    )
     return Drawing(figure, choices[-1].notes + warned)
 
 
 def animation(params: AnimationParams, path: Path) -> tuple[Film, list[str]]:
     """The maps over a run's checkpoints as a film, not saved yet, and sentences beside it."""
-    env = make_env(params.env, params.max_ep_length)
-    choices = choose_series(params, env, params.num_ckpts)
+    choices = choose_series(params, env_spec(params).make(), params.num_ckpts)
+    env = choices[-1].env_spec.make()
     plane, action = plane_of(params, env, choices[-1])
     scenes = [scene(choice, env, params.random_seed, plane, action, params.action_dim, params.resolution) for choice in choices]
     curve = run_curve("Test score", run_folder(params.results_dir, params), run_folder(params.ckpt_dir, params))
@@ -141,6 +143,6 @@ def _check(dim: int, size: int, name: str, env_id: str) -> None:
         raise ParameterError(f"{name} must be less than {size} for {env_id}, got {dim}.")
 
 
-def _solved(env_id: str) -> float | None:
-    spec = make_env(env_id).env.spec
+def _solved(params: RunPlotParams) -> float | None:
+    spec = env_spec(params).make().unwrapped.spec
     return spec.reward_threshold if spec is not None else None

@@ -7,13 +7,13 @@ from small_checkpoints import save
 import params as parameters
 from agent import choice
 from agent.choice import choose
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError
 
 
 @pytest.fixture
 def env():
-    return make_env("Pendulum-v1")
+    return EnvSpec("Pendulum-v1").make()
 
 
 def params(tmp_path, **changes):

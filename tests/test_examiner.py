@@ -1,7 +1,6 @@
 """The examiner ends a training at the score that was asked for, and not before."""
 
 import threading
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,10 @@ from agent import examiner
 from agent.examiner import Examiner
 from agent.policy import Policy, Scaling
 from utils.console import Console
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.sealed_folder import write_sealed
 
-make = partial(make_env, "Pendulum-v1", 5)
+make = EnvSpec("Pendulum-v1", max_ep_length=5).make
 
 
 class Shelf:

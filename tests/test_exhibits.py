@@ -1,6 +1,5 @@
 """What TensorBoard shows besides scalars, from a replay and a critic whose numbers are known."""
 
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,12 +11,12 @@ from agent.choice import choose
 from agent.exhibits import Exhibits, show_result
 from params import PlayParams, TrainParams
 from utils.board import Board
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.experience import Block
 from utils.metrics import Metrics
 from utils.replay import PrioritisedReplay
 
-make = partial(make_env, "Pendulum-v1", 8)
+make = EnvSpec("Pendulum-v1", max_ep_length=8).make
 
 
 @pytest.fixture

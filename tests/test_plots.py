@@ -14,7 +14,7 @@ from test_page import measured, needs_a_browser, problems
 from agent import plots
 from agent.report import write_report
 from params import AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError
 from utils.figures import png
 from utils.results import append_result
@@ -37,7 +37,7 @@ class Place:
         return cls(**(given | more))
 
     def checkpoints(self, *steps, env_id=PENDULUM, run=""):
-        env = make_env(env_id)
+        env = EnvSpec(env_id).make()
         for step in steps:
             save(self.folder / "ckpts" / env_id / run / f"{env_id}.ckpt-{step}", env)
         return self
@@ -159,7 +159,12 @@ def test_a_dimension_that_is_not_there_is_a_sentence(place, more, says):
 def test_the_report_of_a_whole_run(place, tmp_path):
     settings = {"tau": 0.5, "env": PENDULUM}
     place.checkpoints(10).scores(10, 20).log(above=0.2)
-    save(tmp_path / "ckpts" / PENDULUM / "Pendulum-v1.ckpt-20", make_env(PENDULUM), params=settings, versions={"numpy": "2.1"})
+    save(
+        tmp_path / "ckpts" / PENDULUM / "Pendulum-v1.ckpt-20",
+        EnvSpec(PENDULUM).make(),
+        params=settings,
+        versions={"numpy": "2.1"},
+    )
     notes = write_report(place.params(ReportParams), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert problems(page) == []
