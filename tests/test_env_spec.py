@@ -83,7 +83,7 @@ def test_a_record_of_another_form_is_refused(record):
         ({"kwargs": {"lenght": 2}}, "'Healthy-v0' is not an environment that Gymnasium can make: .*lenght"),
         (
             {"wrappers": ("no_such_module:Wrapper",)},
-            "the wrapper no_such_module:Wrapper cannot be imported: ModuleNotFoundError",
+            "wrapper no_such_module:Wrapper cannot be imported: ModuleNotFound",
         ),
         ({"wrappers": ("faulty_envs:NoSuchWrapper",)}, "NoSuchWrapper cannot be imported: AttributeError"),
         ({"wrappers": ("faulty_envs:ONE",)}, "the wrapper faulty_envs:ONE is not callable"),
