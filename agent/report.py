@@ -1,7 +1,6 @@
 """The report of a run: settings, scores, what it believes and what it does, on one self-contained page."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from agent import plots
 from agent.choice import Choice, choose
 from agent.config import run_folder
+from agent.environment import env_spec
 from agent.film import gif_of
 from agent.plots import Drawing
 from params import (
@@ -24,7 +24,6 @@ from params import (
     SupportParams,
     TrainParams,
 )
-from utils.envs import make_env
 from utils.errors import CheckpointError, ToolkitError
 from utils.figures import COLOURS, new_figure, png, tidy
 from utils.metrics import read_log
@@ -42,12 +41,11 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
     Raises DependencyError without matplotlib, CheckpointError when there is neither a checkpoint nor a score.
     """
     new_figure(1, 1)  # without matplotlib there is no report: said now
-    make = functools.partial(make_env, params.env, params.max_ep_length)
     scores = sorted(read_scores(run_folder(params.results_dir, params)), key=lambda row: int(row["learner_step"]))
     choice: Choice | None = None
     notes: list[str] = []
     try:
-        choice = choose(params, make())
+        choice = choose(params, env_spec(params).make())
         notes += choice.notes
     except CheckpointError as error:
         if not scores:
@@ -74,7 +72,7 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
         own = _fields(RunPlotParams, params)
         page.heading("What it does")
         try:
-            film = gif_of(make, choice, params.random_seed)
+            film = gif_of(choice.env_spec.make, choice, params.random_seed)
             caption = f"Learner step {choice.learner_step:,}; below, the return that the critic expects, and the action."
             page.picture(film, "gif", f"Film of an episode of {params.env}", caption)
         except ToolkitError as error:

@@ -5,7 +5,7 @@ import pytest
 
 from agent.policy import Critic, Policy, Scaling, UniformPolicy
 from params import TrainParams
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError
 from utils.sealed_folder import write_sealed
 
@@ -129,7 +129,7 @@ def test_arrays_that_are_no_policy_are_refused(tmp_path, break_it):
 
 
 def test_scaling_takes_a_number_for_each_dimension():
-    env = make_env("Pendulum-v1")
+    env = EnvSpec("Pendulum-v1").make()
     fitted = Scaling.fitting(env, TrainParams(obs_scale=(1.0, 2.0, 8.0), reward_scale=100.0))
     np.testing.assert_array_equal(fitted.obs_scale, [1, 2, 8])
     np.testing.assert_array_equal(fitted.obs_mean, [0, 0, 0])
