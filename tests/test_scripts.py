@@ -330,7 +330,8 @@ def checkpoint_for(env_id, tiny, folder):
     """The tiny checkpoint as if it had been trained on `env_id`, in the folder where it would be."""
     name = folder_name(env_id)
     files = {file: Checkpoint(tiny).arrays(file) for file in ("policy.npz", "critic.npz")}
-    write_sealed(folder / "ckpt" / name / f"{name}.ckpt-64", files, {**Checkpoint(tiny).manifest, "env": env_id})
+    as_if = {"env": env_id, "env_spec": {"id": env_id}}
+    write_sealed(folder / "ckpt" / name / f"{name}.ckpt-64", files, Checkpoint(tiny).manifest | as_if)
 
 
 @pytest.mark.parametrize(
