@@ -161,12 +161,13 @@ class Constant(Tiny):
 
 
 class Counted(Tiny):
-    """Appends a line to the file `path` each time one is made."""
+    """Appends a line to the file `path` each time one is made with it."""
 
-    def __init__(self, path, render_mode=None):
+    def __init__(self, path=None, render_mode=None):
         super().__init__(render_mode=render_mode)
-        with open(path, "a") as file:
-            file.write("made\n")
+        if path is not None:
+            with open(path, "a") as file:
+                file.write("made\n")
 
 
 class DoubledReward(gymnasium.RewardWrapper):

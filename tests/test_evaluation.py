@@ -116,7 +116,7 @@ def test_pendulum_starts_where_it_is_told():
     env = make()
     env.reset(seed=0)
     np.testing.assert_allclose(start_pendulum(env, np.array([np.pi / 2, -1.5])), [0.0, 1.0, -1.5], atol=1e-6)
-    _, reward, _, _, _ = env.step(np.zeros(1))
+    _, reward, *_ = env.step(np.zeros(1))
     assert reward == pytest.approx(-((np.pi / 2) ** 2 + 0.1 * 1.5**2))
 
 
