@@ -10,8 +10,9 @@ from factories import save_checkpoint as save
 from trainings import PATHS, ROOT, SMALL, Training, flags_of
 
 from agent.choice import choose
-from agent.environment import env_spec, trained_env_spec
+from agent.environment import env_flags, env_spec, trained_env_spec
 from params import TestParams as Params
+from params import TrainParams
 from utils.checkpoints import Checkpoint, list_checkpoints
 from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError
@@ -138,3 +139,11 @@ def test_a_wrapper_that_a_user_names_is_used():
     env = env_spec(Params(env="Deaf-v0", wrapper="faulty_envs:DoubledReward,faulty_envs:OneMore", action_repeat=2)).make()
     env.reset(seed=0)
     assert env.step(faulty_envs.ONE)[1] == 6.0
+
+
+def test_a_script_in_a_child_process_gets_the_flags_of_its_parents_environment():
+    assert env_flags(Params(env=ID)) == {"env": ID}
+    given = {"env": ID, "env_kwargs": '{"g": 1}', "wrapper": "mine:More", "action_repeat": 2, "max_ep_length": 5}
+    params = TrainParams(**given)
+    assert env_flags(params) == given
+    assert env_spec(Params(**env_flags(params))) == env_spec(params)
