@@ -21,20 +21,17 @@ ENV = "Pendulum-v1"
 ENVS: dict[str, dict[str, Any]] = {
     "Pendulum-v1": dict(
         obs_scale=(1.0, 1.0, 8.0), reward_scale=100.0, v_min=-20.0, v_max=0.0, num_steps_train=50_000, save_ckpt_step=5_000,
-        # The original's are 1e-4, 0.001, less than 1 000 and 0. With them some seeds drive the actor into the flat ends of
-        # its tanh before the critic knows anything, and leave it there (README, Results).
+        # With the original's (1e-4, 0.001, less than 1 000 and 0) some seeds end with a saturated actor (README, Results).
         critic_learning_rate=5e-4, tau=0.005, learning_starts=10_000, saturation_penalty=1e-3,
     ),
     "LunarLanderContinuous-v3": dict(
         reward_scale=10.0, v_min=-20.0, v_max=20.0, num_steps_train=320_000,
-        # A test of 20 episodes reaches 200 after 5 000 to 20 000 learner steps. With the original's settings (README, Results)
-        # a seed still hovered above the ground after 24 000.
+        # Tests reach 200 after 5 000 to 20 000 learner steps; with the original's, a seed hovered after 24 000 (README).
         critic_learning_rate=1e-3, actor_learning_rate=3e-4, tau=0.005, learning_starts=10_000, saturation_penalty=1e-3,
     ),
     "BipedalWalker-v3": dict(reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000),
     "BipedalWalkerHardcore-v3": dict(reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000),
 }
-# fmt: on
 
 # The ids that the original used, what they are called today, and what changed in between.
 RENAMED = {
@@ -46,17 +43,11 @@ RENAMED = {
 
 # What some parameters are called elsewhere: a name that is none is answered with these.
 ALIASES: dict[str, tuple[str, ...]] = {
-    "lr": ("critic_learning_rate", "actor_learning_rate"),
-    "gamma": ("discount_rate",),
-    "total_timesteps": ("num_steps_train",),
-    "episodes": ("num_eps_test", "num_eps_play"),
-    "name": ("run",),
-    "buffer_size": ("replay_mem_size",),
-    "warmup": ("learning_starts",),
-    "sigma": ("noise_scale",),
-    "hidden_sizes": ("dense1_size", "dense2_size"),
-    "checkpoint": ("ckpt_file",),
+    "lr": ("critic_learning_rate", "actor_learning_rate"), "gamma": ("discount_rate",), "buffer_size": ("replay_mem_size",),
+    "total_timesteps": ("num_steps_train",), "episodes": ("num_eps_test", "num_eps_play"), "warmup": ("learning_starts",),
+    "hidden_sizes": ("dense1_size", "dense2_size"), "sigma": ("noise_scale",), "name": ("run",), "checkpoint": ("ckpt_file",),
 }
+# fmt: on
 
 # Kinds of fields. What has none is recorded with the run and may change when the run is resumed.
 ARCHITECTURE = "architecture"  # gives the saved networks their shapes and units: a checkpoint fits one value only
@@ -69,7 +60,6 @@ LARGE = 1e30  # float32 holds it and its inverse
 AXES = ("learner_step", "env_step", "minutes")
 HERE = Path(__file__).resolve().parent
 SHIPPED = "shipped"  # folder, and name as a run, of the policies that come with the toolkit
-
 
 EnvId = Annotated[str, Predicate(lambda env: env not in ("", ".", "..")), doc("the id of an environment")]
 # Some names have another meaning beside a run's checkpoints and logs.
@@ -90,6 +80,7 @@ Steps = Annotated[int, Ge(1), Le(10**12)]
 Units = Annotated[int, Ge(1), Le(2**16), ARCHITECTURE]
 Seed = Annotated[int, Ge(0), Le(2**63 - 1), SEED]
 EpisodeLength = Annotated[int, Ge(1), Le(10**9)]
+Repeats = Annotated[int, Ge(1), Le(1000)]
 Dimension = Annotated[int, Ge(0), Le(10**6)]
 Points = Annotated[int, Ge(2), Le(1000)]
 
@@ -100,6 +91,8 @@ class TrainParams:
 
     # Essentials
     env: Annotated[EnvId, ARCHITECTURE] = ENV  # Gymnasium id of the environment
+    env_kwargs: str = ""  # JSON object of keyword arguments for its constructor
+    wrapper: str = ""  # module:callable around it; several are separated by commas, the innermost first
     num_steps_train: Steps = 1_000_000  # learner steps (updates) in all
     run: RunName = ""  # name of the run, a folder of its own below the environment's
     resume: Annotated[bool, RUN] = False  # continue the run that the folder holds, with its recorded parameters
@@ -149,6 +142,7 @@ class TrainParams:
     num_agents: Annotated[int, Ge(1), Le(1024)] = 4  # threads that act at once
     envs_per_agent: Annotated[int, Ge(1), Le(1024)] = 1  # environments that one agent steps with one batched policy call
     max_ep_length: EpisodeLength = 10_000  # environment steps after which an episode is truncated
+    action_repeat: Annotated[Repeats, ARCHITECTURE] = 1  # environment steps for each action; discount_rate then counts actions
     env_timeout: Annotated[float, Gt(0), Le(10**6)] = 60.0  # seconds until a silent environment is replaced
     env_restarts: Annotated[int, Ge(0), Le(10**6)] = 10  # failures allowed per agent; 1 000 good steps restore one
     synchronous: bool = False  # agents and learner in turn, in one thread: slower, but the same bit for bit from a seed
@@ -177,51 +171,55 @@ class TrainParams:
 
 
 @dataclass(frozen=True)
-class TestParams:
-    """Scoring one checkpoint."""
+class PolicyParams:
+    """What all scripts that use a trained policy share."""
 
     env: EnvId = ENV  # Gymnasium id of the environment
+    env_kwargs: str = ""  # JSON object of keyword arguments for its constructor
+    wrapper: str = ""  # module:callable around it; several are separated by commas, the innermost first
+    run: RunName = ""  # name of the run; default: the run without a name
+    ckpt_dir: Folder = str(HERE / "ckpts")  # root of the checkpoints
+    results_dir: Folder = str(HERE / "test_results")  # root of the scores
+    debug: bool = False  # show tracebacks
+
+
+@dataclass(frozen=True)
+class TestParams(PolicyParams):
+    """Scoring one checkpoint."""
+
     num_eps_test: Count = 100  # episodes
-    max_ep_length: EpisodeLength = 10_000  # environment steps after which an episode is cut
+    max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
+    action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
     random_seed: Seed = 0  # episode i starts with reset(seed=random_seed + i)
     starts: File | None = None  # CSV file of Pendulum start states (columns theta0, thetadot0), instead of seeds
     versus: File | None = None  # CSV file of another policy's returns (columns seed, return), to be compared with in pairs
-    run: RunName = ""  # name of the run
     ckpt_file: File | None = None  # a path, a name in the run's folder, or "best" (by the watcher's score); default: the newest
     shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
-    ckpt_dir: Folder = str(HERE / "ckpts")  # root of the checkpoints
-    results_dir: Folder = str(HERE / "test_results")  # root of the scores
-    debug: bool = False  # show tracebacks
 
 
 @dataclass(frozen=True)
-class WatchParams:
+class WatchParams(PolicyParams):
     """Scoring every checkpoint of a run as it appears."""
 
-    env: EnvId = ENV  # Gymnasium id of the environment
     num_eps_test: Count = 100  # episodes for each checkpoint
-    max_ep_length: EpisodeLength = 10_000  # environment steps after which an episode is cut
+    max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
+    action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
     random_seed: Seed = 1_000_000  # episode i starts with reset(seed=random_seed + i)
-    run: RunName = ""  # name of the run
     exit_when_done: bool = False  # end when training has ended and its last checkpoint is tested
     report: bool = False  # write the run's report page (plot.py report) again after each test
     test_timeout: Annotated[float, Gt(0), Le(3 * 10**8)] = 3600.0  # seconds after which a test is ended and counted as failed
-    ckpt_dir: Folder = str(HERE / "ckpts")  # root of the checkpoints
     log_dir: Folder = str(HERE / "logs")  # root of the training's logs, for the report and for eval/score in TensorBoard
-    results_dir: Folder = str(HERE / "test_results")  # root of the scores
     plot_dir: Folder = str(HERE / "plots")  # root of the report
-    debug: bool = False  # show tracebacks
 
 
 @dataclass(frozen=True)
-class PlayParams:
+class PlayParams(PolicyParams):
     """Showing one checkpoint."""
 
-    env: EnvId = ENV  # Gymnasium id of the environment
     num_eps_play: Count = 5  # episodes; the first is recorded
-    max_ep_length: EpisodeLength = 10_000  # environment steps after which an episode is cut
+    max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
+    action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
     random_seed: Seed = 999_999  # episode i starts with reset(seed=random_seed + i); Pendulum: its own
-    run: RunName = ""  # name of the run
     ckpt_file: File | None = None  # a path, a name in the run's folder, or "best" (by the watcher's score); default: the newest
     shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
     render: bool | None = None  # show the episodes in a window; when not given, where there is a screen
@@ -230,30 +228,22 @@ class PlayParams:
     compare: tuple[LearnerStep, LearnerStep] | None = None  # learner steps of two checkpoints, filmed side by side
     grow: bool = False  # one film from checkpoints of increasing age instead of one checkpoint
     format: Format = "gif"  # of the file: gif (320 pixels wide, 10 seconds, 1 MB at most) or mp4 (whole episode, full size)
-    ckpt_dir: Folder = str(HERE / "ckpts")  # root of the checkpoints
-    results_dir: Folder = str(HERE / "test_results")  # root of the scores, for --ckpt-file best
     record_dir: Folder = str(HERE / "video")  # root of the recordings
-    debug: bool = False  # show tracebacks
 
 
 @dataclass(frozen=True)
-class PlotParams:
+class PlotParams(PolicyParams):
     """What all drawings share."""
 
-    env: EnvId = ENV  # Gymnasium id of the environment
     show: bool = False  # open what was written in the desktop's own viewer
-    ckpt_dir: Folder = str(HERE / "ckpts")  # root of the checkpoints
     log_dir: Folder = str(HERE / "logs")  # root of the training's logs
-    results_dir: Folder = str(HERE / "test_results")  # root of the scores
     plot_dir: Folder = str(HERE / "plots")  # root of the drawings
-    debug: bool = False  # show tracebacks
 
 
 @dataclass(frozen=True)
 class CurvesParams(PlotParams):
     """Drawing test scores over the training of one run or of several."""
 
-    run: RunName = ""  # name of one run; default: the run without a name
     runs: Annotated[tuple[RunName, ...], MinLen(1)] | None = None  # names of several runs, or patterns such as "seed*"
     mean: bool = False  # one curve, the mean of the runs with its 95 % interval, instead of a curve for each
     x: Axis = "learner_step"  # what a score is drawn against: learner_step, env_step or minutes
@@ -270,10 +260,10 @@ class CurvesParams(PlotParams):
 class RunPlotParams(PlotParams):
     """What the drawings of one run share."""
 
-    run: RunName = ""  # name of the run
     ckpt_file: File | None = None  # a path, a name in the run's folder, or "best"; default: the newest, or all
     shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
-    max_ep_length: EpisodeLength = 10_000  # environment steps after which an episode is cut
+    max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
+    action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
     random_seed: Seed = 999_999  # episodes that are played for a drawing start with this seed and the next
 
 

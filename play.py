@@ -15,19 +15,20 @@ if __name__ == "__main__":
     quiet_signals()
 
 import dataclasses
-from functools import partial
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
 from agent.choice import Choice, at_step, choose, choose_series
 from agent.config import resolve, run_folder
+from agent.environment import env_spec
 from agent.evaluation import play
-from agent.film import AGES, film_growth, film_one, film_pair, film_seed
+from agent.film import AGES, Make, film_growth, film_one, film_pair, film_seed
 from params import ALIASES, PlayParams
 from utils import flags
 from utils.console import Console
-from utils.envs import Environment, has_screen, make_env, wrong_with
+from utils.env_spec import wrong_with
+from utils.envs import Environment, has_screen
 from utils.errors import DependencyError, run_script
 from utils.experience import Episode
 from utils.probe import probe
@@ -39,11 +40,11 @@ def main() -> int:
     params: PlayParams = resolved.values
     console = Console()
     threadpool_limits(1, "blas")  # as in test.py, so that an episode has the same return
-    make = partial(make_env, params.env, params.max_ep_length)
     if params.render and not has_screen():
         raise DependencyError("--render needs a screen and there is none here; without it a film is written to video/.")
-    env = make()
+    env = env_spec(params).make()
     choices = chosen(params, env)
+    make = choices[-1].env_spec.make
     if params.render and "human" not in env.render_modes:
         raise DependencyError(f"{params.env} cannot open a window (it offers {env.render_modes}); leave --render out.")
     show = "human" in env.render_modes and (has_screen() if params.render is None else params.render)
@@ -69,7 +70,9 @@ def main() -> int:
         if i == 0 and filmed and not show:
             score, length = filmed
         else:  # a window needs an episode of its own: an environment draws either on the screen or into pictures
-            *_, (length, (_, score)) = enumerate(play(choices[0].policy, env, params.random_seed + i), start=1)
+            length = 0
+            for step, score in play(choices[0].policy, env, params.random_seed + i):  # noqa: B007
+                length += step.env_steps
         console.say(f"Episode {i + 1}: return {score:.2f} in {length} steps.")
     env.close()
     return 0
@@ -89,7 +92,7 @@ def film_path(params: PlayParams) -> Path:
     return path.with_name(f"{path.name}{what}.{params.format}")
 
 
-def record(params: PlayParams, make: partial[Environment], choices: list[Choice]) -> Episode | None:
+def record(params: PlayParams, make: Make, choices: list[Choice]) -> Episode | None:
     """Film what the flags ask for; returns the episode, where it is one."""
     path = film_path(params)
     if params.compare is not None:

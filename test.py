@@ -13,18 +13,18 @@ if __name__ == "__main__":
     quiet_signals()
 
 import threading
-from functools import partial
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
 from agent.choice import choose
 from agent.config import resolve, run_folder
+from agent.environment import env_spec
 from agent.evaluation import evaluate, read_returns, read_starts
 from params import ALIASES, TestParams
 from utils import flags
 from utils.console import Console
-from utils.envs import make_env, wrong_with
+from utils.env_spec import wrong_with
 from utils.errors import run_script
 from utils.probe import probe
 from utils.results import append_result, result_files
@@ -36,18 +36,17 @@ def main() -> int:
     resolved = flags.parse(TestParams, resolve, env_problem=wrong_with, aliases=ALIASES)
     params: TestParams = resolved.values
     console = Console()
-    make = partial(make_env, params.env, params.max_ep_length)
     starts = read_starts(params.starts, params.env) if params.starts is not None else None
     episodes = params.num_eps_test if starts is None else len(starts)
     seeds = range(params.random_seed, params.random_seed + episodes)
     others = read_returns(params.versus, seeds) if params.versus is not None else None
-    choice = choose(params, make())
+    choice = choose(params, env_spec(params).make())
     for note in resolved.notes + choice.notes:
         console.say(note)
     results = run_folder(params.results_dir, params)
     probe({"--results-dir": result_files(results)})
     with threadpool_limits(1, "blas"):
-        score = evaluate(choice.policy, make, seeds, starts)
+        score = evaluate(choice.policy, choice.env_spec.make, seeds, starts)
     row = score.row(choice, params.random_seed if starts is None else None, Path(params.starts or "").name)
     with Signals(threading.Event()) as signals:  # a signal must not interrupt the writing of a score
         append_result(results, row)

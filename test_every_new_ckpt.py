@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.config import resolve, run_folder
+from agent.environment import env_flags
 from params import ALIASES, HERE, WatchParams
 from utils import flags
 from utils.board import Board
@@ -30,7 +31,7 @@ from utils.results import IDENTITY, LEDGER_ENDING, Ledger, read_scores, result_f
 from utils.threads import Signals
 from utils.watcher import Watcher
 
-SHARED = ("env", "run", "max_ep_length", "results_dir")  # parameters that the scripts it starts have in common
+SHARED = ("run", "results_dir")  # parameters that the scripts it starts have in common, besides the environment's
 
 
 def main() -> int:
@@ -82,8 +83,8 @@ def start(
 ) -> bool:
     """Run a script with the parameters `names`, and the checkpoint where there is one; whether it ended well."""
     command = [sys.executable, str(HERE / words[0]), *words[1:]]
-    given = {name: getattr(params, name) for name in names} | ({"ckpt_file": path} if path is not None else {})
-    for name, value in given.items():
+    given = env_flags(params) | {name: getattr(params, name) for name in names}
+    for name, value in (given | ({"ckpt_file": path} if path is not None else {})).items():
         command += ["--" + name.replace("_", "-"), str(value)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     output: list[str] = []

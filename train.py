@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -34,6 +34,7 @@ from agent.continuation import (
     resolve_training,
 )
 from agent.crew import Crew
+from agent.environment import env_flags, env_spec
 from agent.evaluation import evaluate
 from agent.evaluator import Evaluator
 from agent.examiner import Examiner
@@ -47,7 +48,8 @@ from utils.board import Board
 from utils.checkpoints import Checkpoint
 from utils.child import INTERRUPTED, Child
 from utils.console import Console, quiet_stderr
-from utils.envs import Environment, has_screen, make_env, wrong_with
+from utils.env_spec import wrong_with
+from utils.envs import Environment, has_screen
 from utils.errors import DependencyError, EnvironmentFailure, StorageError, run_script
 from utils.memory import check_replay
 from utils.metrics import Metrics
@@ -71,7 +73,7 @@ def main() -> int:
     resolved = flags.parse(TrainParams, resolve_training, env_problem=wrong_with, aliases=ALIASES)
     params: TrainParams = resolved.values
     console = Console()
-    make = partial(make_env, params.env, params.max_ep_length)
+    make = env_spec(params).make
     env = make()
     scaling = Scaling.from_env(env, params)
     if params.render and not has_screen():
@@ -118,8 +120,13 @@ def main() -> int:
         params.num_agents * BLOCK,
     )
 
+    unused = [env]  # the environment that was made to read sizes becomes the first agent's
+
     def make_agent(index: int) -> Agent:
-        return Agent(index, make, learner, params, scaling, seeds(params, AGENTS, index, incarnation))
+        def make_its_env() -> Environment:
+            return unused.pop() if index == 0 and unused else make()
+
+        return Agent(index, make_its_env, learner, params, scaling, seeds(params, AGENTS, index, incarnation))
 
     stacks = logs / "stacks.txt"
     crew = Crew(make_agent, params.num_agents, params.env_timeout, stacks, console)
@@ -223,7 +230,7 @@ def open_logs(params: TrainParams, checkpoint: Checkpoint | None, run: Run) -> t
 def show_checkpoints(params: TrainParams, archive: Archive, console: Console, stop: threading.Event) -> None:
     """Show each new checkpoint in a window of play.py, one at a time. A process with TensorFlow must not render."""
     shown = None
-    given: dict[str, Any] = {"env": params.env, "max_ep_length": params.max_ep_length, "num_eps_play": 1}
+    given = env_flags(params) | {"num_eps_play": 1}
     while not stop.wait(0.5):
         if archive.newest in (None, shown):
             continue
@@ -242,7 +249,7 @@ def score_last(
     params: TrainParams, path: Path, make: Callable[..., Environment], console: Console, stop: Callable[[], bool], log: Metrics
 ) -> None:
     """Score the last checkpoint as test.py would, so that a score exists without the watcher."""
-    test = TestParams(env=params.env, ckpt_file=str(path))
+    test = TestParams(env=params.env, env_kwargs=params.env_kwargs, wrapper=params.wrapper, ckpt_file=str(path))
     choice = choose(test, make())
     try:
         score = evaluate(choice.policy, make, range(test.random_seed, test.random_seed + test.num_eps_test), stop=stop)

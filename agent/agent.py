@@ -1,6 +1,5 @@
 """An agent: environments, exploration noise, and the two verbs collect and run."""
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from threading import Event
@@ -56,28 +55,32 @@ class Agent:
         self._uniform = UniformPolicy(scaling, uniform)
         self.env_steps = 0
         self.restarts = Restarts(params.env_restarts)
-        self.busy_since: float | None = None  # on the monotonic clock: when its environment was last asked something
+        self.repeated_steps = 0  # of env_steps: those beyond the first of an action
         self.is_retired = False
         self._version = 0
         self._acted: np.ndarray | None = None  # the actions being taken, for a failure's message
         self._envs: list[Environment] = []
+        self._making_since: float | None = None  # monotonic start of the construction in progress
         self._ready: list[Transition] = []
         self._episodes: list[Episode] = []
         self.restart()
 
     def restart(self) -> None:
         """Leave the environments and what was unfinished in them; new ones are made at the next step."""
-        self.busy_since = time.monotonic()
         for env in self._envs:
-            with contextlib.suppress(Exception):  # it may be broken, and that is why
-                env.close()
-        self.busy_since = None
+            env.close()
         count = self._params.envs_per_agent
         self._envs = []
         self._windows = [NStep(self._params.n_step_returns, self._params.discount_rate) for _ in range(count)]
         self._scores = [0.0] * count  # returns so far of the episodes in progress
         self._lengths = [0] * count
         self._steps: Iterator[tuple[int, Step]] = self._rollout()
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Monotonic start of the oldest call of an environment in progress, its construction included; None between calls."""
+        starts = [self._making_since, *(env.waiting_since for env in self._envs)]
+        return min((start for start in starts if start is not None), default=None)
 
     def collect(self, transitions: int) -> Block:
         """Step the environments until so many transitions are complete, and return them with the episodes that ended.
@@ -86,15 +89,12 @@ class Agent:
         was complete before stays for the next call.
         """
         while len(self._ready) < transitions:
-            self.busy_since = time.monotonic()
             try:
                 i, step = next(self._steps)
             except EnvironmentFailure as error:
                 raise EnvironmentFailure(
                     f"agent {self.index}, its environment step {self.env_steps + 1}, action {self._acted}: {error}"
                 ) from error
-            finally:
-                self.busy_since = None
             self._count(i, step)
             self._ready += self._windows[i].fold(step)
         block = Block.stack(self._ready[:transitions], self._episodes, self._version)
@@ -160,18 +160,25 @@ class Agent:
         return {
             "episodes": self.noise.episodes,
             "env_steps": self.env_steps,
+            "repeated_steps": self.repeated_steps,
             "generators": {name: generator.bit_generator.state for name, generator in self._generators.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take over the state of an agent, in another process or in this one."""
         self.noise.episodes, self.env_steps = int(state["episodes"]), int(state["env_steps"])
+        self.repeated_steps = int(state.get("repeated_steps", 0))  # older checkpoints do not have it
         for name, generator in self._generators.items():
             generator.bit_generator.state = state["generators"][name]
 
     def _rollout(self) -> Iterator[tuple[int, Step]]:
         self._acted = None
-        self._envs = [self._make() for _ in self._windows]
+        for _ in self._windows:
+            self._making_since = time.monotonic()
+            try:
+                self._envs.append(self._make())
+            finally:
+                self._making_since = None
         yield from rollout(self._envs, self._act, lambda: int(self._generators["resets"].integers(2**31)))
 
     def _act(self, obs: np.ndarray) -> np.ndarray:
@@ -185,9 +192,10 @@ class Agent:
         return self._acted
 
     def _count(self, i: int, step: Step) -> None:
-        self.env_steps += 1
+        self.env_steps += step.env_steps
+        self.repeated_steps += step.env_steps - 1
         self._scores[i] += step.reward
-        self._lengths[i] += 1
+        self._lengths[i] += step.env_steps
         if step.terminated or step.truncated:
             self._finish(i)
 

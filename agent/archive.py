@@ -1,5 +1,6 @@
 """The archive of a run: what a checkpoint holds, when it is saved, and how a training goes on from one."""
 
+import dataclasses
 import time
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.config import ARCHITECTURE_FIELDS, folder_name, recorded, run_folder
 from agent.crew import Crew
+from agent.environment import env_spec, trained_env_spec
 from agent.policy import Critic, Policy
 from agent.provenance import provenance
 from agent.retention import judged, superfluous, superfluous_replays
@@ -59,8 +61,8 @@ class Archive:
 
     @property
     def env_step(self) -> int:
-        """Environment steps of the whole run."""
-        return self._env_steps_before + self._limiter.inserts
+        """Environment steps of the run across restarts, each repetition of an action included."""
+        return self._env_steps_before + self._limiter.inserts + self._crew.repeated_steps
 
     @property
     def episodes(self) -> int:
@@ -136,6 +138,7 @@ class Archive:
 
         Raises CheckpointError listing what does not fit: another environment or other sizes.
         """
+        trained_env_spec(checkpoint, self._params)  # raises where code or keyword arguments differ
         then, now = checkpoint.manifest.get("params", {}), recorded(self._params)
         changed = {name: (then.get(name), value) for name, value in now.items() if name in then and then.get(name) != value}
         unfit = [f"{name} was {changed[name][0]} and is {changed[name][1]}" for name in ARCHITECTURE_FIELDS if name in changed]
@@ -161,7 +164,7 @@ class Archive:
                 notes.append("It is not of the checkpoint's own step, so this run will not be the same bit for bit.")
         else:
             notes.append("The replay starts empty.")
-        self._env_steps_before = int(checkpoint.manifest.get("env_step", 0)) - self._limiter.inserts
+        self._env_steps_before = int(checkpoint.manifest.get("env_step", 0)) - self._limiter.inserts - self._crew.repeated_steps
         return notes
 
     # ---- saving
@@ -177,6 +180,7 @@ class Archive:
             "env_step": self.env_step,
             "seconds": round(self.seconds, 1),
             "env": self._params.env,
+            "env_spec": dataclasses.asdict(env_spec(self._params)),
             "obs_size": len(self._scaling.obs_mean),
             "action_low": self._scaling.action_low.tolist(),
             "action_high": self._scaling.action_high.tolist(),

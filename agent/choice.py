@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from agent.config import folder_name, resolve, run_folder
+from agent.environment import DescribesEnv, env_spec, trained_env_spec
 from agent.policy import Critic, Policy
 from agent.retention import choosing_scores
 from agent.scaling import Scaling
@@ -20,6 +21,7 @@ from utils.checkpoints import (
     newest_manifest,
     step_of,
 )
+from utils.env_spec import EnvSpec
 from utils.envs import Environment
 from utils.errors import CheckpointError, ParameterError
 from utils.runs import read_run
@@ -36,6 +38,7 @@ class Choice:
     policy: Policy
     critic: Critic
     run_id: str
+    env_spec: EnvSpec  # of the environment that it was trained on
     learner_step: int
     env_step: Any = ""
     seconds: Any = ""
@@ -46,11 +49,9 @@ class Choice:
 BEST = "best"  # as --ckpt-file
 
 
-class Asks(Protocol):
+class Asks(DescribesEnv, Protocol):
     """The parameters that select a checkpoint."""
 
-    @property
-    def env(self) -> str: ...  # noqa: D102
     @property
     def run(self) -> str: ...  # noqa: D102
     @property
@@ -64,23 +65,24 @@ class Asks(Protocol):
 
 
 def choose(params: Asks, env: Environment) -> Choice:
-    """The checkpoint that `params` selects for `env`.
+    """The checkpoint that `params` selects.
 
     That is the shipped one with `shipped`, else the named one, else the one with the best score for "best", else the
-    newest valid one of the run, else the shipped one. Raises CheckpointError when there is none, when it is damaged or
-    when it belongs to another environment, and ParameterError for `shipped` together with a run or a name.
+    newest valid one of the run, else the shipped one. `env` is what `env_spec(params)` makes; its sizes are compared.
+    Play the result in its own `env_spec`. Raises CheckpointError when there is none, when it is damaged or when it belongs
+    to another environment, and ParameterError for `shipped` together with a run or a name.
     """
     folder = checkpoint_folder(params)
     notes: list[str] = []
     if params.ckpt_file == BEST:
         best = _best(folder, params, notes)
         if best is not None:
-            return _choice(best, env, notes)
+            return _choice(best, params, env, notes)
     elif params.ckpt_file is not None:
         path = named_checkpoint(params.ckpt_file, folder)
         if is_tensorflow_1(path):
-            return _original(path, env)
-        return _choice(Checkpoint(path), env, notes)
+            return _original(path, params, env)
+        return _choice(Checkpoint(path), params, env, notes)
     newest, passed_over = newest_checkpoint(folder)
     notes += [f"Passed over: {error}" for error in passed_over]
     if newest is None and passed_over:
@@ -94,7 +96,7 @@ def choose(params: Asks, env: Environment) -> Choice:
             none_of_a_run = "" if params.shipped else f"there is no checkpoint in {folder} and "
             raise CheckpointError(f"{none_of_a_run}none is shipped for {params.env}; train one with train.py.")
         notes.append(f"There is no checkpoint of your own in {folder}: this is the shipped {newest.path.name}.")
-    return _choice(newest, env, notes)
+    return _choice(newest, params, env, notes)
 
 
 def checkpoint_folder(params: Asks) -> Path:
@@ -144,7 +146,7 @@ def choose_series(params: Asks, env: Environment, at_most: int) -> list[Choice]:
     choices, passed_over = [], []
     for path in paths:
         try:
-            choices.append(_choice(Checkpoint(path), env, []))
+            choices.append(_choice(Checkpoint(path), params, env, []))
         except CheckpointError as error:
             passed_over.append(error)
     if not choices:
@@ -160,13 +162,11 @@ def at_step(params: Asks, env: Environment, learner_step: int) -> Choice:
     if learner_step not in paths:
         there = f"it has {', '.join(map(str, paths))}{' only' * (len(paths) == 1)}" if paths else "it has none"
         raise CheckpointError(f"there is no checkpoint of learner step {learner_step} in {folder}; {there}.")
-    return _choice(Checkpoint(paths[learner_step]), env, [])
+    return _choice(Checkpoint(paths[learner_step]), params, env, [])
 
 
-def _choice(checkpoint: Checkpoint, env: Environment, notes: list[str]) -> Choice:
-    trained_on = checkpoint.manifest.get("env")
-    if trained_on != env.id:
-        raise CheckpointError(f"{checkpoint.path} was trained on {trained_on}, not on {env.id}; add --env {trained_on}.")
+def _choice(checkpoint: Checkpoint, params: Asks, env: Environment, notes: list[str]) -> Choice:
+    spec = trained_env_spec(checkpoint, params)
     policy, critic = Policy.of(checkpoint), Critic.of(checkpoint)
     scaling, wrong = policy.scaling, []
     if len(scaling.obs_mean) != env.obs_size:
@@ -181,6 +181,7 @@ def _choice(checkpoint: Checkpoint, env: Environment, notes: list[str]) -> Choic
         policy,
         critic,
         checkpoint.run_id,
+        spec,
         checkpoint.step,
         manifest.get("env_step", ""),
         manifest.get("seconds", ""),
@@ -189,7 +190,7 @@ def _choice(checkpoint: Checkpoint, env: Environment, notes: list[str]) -> Choic
     )
 
 
-def _original(path: Path, env: Environment) -> Choice:
+def _original(path: Path, params: Asks, env: Environment) -> Choice:
     from agent.original import load_original, step_of
 
     try:
@@ -200,6 +201,5 @@ def _original(path: Path, env: Environment) -> Choice:
         ) from None
     atoms = np.linspace(*train.support, train.num_atoms, dtype=np.float32)
     policy, critic = load_original(path, Scaling.from_env(env, train), atoms)
-    return Choice(
-        path, policy, critic, "original", step_of(path), notes=["This is a checkpoint of the original (TensorFlow 1)."]
-    )
+    notes = ["This is a checkpoint of the original (TensorFlow 1)."]
+    return Choice(path, policy, critic, "original", env_spec(params), step_of(path), notes=notes)

@@ -27,8 +27,8 @@ from utils.parameters import Resolved, fields_of_kind, nearest
 ARCHITECTURE_FIELDS = fields_of_kind(TrainParams, ARCHITECTURE)
 # Parameters of one call of train.py. A checkpoint does not record them.
 RUN_FIELDS = fields_of_kind(TrainParams, RUN, FOLDER, FILE)
-# What an entry of ENVS says of these is for training alone.
-_NOT_SHARED = fields_of_kind(TrainParams, RUN, FILE, SEED)
+# What an entry of ENVS says of these is for training alone; a checkpoint records the last two for the other scripts.
+_NOT_SHARED = (*fields_of_kind(TrainParams, RUN, FILE, SEED), "action_repeat", "max_ep_length")
 # Smallest distance of two atoms, relative to the larger of |v_min| and |v_max|. Rounding to float32 moves an atom by up to
 # 2**-24 of its size, so that the projection may gain or lose 2**-22 / distance of the mass: with this distance, 0.001 of it.
 ATOM_DISTANCE = 2**-22 / 1e-3

@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.archive import LEARNER, STATE
 from agent.config import ARCHITECTURE_FIELDS, RUN_FIELDS, resolve, run_folder
+from agent.environment import trained_env_spec
 from params import TrainParams
 from utils.checkpoints import (
     Checkpoint,
@@ -19,6 +20,7 @@ from utils.parameters import Resolved
 from utils.runs import Run, move_aside, read_run
 
 _NAMING = ("env", "run", "ckpt_dir", "ckpt_file", "resume", "fresh")  # flags that say which checkpoint to continue from
+_CODE = ("env", "env_kwargs", "wrapper")  # name code that would be run, so they are never taken from a checkpoint
 
 
 def resolve_training(
@@ -28,7 +30,7 @@ def resolve_training(
 
     A resumed run takes all its recorded parameters. A new run from the checkpoint of another takes the fields that give
     the networks their shapes, without which the checkpoint could not be loaded. Raises ParameterError with all problems,
-    and CheckpointError.
+    and CheckpointError, with the flags to add where the checkpoint was trained on another environment.
     """
     try:
         which: TrainParams = resolve(cls, {"v_min": -1.0, "v_max": 1.0} | {name: given.get(name) for name in _NAMING}).values
@@ -45,6 +47,7 @@ def resolve_training(
         record = {name: value for name, value in record.items() if name in ARCHITECTURE_FIELDS}
         note = f"The networks have the shapes and scaling recorded in {checkpoint.path}; all else is as for a new run."
     resolved = resolve(cls, given, record, env_problem)
+    trained_env_spec(checkpoint, resolved.values)
     return Resolved(resolved.values, resolved.sources, [*resolved.notes, note])
 
 
@@ -63,7 +66,7 @@ def _record(checkpoint: Checkpoint, env: str) -> dict[str, Any]:
         raise CheckpointError(f"the parameters recorded in {checkpoint.path} cannot be used: they are {params!r}.")
     if params.get("env", env) != env:
         raise CheckpointError(f"{checkpoint.path} was trained on {params['env']}, not on {env}; add --env {params['env']}.")
-    record = {name: value for name, value in params.items() if name not in ("env", *RUN_FIELDS)}
+    record = {name: value for name, value in params.items() if name not in (*_CODE, *RUN_FIELDS)}
     try:
         resolve(TrainParams, {"env": env}, record)
     except ParameterError as error:

@@ -32,7 +32,7 @@ class Crew:
         self._threads = [self._start(agent, work) for agent in self.agents]
         while not stop.wait(LOOK):
             for index, agent in enumerate(self.agents):
-                since = agent.busy_since
+                since = agent.waiting_since
                 if self._errors[index] is None and since is not None and time.monotonic() - since > self._env_timeout:
                     self._replace(index, work)
             self._look_at_errors()
@@ -79,6 +79,11 @@ class Crew:
             self._console.say_once(f"An agent has given up: {error}.")
         if len(failed) == len(self.agents):
             raise EnvironmentFailure(f"no agent is left; the last to give up was {failed[-1]}") from failed[-1]
+
+    @property
+    def repeated_steps(self) -> int:
+        """Environment steps beyond the first of each action."""
+        return sum(agent.repeated_steps for agent in self.agents)
 
     def state(self) -> list[dict[str, Any]]:
         """The agents' states, for `restore`."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.config import folder_name
-from params import HERE, RENAMED, SHIPPED, CurvesParams, WatchParams
+from agent.environment import env_spec
+from params import HERE, RENAMED, SHIPPED, CurvesParams, RunPlotParams, WatchParams
 from utils.checkpoints import list_checkpoints, newest_manifest
 from utils.curves import Curve, draw_curves, mean_curve, published_curve, run_curve, run_scores, training_curve
-from utils.envs import make_env
 from utils.errors import CheckpointError, ParameterError
 from utils.metrics import read_log
 from utils.results import ScoreKind, main_kind, result_files
@@ -63,7 +63,7 @@ def learning_curves(params: CurvesParams) -> tuple["Figure", list[str]]:
         raise CheckpointError(_nothing(runs, params))
     if params.mean:
         curves, training = [_mean(runs, curves)], []
-    solved = params.solved if params.solved is not None else _solved(params.env)
+    solved = params.solved if params.solved is not None else _solved(params)
     title = f"{params.env}: mean return of {kind}" if kind is not None else f"{params.env}: training"
     return draw_curves(curves, title, params.x, _published(params), solved, training), notes
 
@@ -187,6 +187,7 @@ def _published(params: CurvesParams) -> Curve | None:
     return published_curve(PUBLISHED, original, "msinto93/D4PG, one run as published")
 
 
-def _solved(env_id: str) -> float | None:
-    spec = make_env(env_id).env.spec
+def _solved(params: CurvesParams) -> float | None:
+    same = RunPlotParams(env=params.env, env_kwargs=params.env_kwargs, wrapper=params.wrapper)
+    spec = env_spec(same).make().unwrapped.spec
     return spec.reward_threshold if spec is not None else None

@@ -90,8 +90,8 @@ def evaluate(
     for i, seed in enumerate(seeds):
         with contextlib.closing(make()) as env:
             length, score = 0, 0.0
-            for step, _ in play(policy, env, int(seed), None if starts is None else starts[i]):
-                length, score = length + 1, score + step.reward
+            for step, score in play(policy, env, int(seed), None if starts is None else starts[i]):  # noqa: B007
+                length += step.env_steps
                 if stop():
                     return Score(episodes)
         episodes.append(Episode(score, length))
@@ -105,14 +105,14 @@ def play(policy: Acts, env: Environment, seed: int, start: np.ndarray | None = N
     place among them, and in a chaotic environment one bit changes the return. A batch padded to 32 rows is not enough:
     OpenBLAS' Haswell kernel rounds rows 0 to 5, 6 to 11 and 24 to 31 differently.
     """
-    obs, score, ended = env.reset(seed), 0.0, False
+    (obs, _), score, ended = env.reset(seed=seed), 0.0, False
     if start is not None:
         obs = start_pendulum(env, start)
     while not ended:
         (action,) = policy.act(obs[None])
-        next_obs, reward, terminated, truncated = env.step(action)
+        next_obs, reward, terminated, truncated, info = env.step(action)
         score += reward
-        yield Step(obs, action, reward, next_obs, terminated, truncated), score
+        yield Step(obs, action, reward, next_obs, terminated, truncated, info["env_steps"]), score
         obs, ended = next_obs, terminated or truncated
 
 
@@ -131,7 +131,7 @@ def read_returns(path: str | Path, seeds: Sequence[int]) -> np.ndarray:
 def start_pendulum(env: Environment, start: np.ndarray) -> np.ndarray:
     """Put a freshly reset Pendulum at `start` (angle in radians, speed in radians a second); returns its observation [3]."""
     angle, speed = (float(value) for value in start)
-    env.env.unwrapped.state = np.array([angle, speed])  # type: ignore[attr-defined]
+    env.unwrapped.state = np.array([angle, speed])  # type: ignore[attr-defined]
     return np.array([np.cos(angle), np.sin(angle), speed], np.float32)
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from agent.archive import Archive
 from agent.config import run_folder
+from agent.environment import env_flags
 from params import TrainParams, WatchParams
 from utils.checkpoints import step_of
 from utils.child import INTERRUPTED, Child
@@ -73,7 +74,7 @@ class Evaluator:
         path, self._due = self._due, None
         if path is None:
             return
-        given = {name: getattr(self._params, name) for name in ("env", "run", "max_ep_length", "ckpt_dir", "results_dir")}
+        given = {name: getattr(self._params, name) for name in ("run", "ckpt_dir", "results_dir")} | env_flags(self._params)
         episodes = {"num_eps_test": WatchParams.num_eps_test, "random_seed": WatchParams.random_seed}
         try:
             if (self._run_id, step_of(path)) not in self._ledger.keys():  # noqa: SIM118 (a ledger is no dict)

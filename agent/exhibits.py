@@ -2,13 +2,13 @@
 
 import tempfile
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from agent.archive import Archive, recorded
 from agent.choice import Choice
 from agent.config import run_folder
+from agent.environment import env_flags
 from agent.policy import Critic
 from params import PlayParams, TrainParams
 from utils.board import Board
@@ -91,7 +91,7 @@ def film_of(params: TrainParams, choice: Choice, stop: Callable[[], bool] = lamb
 
     TensorFlow and MuJoCo's renderer in one process end it with a segmentation fault. Raises OSError and DependencyError.
     """
-    given: dict[str, Any] = {"env": params.env, "max_ep_length": params.max_ep_length, "ckpt_file": choice.path}
+    given = env_flags(params) | {"ckpt_file": choice.path}
     with tempfile.TemporaryDirectory() as folder:
         with Child("play.py", "--no-render", **given, num_eps_play=1, record_dir=folder) as child:
             code = child.wait(FILM_SECONDS, stop)

@@ -56,7 +56,7 @@ def film_one(make: Make, choice: Choice, seed: int, path: Path, overlay: bool = 
     with contextlib.closing(film), contextlib.closing(env):
         window = returns_window([choice], env, seed) if overlay else None
         for step, score in play(choice.policy, env, seed):
-            length += 1
+            length += step.env_steps
             if film.wants_more():
                 film.add(picture(choice.critic, env.render(), film.width, step, score, overlay, window))
         film.save()

@@ -11,11 +11,12 @@ from agent.animation import FPS, FRAMES_EACH, animate, scene
 from agent.choice import Choice, checkpoint_folder, choose, choose_series
 from agent.config import run_folder
 from agent.curves import learning_curves
+from agent.environment import env_spec
 from agent.maps import draw_maps, value_maps
 from agent.support import CHECKPOINTS, draw_support, support_of, visited, warnings_of_log
 from params import AnimationParams, CurvesParams, MapsParams, SupportParams, WatchParams
 from utils.curves import run_curve, run_scores
-from utils.envs import Environment, make_env
+from utils.envs import Environment
 from utils.errors import ParameterError
 from utils.metrics import read_log
 from utils.planes import Plane, action_names, by_variation, observation_names, observed_plane, state_plane, two_dims
@@ -45,8 +46,8 @@ def curves(params: CurvesParams) -> Drawing:
 
 def maps(params: MapsParams) -> Drawing:
     """Value maps of one checkpoint. Raises CheckpointError without one, ParameterError for a dimension that is none."""
-    env = make_env(params.env, params.max_ep_length)
-    choice = choose(params, env)
+    choice = choose(params, env_spec(params).make())
+    env = choice.env_spec.make()
     plane, action = plane_of(params, env, choice)
     found = value_maps(choice.policy, choice.critic, plane, action, params.action_dim, params.resolution)
     draw = functools.partial(draw_maps, found, f"{params.env}, learner step {choice.learner_step:,}")
@@ -55,22 +56,21 @@ def maps(params: MapsParams) -> Drawing:
 
 def support(params: SupportParams) -> Drawing:
     """Where the return distributions lie over the training. Raises CheckpointError without a checkpoint."""
-    make = functools.partial(make_env, params.env, params.max_ep_length)
-    choices = choose_series(params, make(), CHECKPOINTS)
+    choices = choose_series(params, env_spec(params).make(), CHECKPOINTS)
     seeds = range(params.random_seed, params.random_seed + params.num_eps_play)
     log = read_log(run_folder(params.log_dir, params) / "learner.csv")
     critic = choices[-1].critic
     bounds = (float(edge) / critic.scaling.reward_scale for edge in (critic.atoms[0], critic.atoms[-1]))
     warned = warnings_of_log(log, *bounds)
-    found = support_of(choices, make, seeds)
+    found = support_of(choices, choices[-1].env_spec.make, seeds)
     draw = functools.partial(draw_support, found, log, f"{params.env}: support of the returns", warned)
     return Drawing(draw(), choices[-1].notes + warned, functools.partial(draw, narrow=True))
 
 
 def animation(params: AnimationParams, path: Path) -> tuple[Film, list[str]]:
     """The maps over a run's checkpoints as a film, not saved yet, and sentences beside it."""
-    env = make_env(params.env, params.max_ep_length)
-    choices = choose_series(params, env, params.num_ckpts)
+    choices = choose_series(params, env_spec(params).make(), params.num_ckpts)
+    env = choices[-1].env_spec.make()
     plane, action = plane_of(params, env, choices[-1])
     scenes = [scene(choice, env, params.random_seed, plane, action, params.action_dim, params.resolution) for choice in choices]
     scores = run_scores(run_folder(params.results_dir, params), checkpoint_folder(params))

@@ -1,7 +1,6 @@
 """The report of a run: settings, scores, what it believes and what it does, on one self-contained page."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 from agent import plots
 from agent.choice import Choice, choose
 from agent.config import run_folder
+from agent.environment import env_spec
 from agent.film import film_seed, gif_of
 from agent.plots import Drawing
 from agent.training_plots import draw_speed, draw_training
@@ -25,7 +25,6 @@ from params import (
     SupportParams,
     TrainParams,
 )
-from utils.envs import make_env
 from utils.errors import CheckpointError, ToolkitError
 from utils.figures import new_figure, png
 from utils.metrics import read_log
@@ -51,12 +50,11 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
     Raises DependencyError without matplotlib, CheckpointError when there is neither a checkpoint nor a score.
     """
     new_figure(1, 1)  # without matplotlib there is no report: said now
-    make = functools.partial(make_env, params.env, params.max_ep_length)
     scores = sorted(read_scores(run_folder(params.results_dir, params)), key=lambda row: int(row["learner_step"]))
     choice: Choice | None = None
     notes: list[str] = []
     try:
-        choice = choose(params, make())
+        choice = choose(params, env_spec(params).make())
         notes += choice.notes
     except CheckpointError as error:
         if not scores:
@@ -89,7 +87,7 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
         page.heading("What it does")
         try:
             seed = film_seed(params.env, None if params.random_seed == ReportParams.random_seed else params.random_seed)
-            film = gif_of(make, choice, seed)
+            film = gif_of(choice.env_spec.make, choice, seed)
             caption = f"Learner step {choice.learner_step:,}, seed {seed}. {PANEL}"
             page.picture(film, "gif", f"Film of an episode of {params.env}", caption)
         except ToolkitError as error:

@@ -12,7 +12,6 @@ import timing  # first: puts the toolkit's folder on the path
 import sys
 import threading
 import time
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,7 +23,7 @@ from agent.networks import make_actor, named_arrays
 from agent.policy import Policy
 from agent.scaling import Scaling
 from params import TrainParams
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import DependencyError
 
 ENVS = ("Pendulum-v1", "LunarLanderContinuous-v3", "BipedalWalker-v3", "HalfCheetah-v5")
@@ -41,7 +40,7 @@ def main() -> None:
     with threadpool_limits(1, "blas"):
         for env in envs:
             try:
-                make_env(env).close()
+                EnvSpec(env).make().close()
             except DependencyError as error:
                 result.skipped.append(f"Skipped {env}: {error}")
                 continue
@@ -58,13 +57,13 @@ def main() -> None:
 def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float) -> float:
     """Environment steps a second of so many agents, each with so many environments."""
     params = TrainParams(noise_decay=1.0, envs_per_agent=envs_per_agent)
-    first = make_env(env)
+    first = EnvSpec(env).make()
     scaling = Scaling.from_env(first, params)
     policy = Policy(weights(first.obs_size, first.action_size), scaling)
     crew = [
         Agent(
             index,
-            partial(make_env, env),
+            EnvSpec(env).make,
             SimpleNamespace(policy=policy),
             params,
             scaling,
@@ -96,7 +95,7 @@ def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float)
 def decision(size: int, rounds: int) -> dict[str, float]:
     """Microseconds of one call of the policy for `size` observations of BipedalWalker's, by NumPy and by TensorFlow."""
     actor = make_actor(24, 4, (400, 300), 0.003, False, np.random.default_rng(1))
-    env = make_env("BipedalWalker-v3")
+    env = EnvSpec("BipedalWalker-v3").make()
     policy = Policy(named_arrays(actor), Scaling.from_env(env, TrainParams()))
     obs = np.random.default_rng(2).standard_normal((size, 24), np.float32)
     traced = tf.function(lambda seen: actor(seen, training=False))

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +21,7 @@ import numpy as np
 
 from agent.evaluation import evaluate
 from agent.examiner import EPISODES, FIRST_SEED
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 
 MODULES = {"SB3": "stable_baselines3", "SBX": "sbx"}
 PEERS = ("SB3 TD3", "SBX TD3", "SB3 DDPG", "SBX DDPG")
@@ -121,7 +120,7 @@ def exam(model: Any, env: str, goal: float, every: int) -> Look:
 def score(model: Any, env: str, seeds: Sequence[int]) -> float:
     """Mean return of noise-free episodes, by the same code that scores the toolkit's policies."""
     policy = SimpleNamespace(act=lambda obs: model.predict(obs, deterministic=True)[0])
-    return evaluate(policy, partial(make_env, env), seeds).mean
+    return evaluate(policy, EnvSpec(env).make, seeds).mean
 
 
 def print_line(**values: float) -> None:

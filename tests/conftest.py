@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(autouse=True)
 def may_render(monkeypatch):
     """Lets tests of films share a process with tests that load TensorFlow. They render with Pygame, which is safe there."""
-    monkeypatch.setattr("utils.envs._check_may_render", lambda env_id: None)
+    monkeypatch.setattr("utils.env_spec._check_may_render", lambda env_id: None)
 
 
 def pytest_configure(config):

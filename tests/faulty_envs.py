@@ -1,7 +1,8 @@
 """Tiny environments, healthy and faulty, registered with Gymnasium on import.
 
-In a test: `import faulty_envs`, then make_env("NanReward-v0"). For a script in a subprocess: tests/ on its PYTHONPATH and
---env faulty_envs:NanReward-v0. All but the refused ones act and observe one number in [-1, 1] unless said otherwise.
+In a test: `import faulty_envs`, then EnvSpec("NanReward-v0").make(). For a script in a subprocess: tests/ on its
+PYTHONPATH and --env faulty_envs:NanReward-v0. Wrappers to name are here too, as faulty_envs:DoubledReward. All but the
+refused ones act and observe one number in [-1, 1] unless said otherwise.
 """
 
 import math
@@ -146,6 +147,45 @@ class Deaf(Tiny):
     def step(self, action):
         obs, _, *rest = super().step(action)
         return obs, 1.0, *rest
+
+
+class Constant(Tiny):
+    """Observes the same in each step."""
+
+    def __init__(self, observation, **given):
+        super().__init__(**given)
+        self._obs, self._observation = 0.0, observation
+
+    def _observe(self):
+        return self._observation
+
+
+class Counted(Tiny):
+    """Appends a line to the file `path` each time one is made with it."""
+
+    def __init__(self, path=None, render_mode=None):
+        super().__init__(render_mode=render_mode)
+        if path is not None:
+            with open(path, "a") as file:
+                file.write("made\n")
+
+
+class DoubledReward(gymnasium.RewardWrapper):
+    """A wrapper to name on the command line."""
+
+    def reward(self, reward):
+        return 2.0 * reward
+
+
+class OneMore(gymnasium.RewardWrapper):
+    """Another; the order of the two shows in the reward."""
+
+    def reward(self, reward):
+        return reward + 1.0
+
+
+def no_environment(env):
+    return "not an environment"
 
 
 class Flaky(gymnasium.Wrapper):
@@ -296,16 +336,25 @@ REFUSED = {
     "NarrowAction": (UNIT, Box(np.array([1.0]), np.array([1.0 + 1e-12]), dtype=np.float64), "Box("),
     "WideAction": (UNIT, Box(-1e39, 1e39, (1,), np.float64), "Box("),
     "WidestAction": (UNIT, Box(-np.finfo(np.float32).max, np.finfo(np.float32).max, (1,), np.float32), "Box("),
-    "DictObservation": (Dict(a=UNIT), UNIT, "Dict("),
+    "DictOfImages": (Dict(a=UNIT, b=Box(0, 255, (96, 96, 3), np.uint8)), UNIT, "Dict("),
+    "DictOfNothing": (Dict(), UNIT, "Dict("),
     "SequenceObservation": (Sequence(UNIT), UNIT, "Sequence("),
     "GraphObservation": (Graph(UNIT, None), UNIT, "Graph("),
     "EmptyObservation": (Box(-1.0, 1.0, (0,)), UNIT, "(0,)"),
-    "TupleObservation": (Tuple([UNIT, UNIT]), UNIT, "Tuple("),
-    "DiscreteObservation": (Discrete(16), UNIT, "Discrete(16)"),
-    "MultiBinaryObservation": (MultiBinary(4), UNIT, "MultiBinary(4)"),
+    "TupleOfText": (Tuple([UNIT, Text(8)]), UNIT, "Tuple("),
     "TextObservation": (Text(8), UNIT, "Text("),
     "ImageObservation": (Box(0, 255, (96, 96, 3), np.uint8), UNIT, "(96, 96, 3)"),
-    "ScalarObservation": (Box(-1.0, 1.0, ()), UNIT, "()"),
+}
+
+# (observation space, an observation, what it becomes)
+FLATTENED = {
+    "DictObservation": (Dict(b=Box(-9, 9, (2,)), a=Discrete(3)), {"a": 1, "b": np.float32([5, 6])}, [5, 6, 0, 1, 0]),
+    "TupleObservation": (Tuple([UNIT, Dict(a=UNIT)]), (np.float32([0.5]), {"a": np.float32([1])}), [0.5, 1]),
+    "DiscreteObservation": (Discrete(4), 2, [0, 0, 1, 0]),
+    "MultiDiscreteObservation": (MultiDiscrete([2, 3]), np.array([1, 0]), [0, 1, 1, 0, 0]),
+    "MultiBinaryObservation": (MultiBinary(3), np.int8([1, 0, 1]), [1, 0, 1]),
+    "ScalarObservation": (Box(-1.0, 1.0, ()), np.float32(0.5), [0.5]),
+    "MatrixObservation": (Box(-9, 9, (2, 2)), np.float32([[1, 2], [3, 4]]), [1, 2, 3, 4]),
 }
 
 SOUND = {
@@ -340,6 +389,9 @@ if "Healthy-v0" not in gymnasium.registry:  # pytest and a script may import thi
         _register(name, kwargs=dict(picture=picture))
     for name, (observes, acts, _) in REFUSED.items():
         _register(name, kwargs=dict(observes=observes, acts=acts))
+    for name, (observes, observation, _) in FLATTENED.items():
+        _register(name, Constant, kwargs=dict(observes=observes, observation=observation))
+    _register("Counted", Counted)
     _register("TimeLimited", kwargs=dict(length=math.inf), max_episode_steps=6)
     _register("CrashInReset", CrashInReset)
     _register("NanInReset", NanInReset)

@@ -10,7 +10,7 @@ from agent.policy import Critic, Policy
 from agent.scaling import Scaling
 from params import HERE, TrainParams
 from utils.console import Console
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.experience import Block
 from utils.rate_limiter import RateLimiter
 from utils.runs import Run
@@ -41,14 +41,14 @@ class FrozenRun:
     def __init__(self, folder, capacity=64, **changes):
         given = {"v_min": -20.0, "v_max": 0.0, "num_agents": 2, "save_ckpt_step": 10, "results_dir": str(folder / "results")}
         self.params = params = TrainParams(**given | changes)
-        scaling = Scaling.from_env(make_env(params.env), params)
+        scaling = Scaling.from_env(EnvSpec(params.env).make(), params)
         self.run = Run(folder)
         self.learner = FrozenLearner()
         self.replay = make_replay(capacity, 3, 1)
         self.limiter = RateLimiter(1.0, 10, 1000.0)
 
         def make_agent(index):
-            return Agent(index, lambda: make_env(params.env), self.learner, params, scaling, np.random.SeedSequence(index))
+            return Agent(index, EnvSpec(params.env).make, self.learner, params, scaling, np.random.SeedSequence(index))
 
         console = Console()
         self.crew = Crew(make_agent, params.num_agents, 60.0, folder / "stacks.txt", console)

@@ -41,7 +41,7 @@ from agent.snapshots import restore_newest, write_snapshot
 from params import ENVS, TrainParams
 from utils.checkpoints import Checkpoint, checkpoint_path, list_snapshots, newest_checkpoint
 from utils.console import Console
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError, EnvironmentFailure
 from utils.experience import Block
 from utils.rate_limiter import RateLimiter
@@ -244,15 +244,15 @@ def crew_of(env_id, folder, size=1, **changes):
 
     params = TrainParams(**{"env": env_id, "v_min": -1.0, "v_max": 1.0, "env_timeout": 1.0, "env_restarts": 2} | changes)
     try:
-        env = make_env(env_id)
+        env = EnvSpec(env_id).make()
     except EnvironmentFailure:
-        env = make_env("Healthy-v0")
+        env = EnvSpec("Healthy-v0").make()
     scaling = Scaling.from_env(env, params)
     learner = type("Nobody", (), {"policy": None})()
     replay = make_replay(100_000, env.obs_size, env.action_size)
 
     def make_agent(index):
-        return Agent(index, partial(make_env, env_id), learner, params, scaling, np.random.SeedSequence(index))
+        return Agent(index, EnvSpec(env_id).make, learner, params, scaling, np.random.SeedSequence(index))
 
     return Crew(make_agent, size, params.env_timeout, folder / "stacks.txt", Console()), replay
 
@@ -345,7 +345,7 @@ def learn_through_crashes(folder, learner_steps, least):
     training.wait(24 * 3600.0)  # the score at its end may fail: that one is played on the environment that crashes
     newest, _ = newest_checkpoint(training.checkpoints)
     expect(newest is not None and newest.step == learner_steps, training.text())
-    score = evaluate(Policy.of(newest), partial(make_env, "Pendulum-v1"), range(100))
+    score = evaluate(Policy.of(newest), EnvSpec("Pendulum-v1").make, range(100))
     expect(score.mean >= least, f"{score.mean:.1f} is less than {least}")
     return {"learner_step": newest.step, "mean_return": round(score.mean, 1)}
 

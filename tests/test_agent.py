@@ -5,9 +5,11 @@ import threading
 import numpy as np
 import pytest
 from factories import make_replay, make_scaling
+from faulty_envs import Deaf
 
 from agent.agent import BLOCK, Agent
 from params import TrainParams
+from utils.envs import Environment
 from utils.errors import EnvironmentFailure
 from utils.rate_limiter import RateLimiter
 
@@ -18,16 +20,16 @@ SCALING = make_scaling(low=LOW, high=HIGH)
 class Counter:
     """Observes the number of steps taken, pays 1 for each, and ends after `length` of them."""
 
-    id = "Counter"
+    waiting_since = None
 
     def __init__(self, length=4, fails_at=None):
         self.length, self.fails_at = length, fails_at
         self.steps, self.taken, self.seeds, self.actions = 0, 0, [], []
 
-    def reset(self, seed=None):
+    def reset(self, *, seed=None):
         self.steps = 0
         self.seeds.append(seed)
-        return np.zeros(1, np.float32)
+        return np.zeros(1, np.float32), {}
 
     def step(self, action):
         self.taken += 1
@@ -35,7 +37,7 @@ class Counter:
             raise EnvironmentFailure("a gear is broken")
         self.steps += 1
         self.actions.append(float(action[0]))
-        return np.array([self.steps], np.float32), 1.0, self.steps == self.length, False
+        return np.array([self.steps], np.float32), 1.0, self.steps == self.length, False, {}
 
     def close(self):
         pass
@@ -87,6 +89,24 @@ def test_blocks_follow_each_other_without_loss():
     parts = [agent.collect(n) for n in (1, 5, 24)]
     np.testing.assert_array_equal(np.concatenate([part.action for part in parts]), whole.action)
     assert [len(part) for part in parts] == [1, 5, 24]
+
+
+def test_environment_steps_count_each_repetition_of_an_action():
+    agent = make([Environment(Deaf(), "Deaf", action_repeat=3)])  # episodes of 3 + 3 + 2 environment steps, 1 for each
+    block = agent.collect(6)
+    assert block.reward.tolist() == [3 + 3 / 2 + 2 / 4, 3 + 2 / 2, 2.0] * 2
+    assert block.discount.tolist() == [0.0] * 6
+    assert [(episode.score, episode.length) for episode in block.episodes] == [(8.0, 8), (8.0, 8)]
+    assert (agent.env_steps, agent.repeated_steps) == (16, 10)
+    other = make([Counter(4)])
+    other.restore(agent.state())
+    assert (other.env_steps, other.repeated_steps) == (16, 10)
+
+
+def test_a_discount_counts_actions_not_environment_steps():
+    block = make([Environment(Deaf(length=30), "Deaf", action_repeat=3)], discount_rate=0.5).collect(1)
+    assert block.reward.tolist() == [3 + 3 / 2 + 3 / 4]
+    assert block.discount.tolist() == [0.5**3]
 
 
 def test_several_environments_never_share_a_window():

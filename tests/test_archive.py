@@ -15,21 +15,21 @@ from agent.policy import Critic, Policy
 from agent.scaling import Scaling
 from utils.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint
 from utils.console import Console
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError, StorageError
 from utils.rate_limiter import RateLimiter
 from utils.runs import Run, read_run
 
 
 def archive_in(folder, params, seed=0, incarnation=0):
-    env = make_env(params.env)
+    env = EnvSpec(params.env).make()
     scaling = Scaling.from_env(env, params)
     replay = make_replay(100, 3, 1)
     learner = Learner(params, scaling, replay, np.random.default_rng(seed))
     console = Console()
 
     def make_agent(index):
-        return Agent(index, lambda: make_env(params.env), learner, params, scaling, np.random.SeedSequence(index))
+        return Agent(index, EnvSpec(params.env).make, learner, params, scaling, np.random.SeedSequence(index))
 
     crew = Crew(make_agent, params.num_agents, 60.0, folder / "stacks.txt", console)
     run = Run(folder)
@@ -138,6 +138,32 @@ def test_every_so_many_checkpoints_have_the_replay_and_the_last_one_has_it(tmp_p
     assert said == ["The replay is that of learner step 30, 48 transitions."]
     assert sorted(numbers_of(other.replay.sample(1, 512, 0.5)).ravel().tolist())[::511] == [0.0, 47.0]
     assert (other.limiter.inserts, other.archive.env_step, other.learner.learner_step) == (48, 48, 30)
+
+
+def test_environment_steps_of_the_run_count_each_repetition_of_an_action(tmp_path):
+    run = FrozenRun(tmp_path / "E", action_repeat=2)
+    run.crew.agents[1].repeated_steps = 15  # one of 16 actions ended its episode at once
+    run.save(10)
+    run.run.close()
+    assert Checkpoint(tmp_path / "E" / "Pendulum-v1.ckpt-10").manifest["env_step"] == 31
+    other, _ = resumed(tmp_path / "E", action_repeat=2)
+    assert other.archive.env_step == 31
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"env_kwargs": '{"g": 9.8}'}, "add --env-kwargs '{}'"),
+        ({"wrapper": "faulty_envs:OneMore"}, "add --wrapper ''"),
+        ({"action_repeat": 2}, "action_repeat was 1 and is 2"),
+    ],
+)
+def test_training_does_not_go_on_in_another_environment(tmp_path, given, said):
+    run = FrozenRun(tmp_path / "E")
+    run.save(10)
+    run.run.close()
+    with pytest.raises(CheckpointError, match=said):
+        resumed(tmp_path / "E", **given)
 
 
 def test_a_resumed_run_that_is_done_already_writes_nothing_anew(tmp_path):

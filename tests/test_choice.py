@@ -8,14 +8,14 @@ import params as config
 from agent import choice
 from agent.choice import choose
 from agent.config import run_folder
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError
 from utils.results import COLUMNS, append_result
 
 
 @pytest.fixture
 def env():
-    return make_env("Pendulum-v1")
+    return EnvSpec("Pendulum-v1").make()
 
 
 def params(tmp_path, **changes):

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
 from agent.config import recorded, resolve
 from agent.continuation import checkpoint_to_continue, next_incarnation, nothing_to_do, resolve_training
+from agent.environment import env_spec
 from params import ENVS, HERE, TrainParams
 from utils.checkpoints import Checkpoint, checkpoint_path, list_checkpoints
 from utils.errors import CheckpointError, ParameterError
@@ -21,11 +23,11 @@ def small(**changes):
 def saved(folder, steps, **given):
     """A run with checkpoints of these learner steps that was trained with `given`, and whose lock has been released."""
     run = Run(folder)
-    params = recorded(resolve(TrainParams, given).values)
+    config = resolve(TrainParams, given).values
+    about = {"run_id": run.run_id, "env": config.env, "params": recorded(config), "env_spec": asdict(env_spec(config))}
     for step in steps:
         files = {"learner.npz": {}, "state.json": {"incarnation": 0}}
-        manifest = {"learner_step": step, "run_id": run.run_id, "params": params}
-        write_sealed(checkpoint_path(folder, "Pendulum-v1", step), files, manifest)
+        write_sealed(checkpoint_path(folder, "Pendulum-v1", step), files, about | {"learner_step": step})
         run.report("training", step)
     run.close()
 
@@ -159,10 +161,22 @@ def test_a_new_run_from_the_checkpoint_of_another_takes_the_networks_alone(tmp_p
         assert notes == [f"The networks have the shapes and scaling recorded in {path}; all else is as for a new run."]
 
 
+def test_a_resumed_run_gets_numbers_from_its_record_and_code_from_flags_or_envs(tmp_path, monkeypatch):
+    trained(tmp_path, action_repeat=2, env_kwargs='{"g": 9.8}', wrapper="evil:Run")
+    words = "add --env-kwargs '{\"g\": 9.8}' --wrapper evil:Run, if you trust what they name"
+    with pytest.raises(CheckpointError, match=words):
+        continued(tmp_path, resume=True)
+    values, _ = continued(tmp_path, resume=True, env_kwargs='{"g":9.80}', wrapper="evil:Run")
+    assert values["action_repeat"] == (2, "run")
+    entry = ENVS["Pendulum-v1"] | {"env_kwargs": '{"g": 9.8}', "wrapper": "evil:Run"}
+    monkeypatch.setitem(ENVS, "Pendulum-v1", entry)
+    assert continued(tmp_path, resume=True)[0]["wrapper"] == ("evil:Run", "ENVS")
+
+
 def test_a_record_does_not_choose_folders_or_what_a_call_does(tmp_path):
     run = Run(tmp_path / "Pendulum-v1")
     params = {"ckpt_dir": "/elsewhere", "debug": True, "render": True, "max_minutes": 1.0, "fresh": True, "tau": 0.5}
-    manifest = {"learner_step": 10, "run_id": run.run_id, "params": params}
+    manifest = {"learner_step": 10, "run_id": run.run_id, "env": "Pendulum-v1", "params": params}
     write_sealed(checkpoint_path(run.folder, "Pendulum-v1", 10), {"state.json": {}}, manifest)
     run.close()
     values, _ = continued(tmp_path, resume=True)
@@ -181,7 +195,7 @@ def test_a_record_does_not_choose_folders_or_what_a_call_does(tmp_path):
 )
 def test_a_record_that_cannot_be_used_is_an_error_of_the_checkpoint(tmp_path, params, words):
     run = Run(tmp_path / "Pendulum-v1")
-    manifest = {"learner_step": 10, "run_id": run.run_id, "params": params}
+    manifest = {"learner_step": 10, "run_id": run.run_id, "env": "Pendulum-v1", "params": params}
     write_sealed(checkpoint_path(run.folder, "Pendulum-v1", 10), {"state.json": {}}, manifest)
     with pytest.raises(CheckpointError, match=words):
         continued(tmp_path, resume=True)

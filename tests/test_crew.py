@@ -4,6 +4,7 @@ import threading
 import time
 from functools import partial
 
+import gymnasium
 import numpy as np
 import pytest
 from factories import make_replay, make_scaling
@@ -13,6 +14,7 @@ from agent.agent import Agent
 from agent.crew import Crew
 from params import TrainParams
 from utils.console import Console
+from utils.envs import Environment
 from utils.errors import EnvironmentFailure
 from utils.rate_limiter import RateLimiter
 
@@ -20,23 +22,24 @@ UNIT = np.ones(1, np.float32)
 SCALING = make_scaling()
 
 
-class Simulator:
-    """Observes nothing, and does `fault()` in its third step, or in `close`."""
+class Simulator(gymnasium.Env):
+    """Observes 0, and calls `fault()` in its third step, `closing()` in close and `resetting()` in reset."""
 
-    id = "Simulator"
+    observation_space = action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
 
-    def __init__(self, fault=lambda: None, closing=lambda: None):
-        self.fault, self.closing, self.steps = fault, closing, 0
+    def __init__(self, fault=lambda: None, closing=lambda: None, resetting=lambda: None):
+        self.fault, self.closing, self.resetting, self.steps = fault, closing, resetting, 0
 
-    def reset(self, seed=None):
-        return np.zeros(1, np.float32)
+    def reset(self, *, seed=None, options=None):
+        self.resetting()
+        return np.zeros(1, np.float32), {}
 
     def step(self, action):
         self.steps += 1
         if self.steps == 3:
             self.fault()
         time.sleep(0.001)
-        return np.zeros(1, np.float32), 1.0, False, self.steps % 8 == 0
+        return np.zeros(1, np.float32), 1.0, False, self.steps % 8 == 0, {}
 
     def close(self):
         self.closing()
@@ -53,15 +56,15 @@ class Board:
 class Work:
     """A crew at work in a thread of its own, on environments that `make(index, how often before)` makes."""
 
-    def __init__(self, tmp_path, make, size=2, env_timeout=0.5, env_restarts=2):
-        params = TrainParams(v_min=-1.0, v_max=1.0, env_restarts=env_restarts)
+    def __init__(self, tmp_path, make, size=2, env_timeout=0.5, env_restarts=2, **given):
+        params = TrainParams(v_min=-1.0, v_max=1.0, env_restarts=env_restarts, **given)
         self.made, self.stop, self.failures = [0] * size, threading.Event(), []
         self.replay = make_replay(100_000, 1, 1)
         limiter = RateLimiter(0.0, 10, 1.0)
 
         def make_env(index):
             self.made[index] += 1
-            return make(index, self.made[index] - 1)
+            return Environment(make(index, self.made[index] - 1), "Simulator")
 
         def make_agent(index):
             return Agent(index, partial(make_env, index), Board(), params, SCALING, np.random.SeedSequence(index))
@@ -131,6 +134,24 @@ def test_an_agent_whose_environment_hangs_is_replaced_and_its_stack_is_kept(tmp_
     assert work.error is None
 
 
+def test_an_agent_is_replaced_by_the_time_of_one_call_not_of_several(tmp_path):
+    def reset_slowly():
+        time.sleep(0.25)
+
+    # The first step takes 8 * 0.25 = 2 seconds, but no single call comes near the timeout.
+    work = Work(tmp_path, lambda *_: Simulator(resetting=reset_slowly), size=1, env_timeout=1.5, envs_per_agent=8)
+    work.until(lambda: work.crew.agents[0].env_steps > 20)
+    work.end()
+    assert (work.made, work.error) == ([8], None)
+
+
+def test_an_environment_that_hangs_while_it_is_made_is_replaced(tmp_path, never):
+    work = Work(tmp_path, lambda index, before: Simulator() if before else never() or Simulator(), size=1)
+    work.until(lambda: work.made == [2] and work.crew.agents[0].env_steps > 50)
+    work.end()
+    assert work.error is None
+
+
 def test_what_a_retired_agent_still_does_counts_for_nobody(tmp_path):
     let_go = threading.Event()
 
@@ -180,7 +201,7 @@ def test_anything_else_that_an_agent_raises_ends_all_at_once(tmp_path):
     def bug():
         raise ZeroDivisionError("a bug")
 
-    work = Work(tmp_path, lambda index, before: Simulator(bug if index == 1 else lambda: None))
+    work = Work(tmp_path, lambda index, before: bug() if index == 1 else Simulator())
     work.thread.join(10.0)
     assert isinstance(work.error, ZeroDivisionError)
     work.end()

@@ -1,8 +1,10 @@
 """The door to Gymnasium: what is refused and how it is said, and that what comes through is sound."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 
 from params import ENVS
 from utils import envs
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import DependencyError, EnvironmentFailure, ParameterError
 
 ZERO = np.zeros(1, np.float32)
@@ -21,8 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def stepped_to_the_fault(env_id):
     """An environment whose next step is its faulty one."""
-    env = make_env(env_id)
-    env.reset(0)
+    env = EnvSpec(env_id).make()
+    env.reset(seed=0)
     for _ in range(faulty_envs.FAULTY_STEP - 1):
         env.step(ZERO)
     return env
@@ -35,7 +37,7 @@ def stepped_to_the_fault(env_id):
 def test_a_space_that_is_not_supported_is_refused_naming_it_and_what_is(name):
     observes, _, word = faulty_envs.REFUSED[name]
     with pytest.raises(ParameterError) as caught:
-        make_env(f"{name}-v0")
+        EnvSpec(f"{name}-v0").make()
     said = str(caught.value)
     assert f"{name}-v0" in said
     assert word in said
@@ -64,7 +66,7 @@ def test_a_space_that_is_not_supported_is_refused_naming_it_and_what_is(name):
 )
 def test_an_id_that_is_no_environment_is_refused_in_one_sentence(env_id, said):
     with pytest.raises(ParameterError) as caught:
-        make_env(env_id)
+        EnvSpec(env_id).make()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert env_id in str(caught.value)
@@ -80,7 +82,7 @@ def test_an_id_that_is_no_environment_is_refused_in_one_sentence(env_id, said):
 )
 def test_a_missing_dependency_is_named(env_id, said):
     with pytest.raises(DependencyError) as caught:
-        make_env(env_id)
+        EnvSpec(env_id).make()
     assert env_id in str(caught.value)
     assert said in str(caught.value)
 
@@ -94,7 +96,7 @@ def test_spaces_of_an_environment_that_was_never_registered_are_checked_too():
 
 
 def test_sizes_and_bounds_are_those_of_the_spaces():
-    env = make_env("Asymmetric-v0")
+    env = EnvSpec("Asymmetric-v0").make()
     assert (env.obs_size, env.action_size) == (1, 3)
     assert env.action_low.tolist() == [-1, 0, 2]
     assert env.action_high.tolist() == [0.5, 10, 3]
@@ -104,32 +106,41 @@ def test_sizes_and_bounds_are_those_of_the_spaces():
 @pytest.mark.parametrize("env_id", ["Healthy-v0", "faulty_envs:Healthy-v0"])
 def test_the_id_is_the_one_that_was_asked_for(env_id):
     # A checkpoint records the id it was trained with, and is compared with this one.
-    assert make_env(env_id).id == env_id
+    assert EnvSpec(env_id).make().id == env_id
 
 
 def test_unbounded_observations_are_fine():
-    assert make_env("UnboundedObservation-v0").reset(0).shape == (2,)
+    assert EnvSpec("UnboundedObservation-v0").make().reset(seed=0)[0].shape == (2,)
+
+
+@pytest.mark.parametrize("name", faulty_envs.FLATTENED)
+def test_structured_observations_become_vectors(name):
+    env, expected = EnvSpec(f"{name}-v0").make(), faulty_envs.FLATTENED[name][2]
+    assert env.obs_size == len(expected)
+    for obs in (env.reset(seed=0)[0], env.step(ZERO)[0]):
+        assert obs.dtype == np.float32
+        assert obs.tolist() == expected
 
 
 def test_an_environment_whose_constructor_takes_nothing_can_be_made():
-    env = make_env("Bare-v0")
-    assert env.reset(0).tolist() == [0]
-    assert env.step(ZERO)[1:] == (0.0, True, False)
+    env = EnvSpec("Bare-v0").make()
+    assert env.reset(seed=0)[0].tolist() == [0]
+    assert env.step(ZERO)[1:4] == (0.0, True, False)
 
 
 @pytest.mark.filterwarnings("ignore:builtin type:DeprecationWarning")  # as an error it crashes Box2D's import
 @pytest.mark.parametrize("env_id", sorted(ENVS))
 def test_the_environments_of_params_come_through(env_id):
-    env = make_env(env_id)
-    obs = env.reset(3)
+    env = EnvSpec(env_id).make()
+    obs, _ = env.reset(seed=3)
     middle = (env.action_low + env.action_high) / 2
-    next_obs, reward, terminated, truncated = env.step(middle)
+    next_obs, reward, terminated, truncated, _ = env.step(middle)
     for seen in (obs, next_obs):
         assert seen.shape == (env.obs_size,)
         assert seen.dtype == np.float32
     assert type(reward) is float
     assert type(terminated) is type(truncated) is bool
-    np.testing.assert_array_equal(env.reset(3), obs)  # the seed alone decides where an episode starts
+    np.testing.assert_array_equal(env.reset(seed=3)[0], obs)  # the seed alone decides where an episode starts
     env.close()
 
 
@@ -138,22 +149,22 @@ def test_the_environments_of_params_come_through(env_id):
 
 @pytest.mark.parametrize("env_id", ["Float64-v0", "Float16-v0", "Uint8-v0", "Int64-v0", "Bool-v0"])
 def test_every_observation_is_float32(env_id):
-    env = make_env(env_id)
-    for obs in (env.reset(0), env.step(ZERO)[0]):
+    env = EnvSpec(env_id).make()
+    for obs in (env.reset(seed=0)[0], env.step(ZERO)[0]):
         assert obs.dtype == np.float32
         assert obs.shape == (3,)
 
 
 def test_values_of_bytes_stay_what_they_are():
-    env = make_env("Uint8-v0")
-    obs = env.reset(0)
+    env = EnvSpec("Uint8-v0").make()
+    obs, _ = env.reset(seed=0)
     np.testing.assert_array_equal(obs, np.round(obs))
     assert obs.max() > 1  # nothing is scaled
 
 
 def test_an_observation_stays_what_it_was_when_the_environment_goes_on():
-    env = make_env("OneArray-v0")
-    first = env.reset(0)
+    env = EnvSpec("OneArray-v0").make()
+    first, _ = env.reset(seed=0)
     second = env.step(ZERO)[0]
     assert second[0] == first[0] + 1
 
@@ -168,7 +179,7 @@ def test_an_observation_that_is_not_finite_fails_naming_environment_and_step(nam
 
 def test_a_first_observation_that_is_not_finite_fails():
     with pytest.raises(EnvironmentFailure, match="NanInReset-v0 gave the observation"):
-        make_env("NanInReset-v0").reset(0)
+        EnvSpec("NanInReset-v0").make().reset(seed=0)
 
 
 @pytest.mark.parametrize(("name", "shape"), [("LateShape", "(2,)"), ("LateScalar", "()"), ("LateMatrix", "(1, 1)")])
@@ -194,7 +205,7 @@ def test_after_a_failure_a_reset_starts_a_sound_episode():
     env = stepped_to_the_fault("NanReward-v0")
     with pytest.raises(EnvironmentFailure):
         env.step(ZERO)
-    assert np.isfinite(env.reset(1)).all()
+    assert np.isfinite(env.reset(seed=1)[0]).all()
     _, reward, *_ = env.step(ZERO)
     assert np.isfinite(reward)
 
@@ -226,25 +237,25 @@ def test_what_a_step_raised_is_kept_with_the_action_and_as_the_cause():
 
 
 def test_a_reset_that_fails_is_named_with_its_seed():
-    env = make_env("CrashInReset-v0")
-    env.reset(0)
+    env = EnvSpec("CrashInReset-v0").make()
+    env.reset(seed=0)
     with pytest.raises(
         EnvironmentFailure, match="CrashInReset-v0 failed in a reset with the seed 7: RuntimeError: .*come back"
     ):
-        env.reset(7)
+        env.reset(seed=7)
     with pytest.raises(EnvironmentFailure, match="OldReset-v0 failed in a reset"):
-        make_env("OldReset-v0").reset(0)
+        EnvSpec("OldReset-v0").make().reset(seed=0)
 
 
 @pytest.mark.parametrize(("name", "said"), [("CrashInMake", "no licence"), ("NoActionSpace", "did not say")])
 def test_an_environment_that_cannot_be_made_is_named(name, said):
     with pytest.raises(EnvironmentFailure, match=f"{name}-v0 .*{said}"):
-        make_env(f"{name}-v0")
+        EnvSpec(f"{name}-v0").make()
 
 
 def test_an_environment_that_cannot_be_closed_spoils_nothing():
-    env = make_env("CrashInClose-v0")
-    env.reset(0)
+    env = EnvSpec("CrashInClose-v0").make()
+    env.reset(seed=0)
     env.close()
 
 
@@ -261,8 +272,8 @@ def test_an_environment_that_cannot_be_closed_spoils_nothing():
     ],
 )
 def test_actions_are_clipped_to_the_bounds_of_each_dimension(action, received):
-    env = make_env("Asymmetric-v0")
-    env.reset(0)
+    env = EnvSpec("Asymmetric-v0").make()
+    env.reset(seed=0)
     given = np.array(action, np.float32)
     env.step(given)
     (seen,) = env.env.unwrapped.received
@@ -274,8 +285,8 @@ def test_actions_are_clipped_to_the_bounds_of_each_dimension(action, received):
 @pytest.mark.parametrize("side", ["action_low", "action_high"])
 def test_bounds_in_float64_contain_what_is_stepped(side):
     # float32(0.3) is greater than 0.3, and float32(-0.1) less than -0.1.
-    env = make_env("Strict64-v0")
-    env.reset(0)
+    env = EnvSpec("Strict64-v0").make()
+    env.reset(seed=0)
     env.step(getattr(env, side))
     (seen,) = env.env.unwrapped.received
     assert seen.dtype == np.float64
@@ -283,8 +294,8 @@ def test_bounds_in_float64_contain_what_is_stepped(side):
 
 def test_an_action_that_is_not_a_number_fails_before_it_is_stepped():
     # Not every environment answers it with NaN, and then it would be stored.
-    env = make_env("Deaf-v0")
-    env.reset(0)
+    env = EnvSpec("Deaf-v0").make()
+    env.reset(seed=0)
     with pytest.raises(EnvironmentFailure, match="action"):
         env.step(np.array([np.nan], np.float32))
     assert env.env.unwrapped.received == []
@@ -293,8 +304,8 @@ def test_an_action_that_is_not_a_number_fails_before_it_is_stepped():
 @pytest.mark.parametrize("shape", [(3,), (1, 1), ()])
 def test_an_action_of_another_shape_fails_before_it_is_stepped(shape):
     # Pendulum, for one, would accept it.
-    env = make_env("Healthy-v0")
-    env.reset(0)
+    env = EnvSpec("Healthy-v0").make()
+    env.reset(seed=0)
     with pytest.raises((EnvironmentFailure, ValueError), match="shape"):
         env.step(np.zeros(shape, np.float32))
     assert env.env.unwrapped.received == []
@@ -304,49 +315,105 @@ def test_an_action_of_another_shape_fails_before_it_is_stepped(shape):
 
 
 def test_an_episode_is_truncated_at_max_ep_length_and_the_next_counts_anew():
-    env = make_env("Endless-v0", max_ep_length=4)
+    env = EnvSpec("Endless-v0", max_ep_length=4).make()
     for _ in range(2):
-        env.reset(0)
-        ends = [env.step(ZERO)[2:] for _ in range(4)]
+        env.reset(seed=0)
+        ends = [env.step(ZERO)[2:4] for _ in range(4)]
         assert ends == [(False, False)] * 3 + [(False, True)]
 
 
 def test_a_termination_at_max_ep_length_stays_one():
-    env = make_env("Healthy-v0", max_ep_length=8)  # which is its own length
-    env.reset(0)
-    ends = [env.step(ZERO)[2:] for _ in range(8)]
+    env = EnvSpec("Healthy-v0", max_ep_length=8).make()  # which is its own length
+    env.reset(seed=0)
+    ends = [env.step(ZERO)[2:4] for _ in range(8)]
     assert ends[-2] == (False, False)
     assert ends[-1][0]
 
 
 def test_the_environments_own_time_limit_truncates():
-    env = make_env("TimeLimited-v0")
-    env.reset(0)
-    assert [env.step(ZERO)[2:] for _ in range(6)] == [(False, False)] * 5 + [(False, True)]
+    env = EnvSpec("TimeLimited-v0").make()
+    env.reset(seed=0)
+    assert [env.step(ZERO)[2:4] for _ in range(6)] == [(False, False)] * 5 + [(False, True)]
 
 
 @pytest.mark.parametrize(("env_id", "ends"), [("OneStep-v0", (True, False)), ("OneStepTruncated-v0", (False, True))])
 def test_episodes_of_one_step_are_episodes(env_id, ends):
-    env = make_env(env_id)
+    env = EnvSpec(env_id).make()
     for seed in range(3):
-        env.reset(seed)
-        assert env.step(ZERO)[2:] == ends
+        env.reset(seed=seed)
+        assert env.step(ZERO)[2:4] == ends
 
 
 def test_every_reset_hands_on_its_seed():
-    env = make_env("Healthy-v0")
-    first, second = env.reset(5), env.reset(6)
-    np.testing.assert_array_equal(env.reset(5), first)
+    env = EnvSpec("Healthy-v0").make()
+    (first, _), (second, _) = env.reset(seed=5), env.reset(seed=6)
+    np.testing.assert_array_equal(env.reset(seed=5)[0], first)
     assert first != second
     assert env.env.unwrapped.resets == [5, 6, 5]
+
+
+def test_an_action_is_repeated_and_its_rewards_are_summed():
+    env = EnvSpec("Deaf-v0", action_repeat=3).make()  # pays 1 in each of its 8 environment steps
+    for _ in range(2):
+        env.reset(seed=0)
+        steps = [env.step(ZERO) for _ in range(3)]
+        assert [(reward, terminated, info["env_steps"]) for _, reward, terminated, _, info in steps] == [
+            (3.0, False, 3),
+            (3.0, False, 3),
+            (2.0, True, 2),
+        ]
+
+
+def test_max_ep_length_counts_environment_steps_where_actions_are_repeated():
+    env = EnvSpec("Endless-v0", action_repeat=3, max_ep_length=4).make()
+    env.reset(seed=0)
+    assert [(*env.step(ZERO)[2:4], env.fps) for _ in range(2)] == [(False, False, 10.0), (False, True, 10.0)]
+
+
+# ---- the heartbeat
+
+
+class Watched(faulty_envs.Tiny):
+    """Keeps what the checking wrapper says of itself during each call."""
+
+    wrapper, seen = None, ()
+
+    def reset(self, **given):
+        self.seen = [self.wrapper.waiting_since]
+        return super().reset(**given)
+
+    def step(self, action):
+        self.seen.append(self.wrapper.waiting_since)
+        return super().step(action)
+
+    def close(self):
+        self.seen.append(self.wrapper.waiting_since)
+
+
+@pytest.mark.parametrize("fault", [None, faulty_envs.crash])
+def test_waiting_since_is_the_start_of_the_call_in_progress(fault):
+    inner = Watched(fault=fault)
+    inner.wrapper = env = envs.Environment(inner, "Watched", action_repeat=faulty_envs.FAULTY_STEP)
+    begun = time.monotonic()
+    env.reset(seed=0)
+    assert env.waiting_since is None
+    with contextlib.suppress(EnvironmentFailure):
+        env.step(ZERO)
+    assert env.waiting_since is None
+    env.close()
+    assert env.waiting_since is None
+    assert begun <= inner.seen[0]
+    assert inner.seen == sorted(inner.seen)
+    assert len(set(inner.seen)) == 5  # each of the three steps of one action has a start of its own
+    assert inner.seen[-1] <= time.monotonic()
 
 
 # ---- pictures and screens
 
 
 def test_a_picture_is_an_array_of_bytes():
-    env = make_env("Healthy-v0", render_mode="rgb_array")
-    env.reset(0)
+    env = EnvSpec("Healthy-v0").make(render_mode="rgb_array")
+    env.reset(seed=0)
     picture = env.render()
     assert picture.shape == (48, 64, 3)
     assert picture.dtype == np.uint8
@@ -355,8 +422,8 @@ def test_a_picture_is_an_array_of_bytes():
 
 @pytest.mark.parametrize("name", faulty_envs.PICTURES)
 def test_what_is_no_picture_is_the_environments_failure_naming_what_it_drew_and_when(name):
-    env = make_env(f"{name}-v0", render_mode="rgb_array")
-    env.reset(0)
+    env = EnvSpec(f"{name}-v0").make(render_mode="rgb_array")
+    env.reset(seed=0)
     assert env.render().shape == (48, 64, 3)
     for _ in range(faulty_envs.FAULTY_STEP):
         env.step(ZERO)
@@ -368,10 +435,10 @@ def test_what_is_no_picture_is_the_environments_failure_naming_what_it_drew_and_
 
 
 def test_how_it_draws_is_taken_from_what_it_says_where_that_makes_sense():
-    said, silent = make_env("Healthy-v0"), envs.Environment(faulty_envs.BadMetadata(), "Silent")
+    said, silent = EnvSpec("Healthy-v0").make(), envs.Environment(faulty_envs.BadMetadata(), "Silent")
     assert (said.render_modes, said.fps) == (["rgb_array"], 30)
     assert (silent.render_modes, silent.fps) == ([], 30)
-    assert make_env("LunarLanderContinuous-v3").fps == 50
+    assert EnvSpec("LunarLanderContinuous-v3").make().fps == 50
 
 
 def test_a_screen_is_known_by_its_variables(monkeypatch):
@@ -408,34 +475,18 @@ def test_making_and_stepping_says_nothing():
     # A warning would end up in the middle of the live view.
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env = make_env("Pendulum-v1")
-        env.reset(0)
+        env = EnvSpec("Pendulum-v1").make()
+        env.reset(seed=0)
         env.step(ZERO)
 
 
 def test_a_warning_of_gymnasium_is_shown_once_however_many_environments_are_made(run_code):
     done = run_code(
         """
-        from utils.envs import make_env
+        from utils.env_spec import EnvSpec
         for _ in range(5):
-            make_env("Pendulum")
+            EnvSpec("Pendulum").make()
         """
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Using the latest versioned environment `Pendulum-v1`") == 1
-
-
-@pytest.mark.parametrize("loaded", [True, False])
-def test_process_with_tensorflow_cannot_render(run_code, loaded):
-    ended = run_code(
-        """
-        import sys
-        from utils.envs import make_env
-        if sys.argv[1] == "True":
-            sys.modules["tensorflow"] = object()
-        make_env("Pendulum-v1").close()
-        make_env("Pendulum-v1", render_mode="rgb_array").close()
-        """,
-        loaded,
-    )
-    assert (ended.returncode, "RuntimeError: Pendulum-v1 cannot be rendered" in ended.stderr) == (int(loaded), loaded)

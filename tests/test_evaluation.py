@@ -1,7 +1,6 @@
 """Scores depend on seeds and policy alone, and Pendulum's legacy starts are the original's."""
 
 import os
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,14 @@ from factories import save_checkpoint as save
 
 from agent.evaluation import Score, evaluate, play, read_returns, read_starts, start_pendulum
 from agent.policy import Policy
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import ParameterError
 from utils.experience import Episode
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTS = ROOT / "data" / "pendulum_legacy_starts.csv"
 LANDER = "LunarLanderContinuous-v3"
-make = partial(make_env, "Pendulum-v1", 20)
+make = EnvSpec("Pendulum-v1", max_ep_length=20).make
 
 
 class Still:
@@ -37,15 +36,15 @@ class Damped:
 def one_by_one(policy, make_it, seed):
     """The loop a user would write, with one observation [S] in a call."""
     env = make_it()
-    obs, total, ended = env.reset(seed), 0.0, False
+    (obs, _), total, ended = env.reset(seed=seed), 0.0, False
     while not ended:
-        obs, reward, terminated, truncated = env.step(policy.act(obs))
+        obs, reward, terminated, truncated, _ = env.step(policy.act(obs))
         total, ended = total + reward, terminated or truncated
     return total
 
 
 def lander():
-    return Policy.load(ROOT / "ckpts" / "shipped" / LANDER / f"{LANDER}.ckpt-80000"), partial(make_env, LANDER)
+    return Policy.load(ROOT / "ckpts" / "shipped" / LANDER / f"{LANDER}.ckpt-80000"), EnvSpec(LANDER).make
 
 
 def tiny(tmp_path):
@@ -115,9 +114,9 @@ def test_stop_ends_it_early():
 
 def test_pendulum_starts_where_it_is_told():
     env = make()
-    env.reset(0)
+    env.reset(seed=0)
     np.testing.assert_allclose(start_pendulum(env, np.array([np.pi / 2, -1.5])), [0.0, 1.0, -1.5], atol=1e-6)
-    _, reward, _, _ = env.step(np.zeros(1))
+    _, reward, *_ = env.step(np.zeros(1))
     assert reward == pytest.approx(-((np.pi / 2) ** 2 + 0.1 * 1.5**2))
 
 
@@ -127,7 +126,7 @@ def test_legacy_starts_are_read_and_used():
     score = evaluate(Still(), make, range(3), starts[:3])
     env = make()
     for i in range(3):
-        env.reset(99)
+        env.reset(seed=99)
         start_pendulum(env, starts[i])
         assert score.returns[i] == pytest.approx(sum(env.step(np.zeros(1))[1] for _ in range(20)), rel=1e-6)
 

@@ -12,7 +12,7 @@ from agent import evaluator
 from agent.evaluator import Evaluator
 from params import TrainParams
 from utils.console import Console
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.results import Ledger, read_results
 
 
@@ -25,7 +25,9 @@ def training(tmp_path):
     archive = SimpleNamespace(newest=None, saved_step=None)
 
     def put(learner_step):
-        archive.newest = save(tmp_path / "ckpts/Pendulum-v1" / f"Pendulum-v1.ckpt-{learner_step}", make_env("Pendulum-v1"))
+        archive.newest = save(
+            tmp_path / "ckpts/Pendulum-v1" / f"Pendulum-v1.ckpt-{learner_step}", EnvSpec("Pendulum-v1").make()
+        )
 
     def ledger():
         lines = (tmp_path / "results/Pendulum-v1.tested.jsonl").read_text().splitlines()

@@ -1,7 +1,6 @@
 """The examiner ends a training at the score that was asked for, and not before."""
 
 import threading
-from functools import partial
 from pathlib import Path
 
 from factories import save_checkpoint
@@ -9,9 +8,9 @@ from factories import save_checkpoint
 from agent import examiner
 from agent.examiner import Examiner
 from utils.console import Console
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 
-make = partial(make_env, "Pendulum-v1", 5)
+make = EnvSpec("Pendulum-v1", max_ep_length=5).make
 
 
 class Shelf:

@@ -1,6 +1,5 @@
 """What TensorBoard shows besides scalars, from a replay and a critic whose numbers are known."""
 
-from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,13 +12,13 @@ from agent.exhibits import Exhibits, show_result
 from params import PlayParams, TrainParams
 from utils.board import Board
 from utils.console import Console
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.experience import Block
 from utils.metrics import Metrics
 from utils.replay import PrioritisedReplay
 from utils.sealed_folder import remove_sealed
 
-make = partial(make_env, "Pendulum-v1", 8)
+make = EnvSpec("Pendulum-v1", max_ep_length=8).make
 
 
 @pytest.fixture
@@ -95,7 +94,7 @@ def test_film_is_rendered_in_another_process(training, monkeypatch):
     def render(env_id):
         raise AssertionError("rendered here")
 
-    monkeypatch.setattr("utils.envs._check_may_render", render)
+    monkeypatch.setattr("utils.env_spec._check_may_render", render)
     choice = choose(PlayParams(ckpt_dir=str(training.folder)), make())
     show_result(training.log, TrainParams(max_ep_length=8), choice, -123.5, make, Console())
     assert "film" in {tag for tag, _, _ in values(training.board)}

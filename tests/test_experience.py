@@ -166,15 +166,15 @@ class Counter:
         self.name, self.lengths, self.truncates = name, iter(lengths), truncates
         self.actions = []
 
-    def reset(self, seed=None):
+    def reset(self, *, seed=None):
         self.seed, self.t, self.length = seed, 0, next(self.lengths)
-        return self.observe()
+        return self.observe(), {}
 
     def step(self, action):
         self.actions.append(float(action[0]))
         self.t += 1
         ended = self.t == self.length
-        return self.observe(), 10.0 * self.t, ended and not self.truncates, ended and self.truncates
+        return self.observe(), 10.0 * self.t, ended and not self.truncates, ended and self.truncates, {}
 
     def observe(self):
         return np.array([self.name, self.seed, self.t], np.float32)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from functools import partial
 
 import imageio.v3 as imageio
 import numpy as np
@@ -14,11 +13,11 @@ from agent.choice import at_step, choose, choose_series
 from agent.evaluation import play
 from agent.film import SECONDS_EACH, drawing, film_growth, film_one, film_pair, film_seed, frames, gif_of, returns_window
 from params import PlayParams
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError, DependencyError
 from utils.overlay import GREEN
 
-make = partial(make_env, "Pendulum-v1", 8)
+make = EnvSpec("Pendulum-v1", max_ep_length=8).make
 
 
 class Pushes:
@@ -62,7 +61,7 @@ def test_a_film_of_one_has_a_frame_for_each_step_with_the_panel_below(params, tm
 
 
 def test_the_episode_of_a_film_is_played_to_its_end_and_told(params, tmp_path):
-    episode = film_one(partial(make_env, "Pendulum-v1", 100), choose(params, make()), 0, tmp_path / "film.gif")
+    episode = film_one(EnvSpec("Pendulum-v1", max_ep_length=100).make, choose(params, make()), 0, tmp_path / "film.gif")
     assert episode.length == 100
     assert episode.score < 0
 
@@ -103,7 +102,7 @@ def test_a_damaged_one_is_left_out_of_a_series_and_said(params, tmp_path):
 
 
 def test_growth_shows_each_for_a_while_with_its_step_above(params, tmp_path):
-    long = partial(make_env, "Pendulum-v1", 200)
+    long = EnvSpec("Pendulum-v1", max_ep_length=200).make
     young, old = choose_series(params, make(), 2)
     choices = [dataclasses.replace(young, policy=Pushes(-2.0)), dataclasses.replace(old, policy=Pushes(2.0))]
     film_growth(long, choices, 0, tmp_path / "film.gif")
@@ -132,7 +131,7 @@ def test_the_axis_of_a_film_holds_the_mass_of_its_whole_episode(params):
 
 
 def test_pendulums_film_starts_hanging_down_unless_a_seed_is_given():
-    angle_cosine, _, speed = make().reset(film_seed("Pendulum-v1"))
+    (angle_cosine, _, speed), _ = make().reset(seed=film_seed("Pendulum-v1"))
     assert angle_cosine < -0.999
     assert abs(speed) < 0.1
     assert film_seed("Pendulum-v1", 999_999) == 999_999
@@ -147,7 +146,7 @@ def test_an_environment_that_draws_nothing_is_a_sentence():
 
 
 def test_a_hundred_frames_with_the_overlay_take_less_than_five_seconds(params):
-    env = drawing(partial(make_env, "Pendulum-v1", 100))
+    env = drawing(EnvSpec("Pendulum-v1", max_ep_length=100).make)
     begun = time.process_time()  # of this process: the machine may be busy
     drawn = list(frames(choose(params, make()), env, 0, lambda frame: 320))
     assert len(drawn) == 100

@@ -124,7 +124,8 @@ def test_help_reads_the_last_env_as_the_training_does(capsys):
 @pytest.mark.parametrize("cls", CLASSES)
 def test_help_explains_every_parameter_by_its_comment(cls, capsys):
     text = help_of("", cls, capsys)
-    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(cls), re.MULTILINE))
+    source = "".join(map(inspect.getsource, reversed(cls.__mro__[:-1])))
+    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", source, re.MULTILINE))
     assert set(comments) == {field.name for field in dataclasses.fields(cls)}
     assert [comment for comment in comments.values() if comment not in text] == []
     assert help_of("--env Hopper-v5", cls, capsys)  # help must not need what is missing

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ["train", "test", "play", "plot", "test_every_new_ckpt"]
 # Inside utils/ only these arrows exist, besides those to errors and lines.
 UTILS = {
+    "env_spec": {"envs"},
     "replay": {"segment_tree", "experience"},
     "sealed_folder": {"arrays"},
     "checkpoints": {"sealed_folder"},

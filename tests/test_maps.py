@@ -9,7 +9,7 @@ from factories import save_checkpoint as save
 from agent.maps import ACTIONS, LAYERS, action_grid, draw_maps, value_maps
 from agent.policy import Critic, Policy
 from params import HERE
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.planes import state_plane
 
 PLANE = state_plane("Pendulum-v1")
@@ -17,7 +17,7 @@ PLANE = state_plane("Pendulum-v1")
 
 @pytest.fixture
 def networks(tmp_path):
-    path = save(tmp_path / "Pendulum-v1.ckpt-1", make_env("Pendulum-v1"))
+    path = save(tmp_path / "Pendulum-v1.ckpt-1", EnvSpec("Pendulum-v1").make())
     return Policy.load(path), Critic.load(path)
 
 

@@ -98,10 +98,10 @@ def test_a_falsy_value_is_given_all_the_same(monkeypatch, value):
 
 
 def test_what_an_entry_says_of_training_reaches_the_other_scripts_where_they_share_it(monkeypatch):
-    monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, max_ep_length=77))
-    sharing = [cls for cls in CLASSES if (cls, "max_ep_length") in FIELDS]
+    monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, wrapper="mine:Wrapper"))
+    sharing = [cls for cls in CLASSES if (cls, "wrapper") in FIELDS]
     assert len(sharing) >= 4
-    assert {resolve(cls, dict(env="Toy-v0")).values.max_ep_length for cls in sharing} == {77}
+    assert {resolve(cls, dict(env="Toy-v0")).values.wrapper for cls in sharing} == {"mine:Wrapper"}
 
 
 def test_the_seeds_of_an_entry_are_those_of_training_alone(monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.planes import action_names, by_variation, observation_names, observed_plane, state_plane, two_dims
 
 
@@ -19,8 +19,8 @@ def test_pendulums_plane_is_angle_and_speed():
 
 
 def test_pendulums_plane_shows_what_the_environment_observes():
-    env = make_env("Pendulum-v1")
-    obs = env.reset(5)
+    env = EnvSpec("Pendulum-v1").make()
+    obs, _ = env.reset(seed=5)
     plane = state_plane("Pendulum-v1")
     np.testing.assert_allclose(plane.observe(*plane.locate(obs[None]))[0], obs, atol=1e-6)
 
@@ -39,7 +39,7 @@ def test_two_dimensions_vary_and_the_others_are_held():
 
 @pytest.mark.parametrize("env_id", ["Pendulum-v1", "LunarLanderContinuous-v3", "BipedalWalker-v3"])
 def test_the_dimensions_of_known_environments_have_names(env_id):
-    env = make_env(env_id)
+    env = EnvSpec(env_id).make()
     names = observation_names(env_id, env.obs_size) + action_names(env_id, env.action_size)
     assert len(names) == env.obs_size + env.action_size
     assert not any(name.startswith(("observation", "action")) for name in names)

@@ -16,7 +16,7 @@ from agent.choice import choose
 from agent.report import write_report
 from agent.support import visited
 from params import AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError
 from utils.figures import png
 from utils.planes import observation_names
@@ -41,7 +41,7 @@ class Place:
         return cls(**(given | more))
 
     def checkpoints(self, *steps, env_id=PENDULUM, run=""):
-        env = make_env(env_id)
+        env = EnvSpec(env_id).make()
         for step in steps:
             save(self.folder / "ckpts" / env_id / run / f"{env_id}.ckpt-{step}", env)
         return self
@@ -142,7 +142,7 @@ def test_two_observed_dimensions_over_the_range_that_the_policy_visits(place):
 
 def test_the_maps_of_another_environment_show_the_two_dimensions_that_vary_most(place):
     lander = "LunarLanderContinuous-v3"
-    env = make_env(lander, 200)
+    env = EnvSpec(lander, max_ep_length=200).make()
     params = MapsParams(env=lander, ckpt_dir=str(place.folder / "none"), max_ep_length=200)
     choice = choose(params, env)
     plane, _ = plots.plane_of(params, env, choice)
@@ -175,7 +175,7 @@ def test_the_report_of_a_whole_run(place, tmp_path):
     place.checkpoints(10).scores(10, 20).log(above=0.2)
     save(
         tmp_path / "ckpts" / PENDULUM / "Pendulum-v1.ckpt-20",
-        make_env(PENDULUM),
+        EnvSpec(PENDULUM).make(),
         params=settings,
         versions={"numpy": "2.1"},
         **machine,

@@ -6,7 +6,7 @@ from factories import save_checkpoint as save
 
 from agent.curves import curves_path, learning_curves, selected_runs
 from params import CurvesParams
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError
 from utils.results import append_result
 
@@ -130,8 +130,8 @@ def names(params):
 def test_patterns_name_the_runs_with_scores_logs_or_checkpoints(given, add, log, tmp_path):
     add("seed10", 10)
     log("seed2")
-    save(tmp_path / "ckpt" / PENDULUM / "seed1" / "Pendulum-v1.ckpt-10", make_env(PENDULUM))
-    save(tmp_path / "ckpt" / PENDULUM / "before-2026" / "Pendulum-v1.ckpt-10", make_env(PENDULUM))
+    save(tmp_path / "ckpt" / PENDULUM / "seed1" / "Pendulum-v1.ckpt-10", EnvSpec(PENDULUM).make())
+    save(tmp_path / "ckpt" / PENDULUM / "before-2026" / "Pendulum-v1.ckpt-10", EnvSpec(PENDULUM).make())
     add("other", 10)
     add("shipped", 10)
     assert names(given(runs=("seed*",))) == ["seed1", "seed2", "seed10"]
@@ -162,7 +162,7 @@ def test_a_mean_over_different_parameters_is_refused_and_they_are_named(given, a
     for run, tau, seed in (("a", 0.005, 1), ("b", 0.01, 2)):
         add(run, 10)
         settings = {"tau": tau, "random_seed": seed, "run": run, "batch_size": 256}
-        save(tmp_path / "ckpt" / PENDULUM / run / "Pendulum-v1.ckpt-10", make_env(PENDULUM), params=settings)
+        save(tmp_path / "ckpt" / PENDULUM / run / "Pendulum-v1.ckpt-10", EnvSpec(PENDULUM).make(), params=settings)
     with pytest.raises(ParameterError, match=r"different parameters \(tau: 0.005 in a, 0.01 in b\)"):
         learning_curves(given(runs=("a", "b"), mean=True))
     axes, _ = drawn(given(runs=("a", "b")))

@@ -7,7 +7,7 @@ import pytest
 
 from agent.scaling import Scaling
 from params import TrainParams
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import ParameterError
 
 LOW, HIGH = np.array([-0.3, 0.0], np.float32), np.array([0.1, 7.0], np.float32)
@@ -32,7 +32,7 @@ def test_observations_are_centred_divided_and_clipped():
 
 
 def test_scaling_takes_a_number_for_each_dimension():
-    env = make_env("Pendulum-v1")
+    env = EnvSpec("Pendulum-v1").make()
     fitted = Scaling.from_env(env, TrainParams(obs_scale=(1.0, 2.0, 8.0), reward_scale=100.0))
     np.testing.assert_array_equal(fitted.obs_scale, [1, 2, 8])
     np.testing.assert_array_equal(fitted.obs_mean, [0, 0, 0])

@@ -17,7 +17,7 @@ from trainings import slowed
 
 from agent.config import folder_name
 from utils.checkpoints import checkpoint_path
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("ckpt", "log", "results", "record", "plot")
@@ -466,7 +466,7 @@ def checkpoint_for(tmp_path):
 
     def save(env_id):
         name = folder_name(env_id)
-        save_checkpoint(checkpoint_path(tmp_path / "ckpt" / name, name, 64), make_env("faulty_envs:Healthy-v0"), env_id)
+        save_checkpoint(checkpoint_path(tmp_path / "ckpt" / name, name, 64), EnvSpec("faulty_envs:Healthy-v0").make(), env_id)
 
     return save
 

@@ -7,13 +7,13 @@ from factories import save_checkpoint as save
 from agent.choice import choose
 from agent.support import Support, draw_support, support_of, visited, warnings, warnings_of_log
 from params import SupportParams
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 
 ATOMS = np.linspace(-20.0, 0.0, 5)
 
 
 def make():
-    return make_env("Pendulum-v1", 20)
+    return EnvSpec("Pendulum-v1", max_ep_length=20).make()
 
 
 @pytest.fixture

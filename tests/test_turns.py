@@ -10,7 +10,7 @@ from agent.agent import BLOCK, Agent
 from agent.scaling import Scaling
 from agent.turns import Turns
 from params import TrainParams
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.errors import EnvironmentFailure
 from utils.rate_limiter import RateLimiter
 
@@ -55,8 +55,8 @@ def turns_of(env_id, total=20, agents=2, ratio=1.0, **changes):
     replay = make_replay(10_000, 1, 1)
     limiter = RateLimiter(ratio, 10, 1000.0)
     learner, keeper = Counting(limiter, total), Keeper()
-    scaling = Scaling.from_env(make_env(env_id), params)
-    crew = [Agent(i, lambda: make_env(env_id), learner, params, scaling, np.random.SeedSequence(i)) for i in range(agents)]
+    scaling = Scaling.from_env(EnvSpec(env_id).make(), params)
+    crew = [Agent(i, EnvSpec(env_id).make, learner, params, scaling, np.random.SeedSequence(i)) for i in range(agents)]
     episodes, failures = [], []
     turns = Turns(
         learner,

@@ -3,25 +3,28 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 
 class Resets(Protocol):
-    """The two verbs of an environment (utils/envs.py)."""
+    """The two methods of a Gymnasium environment that `rollout` calls (utils/envs.py)."""
 
-    def reset(self, seed: int | None = None) -> np.ndarray:
-        """The first observation of an episode."""
+    def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        """The first observation of an episode, and an info."""
         ...
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool]:
-        """The next observation, reward, terminated, truncated."""
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """The next observation, reward, terminated, truncated, and an info."""
         ...
 
 
 class Step(NamedTuple):
-    """One environment step. obs and next_obs float32 [S], action float32 [A]."""
+    """One action and what followed. obs and next_obs float32 [S], action float32 [A].
+
+    `env_steps` counts the environment steps that the action was repeated for; `reward` is the sum of their rewards.
+    """
 
     obs: np.ndarray
     action: np.ndarray
@@ -29,10 +32,11 @@ class Step(NamedTuple):
     next_obs: np.ndarray
     terminated: bool
     truncated: bool
+    env_steps: int = 1
 
 
 class Transition(NamedTuple):
-    """k environment steps in one: `reward` is their discounted sum, `discount` what the value of next_obs counts for."""
+    """k steps in one: `reward` is their discounted sum, `discount` what the value of next_obs counts for."""
 
     obs: np.ndarray
     action: np.ndarray
@@ -74,20 +78,20 @@ class Block:
 def rollout(
     envs: Sequence[Resets], act: Callable[[np.ndarray], np.ndarray], next_seed: Callable[[], int]
 ) -> Iterator[tuple[int, Step]]:
-    """Step `envs` for ever with one `act(obs [n, S]) -> actions [n, A]` for all, and yield (i, Step of environment i).
+    """Step `envs` without end with one `act(obs [n, S]) -> actions [n, A]` for all, and yield (i, Step of environment i).
 
     Each episode is reset with `next_seed()`. An environment whose episode ended is reset before the next `act`.
     """
-    obs = np.stack([env.reset(next_seed()) for env in envs])  # [n, S]
+    obs = np.stack([env.reset(seed=next_seed())[0] for env in envs])  # [n, S]
     while True:
         actions = act(obs)  # [n, A]
         following = obs.copy()
         for i, env in enumerate(envs):
-            next_obs, reward, terminated, truncated = env.step(actions[i])
+            next_obs, reward, terminated, truncated, info = env.step(actions[i])
             following[i] = next_obs
-            yield i, Step(obs[i], actions[i], reward, next_obs, terminated, truncated)
+            yield i, Step(obs[i], actions[i], reward, next_obs, terminated, truncated, info.get("env_steps", 1))
             if terminated or truncated:
-                following[i] = env.reset(next_seed())
+                following[i], _ = env.reset(seed=next_seed())
         obs = following
 
 

@@ -1,0 +1,137 @@
+"""How an environment is made, as data that a checkpoint can record."""
+
+import importlib
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import gymnasium
+from gymnasium.wrappers import TimeLimit
+
+from utils.envs import RAISED, Environment, named, sentence
+from utils.errors import DependencyError, EnvironmentFailure, ParameterError
+
+# Keyword arguments that gymnasium.make takes itself. `max_episode_steps` would replace the environment's own time limit.
+RESERVED = {"id", "render_mode", "max_episode_steps", "disable_env_checker"}
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """How an environment is made: strings and JSON only, hashable and comparable.
+
+    A step of an agent is one decision: it takes `action_repeat` environment steps, of which the rewards are summed. The
+    discount applies once for each decision; environment steps count what the simulator did, also for `max_ep_length`.
+    Raises ParameterError for a value that cannot be used.
+    """
+
+    id: str  # of Gymnasium, or "module:id": the module is imported first and registers it
+    kwargs: dict[str, Any] = field(default_factory=dict, hash=False)  # of the environment's constructor
+    wrappers: tuple[str, ...] = ()  # "module:callable" each, the innermost first
+    action_repeat: int = 1  # environment steps that one action is taken for
+    max_ep_length: int = 10_000  # environment steps after which an episode is truncated; the environment's own limit stays
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not self.id.isprintable():
+            raise ParameterError(f"the id of an environment must be printable text, got {self.id!r}")
+        try:
+            kwargs = json.loads(json.dumps(self.kwargs, allow_nan=False))
+        except (TypeError, ValueError, RecursionError):
+            kwargs = None
+        if not isinstance(kwargs, dict):
+            raise ParameterError(f"env_kwargs must be a JSON object of keyword arguments, got {self.kwargs!r}")
+        if reserved := sorted(RESERVED & kwargs.keys()):
+            raise ParameterError(f"env_kwargs must not hold {' or '.join(reserved)}; a time limit is --max-ep-length.")
+        object.__setattr__(self, "kwargs", kwargs)
+        if not isinstance(self.wrappers, tuple) or not all(
+            isinstance(name, str) and re.fullmatch(r"[\w.]+:[\w.]+", name) for name in self.wrappers
+        ):
+            raise ParameterError(f"a wrapper must be module:callable, got {self.wrappers!r}")
+        for name, greatest in (("action_repeat", 1000), ("max_ep_length", 10**9)):
+            if type(value := getattr(self, name)) is not int or not 1 <= value <= greatest:
+                raise ParameterError(f"{name} must be a whole number from 1 to {greatest}, got {value!r}")
+
+    @classmethod
+    def from_json(cls, record: Any) -> Self:
+        """The inverse of `dataclasses.asdict`, after a round trip through JSON. Raises ParameterError."""
+        if not isinstance(record, dict) or not all(name in cls.__dataclass_fields__ for name in record):
+            raise ParameterError(f"it is no description of an environment: {record!r:.200}")
+        if isinstance(wrappers := record.get("wrappers", ()), list):
+            wrappers = tuple(wrappers)
+        values: dict[str, Any] = {"id": None} | record | {"wrappers": wrappers}
+        return cls(**values)
+
+    def make(self, render_mode: str | None = None) -> Environment:
+        """Make the environment, with a further time limit, within the checking wrapper.
+
+        Raises ParameterError for an id that Gymnasium does not know or a space that is not supported, and
+        DependencyError for a package or a display that the environment needs. With a render mode, raises RuntimeError in a
+        process that has loaded TensorFlow: MuJoCo's renderer ends such a process with a segmentation fault.
+        """
+        if render_mode is not None:
+            _check_may_render(self.id)
+        wrappers = [_imported(name) for name in self.wrappers]
+        given = {} if render_mode is None else {"render_mode": render_mode}  # not every constructor takes it
+        try:
+            env = gymnasium.make(self.id, **self.kwargs, **given)  # type: ignore[arg-type]
+            for wrapper in wrappers:
+                env = wrapper(env)
+            env = TimeLimit(env, self.max_ep_length)
+        except gymnasium.error.DependencyNotInstalled as error:
+            raise DependencyError(f"{self.id} needs a package that is not installed: {sentence(error)}") from error
+        except ModuleNotFoundError as error:
+            module = self.id.rpartition(":")[0]
+            is_misspelt = module.startswith(error.name) if error.name else bool(module)
+            kind = ParameterError if is_misspelt else DependencyError
+            raise kind(f"{self.id} needs a module that is not there: {sentence(error)}.") from error
+        except ImportError as error:
+            raise DependencyError(f"{self.id} needs something that is not installed: {sentence(error)}.") from error
+        except (gymnasium.error.Error, ValueError, TypeError) as error:
+            raise ParameterError(f"{self.id!r} is not an environment that Gymnasium can make: {sentence(error)}") from error
+        except RAISED as error:  # in its constructor
+            raise EnvironmentFailure(f"{self.id} could not be made: {named(error)}") from error
+        return Environment(env, self.id, self.action_repeat)
+
+
+def parse_kwargs(text: str) -> dict[str, Any]:
+    """Keyword arguments from a JSON object as text; "" means none. Raises ParameterError."""
+    try:
+        kwargs = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        kwargs = None
+    if not isinstance(kwargs, dict):
+        raise ParameterError(f"env_kwargs must be a JSON object of keyword arguments, got {text!r}")
+    return kwargs
+
+
+def wrong_with(env_id: str) -> str | None:
+    """What keeps an environment from being used here, in words; None when nothing does.
+
+    Raises DependencyError and EnvironmentFailure as EnvSpec.make does.
+    """
+    try:
+        EnvSpec(env_id).make().close()
+    except ParameterError as error:
+        return str(error).removesuffix(".")
+    return None
+
+
+def _check_may_render(env_id: str) -> None:
+    if "tensorflow" in sys.modules:
+        raise RuntimeError(f"{env_id} cannot be rendered in a process that has loaded TensorFlow; run play.py instead.")
+
+
+def _imported(name: str) -> Callable[[gymnasium.Env], gymnasium.Env]:
+    """The callable that "module:callable" names. Raises ParameterError."""
+    module, _, path = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except RAISED as error:
+        raise ParameterError(f"the wrapper {name} cannot be imported: {named(error)}") from error
+    if not callable(found):
+        raise ParameterError(f"the wrapper {name} is not callable.")
+    return found
