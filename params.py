@@ -101,6 +101,7 @@ class TrainParams:
     reward_scale: Annotated[Divisor, ARCHITECTURE] = 1.0  # divides rewards
     v_min: Annotated[Number, ARCHITECTURE] | None = None  # lowest discounted return the critic can express, in scaled rewards
     v_max: Annotated[Number, ARCHITECTURE] | None = None  # the highest
+    seeds: Annotated[tuple[Seed, ...], MinLen(1), RUN] | None = None  # train once for each seed, each in its own folder
     summary: Annotated[bool, RUN] = False  # print both networks and every parameter with its source, and stop
 
     # Learning

@@ -10,7 +10,7 @@ python play.py --ckpt-file best                 the checkpoint with the watcher'
 """
 
 if __name__ == "__main__":
-    from utils.errors import quiet_signals
+    from utils.script import quiet_signals
 
     quiet_signals()
 
@@ -19,24 +19,24 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from agent.choice import Choice, at_step, choose, choose_series
-from agent.config import resolve, run_folder
-from agent.environment import env_spec
+from agent.analysis.recording import AGES, Make, film_seed, record_episode, record_pair, record_series
+from agent.config import env_spec, resolve, run_folder
 from agent.evaluation import play
-from agent.film import AGES, Make, film_growth, film_one, film_pair, film_seed
+from agent.loading import LoadedCheckpoint, at_step, load_checkpoint, load_series
 from params import ALIASES, PlayParams
 from utils import flags
 from utils.console import Console
-from utils.env_spec import wrong_with
+from utils.env_spec import env_problem
 from utils.envs import Environment, has_screen
-from utils.errors import DependencyError, run_script
-from utils.experience import Episode
-from utils.probe import probe
+from utils.errors import DependencyError
+from utils.replay.transitions import Episode
+from utils.script import run_script
+from utils.storage.writable import check_writable
 
 
 def main() -> int:
     """Play as the flags say; returns the exit code."""
-    resolved = flags.parse(PlayParams, resolve, env_problem=wrong_with, aliases=ALIASES)
+    resolved = flags.parse(PlayParams, resolve, env_problem=env_problem, aliases=ALIASES)
     params: PlayParams = resolved.values
     console = Console()
     threadpool_limits(1, "blas")  # as in test.py, so that an episode has the same return
@@ -51,7 +51,7 @@ def main() -> int:
     if params.record:
         if "rgb_array" not in env.render_modes:
             raise DependencyError(f"{params.env} cannot draw into a picture (it offers {env.render_modes}); use --no-record.")
-        probe({"--record-dir": [film_path(params)]})
+        check_writable({"--record-dir": [recording_path(params)]})
     for note in resolved.notes + choices[-1].notes:
         console.say(note)
     console.say(f"Playing {', '.join(choice.path.name for choice in choices)}.")
@@ -62,7 +62,7 @@ def main() -> int:
     filmed = None
     if params.record:
         filmed = record(params, make, choices)
-        console.say(f"Wrote {film_path(params)}.")
+        console.say(f"Wrote {recording_path(params)}.")
     if len(choices) > 1:
         return 0  # the film was all
     env = make(render_mode="human" if show else None)
@@ -78,29 +78,29 @@ def main() -> int:
     return 0
 
 
-def chosen(params: PlayParams, env: Environment) -> list[Choice]:
+def chosen(params: PlayParams, env: Environment) -> list[LoadedCheckpoint]:
     """The checkpoint that is played, or those that are compared or shown growing."""
     if params.compare is not None:
         return [at_step(params, env, step) for step in params.compare]
-    return choose_series(params, env, AGES) if params.grow else [choose(params, env)]
+    return load_series(params, env, AGES) if params.grow else [load_checkpoint(params, env)]
 
 
-def film_path(params: PlayParams) -> Path:
+def recording_path(params: PlayParams) -> Path:
     """<record_dir>/<env>[/<run>].<format>, with what is compared or that it grows before the ending."""
     path = run_folder(params.record_dir, params)
     what = "." + "-".join(map(str, params.compare)) if params.compare is not None else ".grow" if params.grow else ""
     return path.with_name(f"{path.name}{what}.{params.format}")
 
 
-def record(params: PlayParams, make: Make, choices: list[Choice]) -> Episode | None:
+def record(params: PlayParams, make: Make, choices: list[LoadedCheckpoint]) -> Episode | None:
     """Film what the flags ask for; returns the episode, where it is one."""
-    path = film_path(params)
+    path = recording_path(params)
     if params.compare is not None:
-        film_pair(make, choices, params.random_seed, path, params.overlay)
+        record_pair(make, choices, params.random_seed, path, params.overlay)
     elif params.grow:
-        film_growth(make, choices, params.random_seed, path, params.overlay)
+        record_series(make, choices, params.random_seed, path, params.overlay)
     else:
-        return film_one(make, choices[0], params.random_seed, path, params.overlay)
+        return record_episode(make, choices[0], params.random_seed, path, params.overlay)
     return None
 
 

@@ -13,17 +13,18 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
-from agent import plots
+from agent.analysis import drawings as plots
+from agent.analysis.learning_curves import curves_path
+from agent.analysis.report import write_report
 from agent.config import resolve, run_folder
-from agent.curves import curves_path
-from agent.report import write_report
 from params import ALIASES, AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams
 from utils import flags
 from utils.console import Console
 from utils.envs import has_screen
-from utils.errors import DependencyError, run_script
-from utils.figures import png
-from utils.files import save_whole
+from utils.errors import DependencyError
+from utils.media.figures import png
+from utils.script import run_script
+from utils.storage.files import save_whole
 
 COMMANDS: dict[str, type] = {
     "curves": CurvesParams,

@@ -8,7 +8,7 @@ python test.py --starts data/pendulum_legacy_starts.csv       the 100 start stat
 """
 
 if __name__ == "__main__":
-    from utils.errors import quiet_signals
+    from utils.script import quiet_signals
 
     quiet_signals()
 
@@ -17,34 +17,32 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from agent.choice import choose
-from agent.config import resolve, run_folder
-from agent.environment import env_spec
+from agent.config import env_spec, resolve, run_folder
 from agent.evaluation import evaluate, read_returns, read_starts
+from agent.loading import load_checkpoint
 from params import ALIASES, TestParams
 from utils import flags
 from utils.console import Console
-from utils.env_spec import wrong_with
-from utils.errors import run_script
-from utils.probe import probe
-from utils.results import append_result, result_files
-from utils.threads import Signals
+from utils.env_spec import env_problem
+from utils.script import Signals, run_script
+from utils.storage.results import append_result, result_files
+from utils.storage.writable import check_writable
 
 
 def main() -> int:
     """Test as the flags say; returns the exit code."""
-    resolved = flags.parse(TestParams, resolve, env_problem=wrong_with, aliases=ALIASES)
+    resolved = flags.parse(TestParams, resolve, env_problem=env_problem, aliases=ALIASES)
     params: TestParams = resolved.values
     console = Console()
     starts = read_starts(params.starts, params.env) if params.starts is not None else None
     episodes = params.num_eps_test if starts is None else len(starts)
     seeds = range(params.random_seed, params.random_seed + episodes)
     others = read_returns(params.versus, seeds) if params.versus is not None else None
-    choice = choose(params, env_spec(params).make())
+    choice = load_checkpoint(params, env_spec(params).make())
     for note in resolved.notes + choice.notes:
         console.say(note)
     results = run_folder(params.results_dir, params)
-    probe({"--results-dir": result_files(results)})
+    check_writable({"--results-dir": result_files(results)})
     with threadpool_limits(1, "blas"):
         score = evaluate(choice.policy, choice.env_spec.make, seeds, starts)
     row = score.row(choice, params.random_seed if starts is None else None, Path(params.starts or "").name)

@@ -6,7 +6,7 @@ python test_every_new_ckpt.py --report              write plots/<env>/report.htm
 """
 
 if __name__ == "__main__":
-    from utils.errors import quiet_signals
+    from utils.script import quiet_signals
 
     quiet_signals()
 
@@ -18,18 +18,17 @@ import time
 from functools import partial
 from pathlib import Path
 
-from agent.config import resolve, run_folder
-from agent.environment import env_flags
+from agent.config import env_flags, resolve, run_folder
 from params import ALIASES, HERE, WatchParams
 from utils import flags
-from utils.board import Board
-from utils.checkpoints import Checkpoint
 from utils.console import Console
-from utils.errors import ToolkitError, run_script
-from utils.probe import probe
-from utils.results import IDENTITY, LEDGER_ENDING, Ledger, read_scores, result_files
-from utils.threads import Signals
-from utils.watcher import Watcher
+from utils.errors import ToolkitError
+from utils.script import Signals, run_script
+from utils.storage.checkpoints import Checkpoint
+from utils.storage.results import IDENTITY, LEDGER_ENDING, Ledger, read_scores, result_files
+from utils.storage.watcher import Watcher
+from utils.storage.writable import check_writable
+from utils.tensorboard import TensorBoardWriter
 
 SHARED = ("run", "results_dir")  # parameters that the scripts it starts have in common, besides the environment's
 
@@ -43,7 +42,7 @@ def main() -> int:
         console.say(note)
     folder, results = run_folder(params.ckpt_dir, params), run_folder(params.results_dir, params)
     ledger = Ledger(results.with_name(results.name + LEDGER_ENDING))
-    probe({"--results-dir": [*result_files(results), ledger.path]})
+    check_writable({"--results-dir": [*result_files(results), ledger.path]})
     console.say(f"Watching {folder}; scores go to {results}.csv. Ctrl-C ends it.")
     stop = threading.Event()
     with Signals(stop) as signals:
@@ -69,7 +68,7 @@ def show_in_tensorboard(params: WatchParams, path: Path) -> None:
     scored = (checkpoint.run_id, str(checkpoint.step), str(params.random_seed), str(params.num_eps_test), "")
     for row in read_scores(run_folder(params.results_dir, params)):
         if scored == tuple(row[name] for name in IDENTITY):
-            with contextlib.closing(Board(run_folder(params.log_dir, params) / "tensorboard")) as board:
+            with contextlib.closing(TensorBoardWriter(run_folder(params.log_dir, params) / "tensorboard")) as board:
                 board.scalars({"eval/score": float(row["mean"])}, checkpoint.step)
 
 

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from agent.choice import Choice
+from agent.loading import LoadedCheckpoint
 from params import HERE
 from utils.envs import Environment
 from utils.errors import ParameterError
-from utils.experience import Episode, Step
+from utils.replay.transitions import Episode, Step
 
 
-class Acts(Protocol):
+class PolicyLike(Protocol):
     """Anything that maps observations [n, S] to actions [n, A]."""
 
     def act(self, obs: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ class Score:
     @property
     def returns(self) -> np.ndarray:
         """float64 [episodes]."""
-        return np.array([episode.score for episode in self.episodes])
+        return np.array([episode.episode_return for episode in self.episodes])
 
     @property
     def mean(self) -> float:
@@ -57,7 +57,7 @@ class Score:
         gaps = self.returns - others
         return Difference(float(gaps.mean()), float(gaps.std(ddof=1) / len(gaps) ** 0.5) if len(gaps) > 1 else 0.0)
 
-    def row(self, choice: Choice, first_seed: int | None, starts: str = "") -> dict[str, Any]:
+    def row(self, choice: LoadedCheckpoint, first_seed: int | None, starts: str = "") -> dict[str, Any]:
         """A row of the results; `starts` names the file of the start states where they did not come from seeds."""
         figures = dict(mean=self.mean, sem=self.sem, min=self.returns.min(), max=self.returns.max())
         return {
@@ -74,7 +74,7 @@ class Score:
 
 
 def evaluate(
-    policy: Acts,
+    policy: PolicyLike,
     make: Callable[[], Environment],
     seeds: Sequence[int],
     starts: np.ndarray | None = None,
@@ -98,7 +98,7 @@ def evaluate(
     return Score(episodes)
 
 
-def play(policy: Acts, env: Environment, seed: int, start: np.ndarray | None = None) -> Iterator[tuple[Step, float]]:
+def play(policy: PolicyLike, env: Environment, seed: int, start: np.ndarray | None = None) -> Iterator[tuple[Step, float]]:
     """One noise-free episode: each step, and the reward up to it. `start` sets Pendulum's angle and speed.
 
     The policy gets one row in every call. The last bit of a BLAS product depends on the number of rows and on a row's

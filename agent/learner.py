@@ -12,16 +12,16 @@ from agent.policy import Critic, Policy
 from agent.scaling import Scaling
 from agent.update import CompiledUpdate, UpdateResult
 from params import TrainParams
-from utils.arrays import Arrays
 from utils.errors import DivergenceError
-from utils.rate_limiter import RateLimiter
-from utils.replay import PrioritisedReplay, Sample
+from utils.replay.prioritised import PrioritisedReplay, Sample
+from utils.replay.rate_limiter import RateLimiter
+from utils.storage.arrays import Arrays
 
 MOST_SKIPPED = 10  # updates in a row
 
 
-class Keeper(Protocol):
-    """Whoever keeps the learner's checkpoints (agent/archive.py)."""
+class CheckpointKeeper(Protocol):
+    """Whoever keeps the learner's checkpoints (agent/training/checkpointer.py)."""
 
     def save(self) -> None:
         """Keep the learner as it is now."""
@@ -66,7 +66,7 @@ class Learner:
         """
         self._hand_over(self._call(sample or self._draw(self.learner_step)))
 
-    def advance(self, keeper: Keeper) -> None:
+    def advance(self, keeper: CheckpointKeeper) -> None:
         """One step, and what follows from it: a checkpoint where one is due, the last one reloaded where numbers went bad.
 
         They have gone bad after MOST_SKIPPED skipped updates in a row. Raises DivergenceError the second time, and where
@@ -75,7 +75,7 @@ class Learner:
         self.step()
         self._settle(keeper)
 
-    def run(self, limiter: RateLimiter, stop: Event, keeper: Keeper) -> None:
+    def run(self, limiter: RateLimiter, stop: Event, keeper: CheckpointKeeper) -> None:
         """Advance until num_steps_train or until told to stop, at the pace the limiter allows.
 
         The compiled call does not hold the interpreter's lock. While it computes, a thread beside it hands over what came
@@ -130,7 +130,7 @@ class Learner:
             self.policy = Policy(call.result.actor, self._scaling, call.learner_step)
             self.averages.add(call.result.sums, call.result.finite)
 
-    def _settle(self, keeper: Keeper) -> None:
+    def _settle(self, keeper: CheckpointKeeper) -> None:
         if self._is_bad():
             if self._has_reloaded or not keeper.reload():
                 raise DivergenceError(

@@ -13,9 +13,9 @@ import numpy as np
 
 from agent.policy import Critic, Policy
 from agent.scaling import Scaling
-from utils.arrays import Arrays, npz, read_npz
 from utils.child import Child
 from utils.errors import CheckpointError
+from utils.storage.arrays import Arrays, npz, read_npz
 
 READING_SECONDS = 300.0  # that importing TensorFlow and reading the file may take
 

@@ -9,9 +9,9 @@ from typing import ClassVar, Self
 import numpy as np
 
 from agent.scaling import Scaling
-from utils.arrays import Arrays
-from utils.checkpoints import Checkpoint
 from utils.errors import CheckpointError
+from utils.storage.arrays import Arrays
+from utils.storage.checkpoints import Checkpoint
 
 _EPSILON = 1e-3  # of Keras' batch normalisation
 

@@ -1,16 +1,19 @@
-"""Scaling of observations, rewards and actions: raw units to what the networks see and back. No TensorFlow."""
+"""Scaling of observations, rewards and actions to what the networks see, and whether the support is wide enough."""
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from params import TrainParams
-from utils.arrays import Arrays
 from utils.envs import Environment
 from utils.errors import ParameterError
+from utils.storage.arrays import Arrays
 
+WARNED_MASS = 0.03  # share of the target mass outside the support from which it is too narrow
+SETTLED = 0.1  # share of a run after which this is judged
 _PREFIX = "scaling/"  # of the arrays' names in a checkpoint
 
 
@@ -83,3 +86,13 @@ class Scaling:
             if f"{_PREFIX}{field.name}" in arrays or field.default is dataclasses.MISSING
         ]
         return cls(**{name: arrays[f"{_PREFIX}{name}"] for name in names})  # type: ignore[arg-type]
+
+
+def support_warnings(below: float, above: float, v_min: float, v_max: float) -> Iterator[tuple[str, str]]:
+    """The parameter to change and a sentence, for each side with more than WARNED_MASS of the target mass outside."""
+    for side, share, name, bound, verb in (
+        ("above", above, "v_max", v_max, "raise"),
+        ("below", below, "v_min", v_min, "lower"),
+    ):
+        if share > WARNED_MASS:
+            yield name, f"{share:.0%} of the target mass lies {side} the support: {verb} {name} (now {bound:g})."

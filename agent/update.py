@@ -10,9 +10,9 @@ from agent import losses, networks
 from agent.heads import CategoricalHead
 from agent.scaling import Scaling
 from params import TrainParams
-from utils.arrays import Arrays
 from utils.errors import CheckpointError
-from utils.replay import Sample
+from utils.replay.prioritised import Sample
+from utils.storage.arrays import Arrays
 
 # Logged besides the head's. actor_loss, with the saturation penalty, is in scaled rewards, mean_q in raw ones.
 METRICS = ("mean_importance_weight", "actor_loss", "saturated_actions", "mean_q")

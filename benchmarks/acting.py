@@ -12,16 +12,16 @@ import timing  # first: puts the toolkit's folder on the path
 import sys
 import threading
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
-from agent.agent import BLOCK, Agent
+from agent.agent import Agent
 from agent.networks import make_actor, named_arrays
 from agent.policy import Policy
 from agent.scaling import Scaling
+from agent.training.workers import BATCH_LENGTH
 from params import TrainParams
 from utils.env_spec import EnvSpec
 from utils.errors import DependencyError
@@ -60,11 +60,10 @@ def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float)
     first = EnvSpec(env).make()
     scaling = Scaling.from_env(first, params)
     policy = Policy(weights(first.obs_size, first.action_size), scaling)
-    crew = [
+    workers = [
         Agent(
             index,
             EnvSpec(env).make,
-            SimpleNamespace(policy=policy),
             params,
             scaling,
             np.random.SeedSequence(index),
@@ -75,19 +74,19 @@ def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float)
 
     def collect(agent: Agent) -> None:
         while not stop.is_set():
-            agent.collect(BLOCK)
+            agent.collect(BATCH_LENGTH, policy)
 
-    threads = [threading.Thread(target=collect, args=(agent,), daemon=True) for agent in crew]
+    threads = [threading.Thread(target=collect, args=(agent,), daemon=True) for agent in workers]
     for thread in threads:
         thread.start()
     time.sleep(seconds / 4)  # every thread is at work now
-    before, begun = sum(agent.env_steps for agent in crew), time.perf_counter()
+    before, begun = sum(agent.env_steps for agent in workers), time.perf_counter()
     time.sleep(seconds)
-    after, ended = sum(agent.env_steps for agent in crew), time.perf_counter()
+    after, ended = sum(agent.env_steps for agent in workers), time.perf_counter()
     stop.set()
     for thread in threads:
         thread.join()
-    for agent in crew:
+    for agent in workers:
         agent.restart()  # closes the old ones
     return (after - before) / (ended - begun)
 
@@ -105,7 +104,7 @@ def decision(size: int, rounds: int) -> dict[str, float]:
             decide()  # type: ignore[operator]
         return DECISIONS
 
-    turns = timing.Turns(
+    turns = timing.SynchronousLoop(
         {"NumPy": lambda: repeat(lambda: policy.act(obs)), "tf.function": lambda: repeat(lambda: traced(obs).numpy())}, rounds
     )
     return {f"microseconds for {size} observations, {by}": turns.seconds(by) * 1e6 for by in ("NumPy", "tf.function")}

@@ -21,8 +21,8 @@ from threadpoolctl import threadpool_limits
 from agent.learner import Learner
 from agent.scaling import Scaling
 from params import TrainParams
-from utils.rate_limiter import RateLimiter
-from utils.replay import PrioritisedReplay
+from utils.replay.prioritised import PrioritisedReplay
+from utils.replay.rate_limiter import RateLimiter
 
 SIZES = {"Pendulum-v1": (3, 1), "BipedalWalker-v3": (24, 4), "HalfCheetah-v5": (17, 6)}  # observation, action
 HEADLINE = "BipedalWalker-v3"
@@ -68,7 +68,7 @@ def measure(obs_size: int, action_size: int, params: TrainParams, rounds: int) -
         learner.run(RateLimiter(0.0, 0, 0.0), stop, keeper)  # until its first checkpoint is due, and no limit before
         return learner.learner_step
 
-    turns = timing.Turns({"gemm": gemm, "compiled": compiled, "step": step, "run": run}, rounds)
+    turns = timing.SynchronousLoop({"gemm": gemm, "compiled": compiled, "step": step, "run": run}, rounds)
     work, product_work = operations(obs_size, action_size, params), 2.0 * SIDE**3
     return {
         "gemm_fraction": turns.ratio("gemm", "compiled") * work / product_work,

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from agent.evaluation import evaluate
-from agent.examiner import EPISODES, FIRST_SEED
+from agent.training.callbacks.stop_at_score import EPISODES, FIRST_SEED
 from utils.env_spec import EnvSpec
 
 MODULES = {"SB3": "stable_baselines3", "SBX": "sbx"}

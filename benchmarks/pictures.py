@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from time_to_score import entries
-from utils.figures import COLOURS, FAINT, new_figure, png, tidy
+from utils.media.figures import COLOURS, FAINT, new_figure, png, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

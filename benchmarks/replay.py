@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from agent.agent import BLOCK
-from utils.replay import PrioritisedReplay
+from agent.training.workers import BATCH_LENGTH
+from utils.replay.prioritised import PrioritisedReplay
 
 OBS, ACTION, BATCH, ALPHA, BETA, EPSILON = 24, 4, 256, 0.6, 0.4, 1e-5
 AGENTS = 4
@@ -44,7 +44,7 @@ def main() -> None:
         fill(lambda block: peer.add(**columns(block)), capacity, rng)
         result.figures["MB resident, cpprb"] = (resident() - before) / 1e6
         contenders |= {f"cpprb {name}": work for name, work in theirs(peer, rng).items()}
-    turns = timing.Turns(contenders, rounds)
+    turns = timing.SynchronousLoop(contenders, rounds)
     for verb in ours(replay, rng):
         row = {"microseconds for": verb, "toolkit": turns.seconds(f"toolkit {verb}") * 1e6}
         if not result.skipped:
@@ -62,7 +62,7 @@ def main() -> None:
 
 def ours(replay: PrioritisedReplay, rng: np.random.Generator) -> dict[str, Any]:
     """What is timed, by name, on the toolkit's replay."""
-    block = timing.random_block(BLOCK, OBS, ACTION, rng)
+    block = timing.random_block(BATCH_LENGTH, OBS, ACTION, rng)
     losses = rng.exponential(1.0, (8, BATCH))
 
     def both(batches: int) -> None:
@@ -71,7 +71,7 @@ def ours(replay: PrioritisedReplay, rng: np.random.Generator) -> dict[str, Any]:
 
     ids = replay.sample(8, BATCH, BETA).ids
     return {
-        f"add {BLOCK}": lambda: replay.add(block),
+        f"add {BATCH_LENGTH}": lambda: replay.add(block),
         f"sample {BATCH}": lambda: just(replay.sample(1, BATCH, BETA)),
         f"update {BATCH}": lambda: replay.update_priorities(ids[:1], losses[:1]),
         f"sample and update {BATCH}": lambda: both(1),
@@ -83,7 +83,7 @@ def ours(replay: PrioritisedReplay, rng: np.random.Generator) -> dict[str, Any]:
 
 def theirs(peer: Any, rng: np.random.Generator) -> dict[str, Any]:
     """The same on cpprb's, which draws one batch at a time."""
-    block = columns(timing.random_block(BLOCK, OBS, ACTION, rng))
+    block = columns(timing.random_block(BATCH_LENGTH, OBS, ACTION, rng))
     losses = rng.exponential(1.0, (8, BATCH))
     indices = [peer.sample(BATCH, BETA)["indexes"] for _ in losses]
 
@@ -100,7 +100,7 @@ def theirs(peer: Any, rng: np.random.Generator) -> dict[str, Any]:
             peer.update_priorities(peer.sample(BATCH, BETA)["indexes"], values)
 
     return {
-        f"add {BLOCK}": lambda: just(peer.add(**block)),
+        f"add {BATCH_LENGTH}": lambda: just(peer.add(**block)),
         f"sample {BATCH}": lambda: sample(1),
         f"update {BATCH}": lambda: update(1),
         f"sample and update {BATCH}": lambda: both(1),
@@ -120,14 +120,14 @@ def waiting(replay: PrioritisedReplay, rng: np.random.Generator, rate: int | Non
     AGENTS threads add blocks, `rate` transitions a second in all, or without pause when it is None.
     """
     stop, added, lock = threading.Event(), itertools.count(), replay._lock
-    block = timing.random_block(BLOCK, OBS, ACTION, rng)
+    block = timing.random_block(BATCH_LENGTH, OBS, ACTION, rng)
 
     def adds() -> None:
         while not stop.is_set():
             replay.add(block)
             next(added)
             if rate is not None:
-                stop.wait(AGENTS * BLOCK / rate)
+                stop.wait(AGENTS * BATCH_LENGTH / rate)
 
     threads = [threading.Thread(target=adds, daemon=True) for _ in range(AGENTS)]
     watched = WatchedLock(lock)
@@ -144,7 +144,7 @@ def waiting(replay: PrioritisedReplay, rng: np.random.Generator, rate: int | Non
     for thread in threads:
         thread.join()
     replay._lock = lock
-    return watched.waited / sampling, next(added) * BLOCK / took
+    return watched.waited / sampling, next(added) * BATCH_LENGTH / took
 
 
 class WatchedLock:

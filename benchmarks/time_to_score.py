@@ -31,7 +31,7 @@ import numpy as np
 
 import loop
 import peers
-from utils.lines import append
+from utils.storage.lines import append
 
 GOALS = {"Pendulum-v1": -150.0, "LunarLanderContinuous-v3": 200.0}
 TEST_EVERY = {"Pendulum-v1": 1_000, "LunarLanderContinuous-v3": 5_000}  # updates

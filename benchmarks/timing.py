@@ -22,12 +22,12 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT))
 
-from utils.experience import Block  # noqa: E402  (found by the line above)
+from utils.replay.transitions import TransitionBatch  # noqa: E402  (found by the line above)
 
 PACKAGES = ("tensorflow", "keras", "numpy", "gymnasium", "cpprb", "stable-baselines3", "torch", "sbx-rl", "jax")
 
 
-class Turns:
+class SynchronousLoop:
     """Times of several contenders that took turns, so that a machine that slows down slows all of them alike.
 
     A contender is a function that does some work and returns how many units of it (1 where it returns None).
@@ -88,12 +88,12 @@ class Result:
             yield f"* {sentence}"
 
 
-def random_block(size: int, obs_size: int, action_size: int, rng: np.random.Generator) -> Block:
+def random_block(size: int, obs_size: int, action_size: int, rng: np.random.Generator) -> TransitionBatch:
     """So many transitions that mean nothing."""
     obs, action, reward, next_obs = (
         rng.standard_normal(shape, np.float32) for shape in ((size, obs_size), (size, action_size), size, (size, obs_size))
     )
-    return Block(obs, action, reward, np.full(size, 0.95, np.float32), next_obs)
+    return TransitionBatch(obs, action, reward, np.full(size, 0.95, np.float32), next_obs)
 
 
 def shown(value: Any) -> str:

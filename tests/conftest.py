@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from processes import adopt_orphans, descendants, end_descendants, has_children, stop_ignoring_signals
 
-from utils.checkpoints import checkpoint_path
-from utils.sealed_folder import write_sealed
+from utils.storage.checkpoints import checkpoint_path
+from utils.storage.verified_folder import write_verified
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -137,7 +137,7 @@ def make_checkpoint():
     def make(folder, step, run_id="a run", **manifest):
         path = checkpoint_path(folder, "Toy-v0", step)
         files = {"policy.npz": {"weights": np.arange(6.0).reshape(2, 3)}, "state.json": {"episodes": [step]}}
-        write_sealed(path, files, {"learner_step": step, "run_id": run_id, **manifest})
+        write_verified(path, files, {"learner_step": step, "run_id": run_id, **manifest})
         return path
 
     return make

@@ -9,8 +9,8 @@ from agent.policy import Critic, Policy
 from agent.scaling import Scaling
 from params import TrainParams
 from utils.envs import Environment
-from utils.replay import PrioritisedReplay
-from utils.sealed_folder import write_sealed
+from utils.replay.prioritised import PrioritisedReplay
+from utils.storage.verified_folder import write_verified
 
 ATOMS = np.linspace(-1, 0, 5, dtype=np.float32)
 
@@ -70,5 +70,5 @@ def save_checkpoint(
     )
     step = int(path.name.rpartition("-")[2])
     known = {"learner_step": step, "run_id": "r1", "env": env_id or env.id, "env_step": 8 * step, "seconds": 1.5}
-    write_sealed(path, {Policy.FILE: policy.arrays(), Critic.FILE: critic.arrays()}, known | manifest)
+    write_verified(path, {Policy.FILE: policy.arrays(), Critic.FILE: critic.arrays()}, known | manifest)
     return path

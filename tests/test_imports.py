@@ -1,4 +1,4 @@
-"""The arrows of the house: who may import whom, and who may load TensorFlow."""
+"""Which file may import which, which may load TensorFlow, and what no file may name."""
 
 import ast
 import subprocess
@@ -9,88 +9,23 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ["train", "test", "play", "plot", "test_every_new_ckpt"]
-# Inside utils/ only these arrows exist, besides those to errors and lines.
-UTILS = {
-    "env_spec": {"envs"},
-    "replay": {"segment_tree", "experience"},
-    "sealed_folder": {"arrays"},
-    "checkpoints": {"sealed_folder"},
-    "runs": {"checkpoints", "sealed_folder"},
-    "watcher": {"bell", "checkpoints", "results", "runs", "sealed_folder"},
-    "metrics": {"board"},
-    "overlay": {"labels"},
-    "video": {"files", "overlay"},
-    "page": {"files"},
-    "curves": {"checkpoints", "figures", "results", "runs"},
-    "errors": {"threads"},
-    "flags": {"parameters"},
-}
-
-
-def imports_of(path):
-    """The modules that a file imports anywhere, except under TYPE_CHECKING."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            for inner in ast.walk(node):
-                inner.names, inner.module = [], None
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
-    return found
-
-
-@pytest.mark.parametrize("path", sorted(ROOT.glob("utils/*.py")), ids=lambda path: path.name)
-def test_utils_know_neither_the_algorithm_nor_the_parameters(path):
-    for name in imports_of(path):
-        assert name.split(".")[0] not in {"agent", "params", *SCRIPTS}, f"{path.name} imports {name}"
-        parts = name.split(".")
-        if parts[0] == "utils" and len(parts) > 1 and parts[1] not in ("errors", "lines"):
-            assert parts[1] in UTILS.get(path.stem, set()), f"{path.name} imports {name}"
-
-
-def test_params_imports_the_standard_library_and_the_vocabulary_of_bounds_only():
-    imported = {name.split(".")[0] for name in imports_of(ROOT / "params.py")}
-    assert imported - {"annotated_types"} <= sys.stdlib_module_names
-
-
-@pytest.mark.parametrize("path", sorted([*ROOT.glob("*.py"), *ROOT.glob("agent/*.py")]), ids=lambda path: path.name)
-def test_nothing_imports_a_script(path):
-    assert not {name.split(".")[0] for name in imports_of(path)} & set(SCRIPTS)
-
-
-@pytest.mark.parametrize(
-    "path", sorted([*ROOT.glob("*.py"), *ROOT.glob("agent/*.py"), *ROOT.glob("utils/*.py")]), ids=lambda p: p.name
-)
-def test_tensorflow_is_imported_by_five_files_only(path):
-    rooms = {"networks.py", "heads.py", "losses.py", "update.py", "original.py"}
-    assert path.name in rooms or not {name.split(".")[0] for name in imports_of(path)} & {"tensorflow", "keras"}
-
-
-@pytest.mark.parametrize(
-    "module",
-    ["test", "play", "plot", "test_every_new_ckpt", "train", "agent.archive", "agent.turns", "agent.progress", "agent.choice"],
-)
-def test_importing_loads_no_tensorflow_and_does_nothing(module):
-    # By path, since the name `test` may be the standard library's.
-    path = ROOT / (module.replace(".", "/") + ".py")
-    code = (
-        f"import sys, importlib.util; sys.path.insert(0, {str(ROOT)!r})\n"
-        f"spec = importlib.util.spec_from_file_location('script', {str(path)!r})\n"
-        "spec.loader.exec_module(importlib.util.module_from_spec(spec))\n"
-        "print([name for name in ('tensorflow', 'keras', 'torch', 'jax') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280)
-    assert done.stdout.strip() == "[]", done.stdout + done.stderr
-
-
-def test_scripts_name_no_function_that_pytest_would_collect():
-    for script in SCRIPTS:
-        for node in ast.parse((ROOT / f"{script}.py").read_text()).body:
-            assert not (isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))
-
-
+# A file may import the files and folders above its own line, and those of its own line.
+LAYERS = [
+    "utils.errors",
+    "utils.storage.files utils.storage.arrays utils.threads utils.memory utils.retry_budget utils.media.figures",
+    "utils.storage utils.media utils.console utils.thread_dumps utils.sparkline utils.envs utils.parameters",
+    "utils.tensorboard utils.replay utils.script utils.child utils.flags",
+    "utils.logs",
+    "params",
+    "agent.losses agent.scaling agent.exploration",
+    "agent.networks agent.heads agent.policy",
+    "agent.update agent.original",
+    "agent.loading agent.learner agent.agent",
+    "agent.evaluation",
+    "agent.analysis agent.training",
+    " ".join(SCRIPTS),
+]
+TENSORFLOW = {"agent/networks.py", "agent/heads.py", "agent/losses.py", "agent/update.py", "agent/original.py"}
 FORBIDDEN_MODULES = {
     "pickle",
     "cPickle",
@@ -104,15 +39,100 @@ FORBIDDEN_MODULES = {
     "socketserver",
 }
 FORBIDDEN_NAMES = {"load_model", "load_weights", "eval", "exec", "allow_pickle"}
+LARGEST_FILE, LARGEST_FOLDER = 260, 14
+LARGEST = {"train.py": 80, "params.py": 300}
 
 
-@pytest.mark.parametrize(
-    "path", sorted([*ROOT.glob("*.py"), *ROOT.glob("agent/*.py"), *ROOT.glob("utils/*.py")]), ids=lambda p: p.name
-)
-def test_no_file_of_ours_names_what_runs_code_from_a_file_or_opens_a_port(path):
-    assert not {name.split(".")[0] for name in imports_of(path)} & FORBIDDEN_MODULES
-    for node in ast.walk(ast.parse(path.read_text())):
+def files():
+    """Every Python file of the product, relative to the root."""
+    found = [*ROOT.glob("*.py"), *ROOT.glob("agent/**/*.py"), *ROOT.glob("utils/**/*.py")]
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+
+
+def module(file):
+    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def imports(file):
+    """The modules that a file imports anywhere, except under TYPE_CHECKING."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            for inner in ast.walk(node):
+                inner.names, inner.module = [], None
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+    return found
+
+
+def layer(name):
+    """The number of the line of LAYERS that names a module, or its folder, most exactly."""
+    places = {prefix: number for number, line in enumerate(LAYERS) for prefix in line.split()}
+    prefixes = [prefix for prefix in places if name == prefix or name.startswith(prefix + ".")]
+    return places[max(prefixes, key=len)] if prefixes else None
+
+
+OURS = {module(file): file for file in files()}
+
+
+@pytest.mark.parametrize("file", files())
+def test_imports_follow_the_layers(file):
+    if file in ("agent/__init__.py", "utils/__init__.py"):
+        return
+    assert layer(module(file)) is not None, f"{file} has no place in LAYERS"
+    for name in imports(file) & OURS.keys():
+        if OURS[name] not in ("agent/__init__.py", "utils/__init__.py"):
+            assert layer(name) <= layer(module(file)), f"{file} imports {name}"
+
+
+@pytest.mark.parametrize("file", [file for file in files() if file.startswith("utils/")])
+def test_utils_know_neither_the_algorithm_nor_the_parameters(file):
+    assert not {name.split(".")[0] for name in imports(file)} & {"agent", "params", *SCRIPTS}
+
+
+@pytest.mark.parametrize("file", files())
+def test_tensorflow_is_imported_by_five_files_only(file):
+    assert file in TENSORFLOW or not {name.split(".")[0] for name in imports(file)} & {"tensorflow", "keras"}
+
+
+@pytest.mark.parametrize("file", files())
+def test_no_file_names_what_runs_code_from_a_file_or_opens_a_port(file):
+    assert not {name.split(".")[0] for name in imports(file)} & FORBIDDEN_MODULES
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
         names = {getattr(node, field, None) for field in ("id", "attr", "arg")}
-        assert not names & FORBIDDEN_NAMES, f"{path.name}:{node.lineno} names {names & FORBIDDEN_NAMES}"
+        assert not names & FORBIDDEN_NAMES, f"{file}:{node.lineno} names {names & FORBIDDEN_NAMES}"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "np":
-            assert node.attr not in ("load", "fromregex"), f"{path.name}:{node.lineno}"
+            assert node.attr not in ("load", "fromregex"), f"{file}:{node.lineno}"
+
+
+@pytest.mark.parametrize("file", files())
+def test_no_file_is_too_long(file):
+    assert len((ROOT / file).read_text().splitlines()) <= LARGEST.get(file, LARGEST_FILE)
+
+
+@pytest.mark.parametrize("folder", sorted({str(Path(file).parent) for file in files()} - {"."}))
+def test_no_folder_is_crowded(folder):
+    assert len(list((ROOT / folder).glob("*.py"))) <= LARGEST_FOLDER
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, "agent.loading", "agent.training", "agent.analysis.report"])
+def test_importing_loads_no_tensorflow_and_does_nothing(name):
+    # By path, since the name `test` may be the standard library's.
+    path = ROOT / (name.replace(".", "/") + ".py")
+    path = path if path.exists() else path.with_suffix("") / "__init__.py"
+    code = (
+        f"import sys, importlib.util; sys.path.insert(0, {str(ROOT)!r})\n"
+        f"spec = importlib.util.spec_from_file_location('script', {str(path)!r})\n"
+        "spec.loader.exec_module(importlib.util.module_from_spec(spec))\n"
+        "print([name for name in ('tensorflow', 'keras', 'torch', 'jax') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_scripts_name_no_function_that_pytest_would_collect():
+    for script in SCRIPTS:
+        for node in ast.parse((ROOT / f"{script}.py").read_text()).body:
+            assert not (isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))

@@ -6,12 +6,12 @@ import re
 import threading
 from pathlib import Path
 
-import fuzzed_params
 import numpy as np
 import pytest
-from fuzzed_params import CLASSES, bounds_of, kind_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reliability import fuzzed_params
+from reliability.fuzzed_params import CLASSES, bounds_of, kind_of
 
 import params
 from agent.config import ATOM_DISTANCE, folder_name, resolve, run_folder
@@ -113,7 +113,7 @@ def test_the_seeds_of_an_entry_are_those_of_training_alone(monkeypatch):
 
 
 def test_differing_lists_what_is_no_class_default_with_its_source():
-    assert resolve(TrainParams, dict(env="BipedalWalker-v3", tau=0.5, batch_size=256)).differing() == {
+    assert resolve(TrainParams, dict(env="BipedalWalker-v3", tau=0.5, batch_size=256)).overrides() == {
         "env": "BipedalWalker-v3 (flag)",
         "reward_scale": "10.0 (ENVS)",
         "tau": "0.5 (flag)",

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from event_files import events_in, scalars_in
 from factories import save_checkpoint
-from test_board import events_in, scalars_in
 from trainings import slowed
 
 from agent.config import folder_name
-from utils.checkpoints import checkpoint_path
 from utils.env_spec import EnvSpec
+from utils.storage.checkpoints import checkpoint_path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("ckpt", "log", "results", "record", "plot")

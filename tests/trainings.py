@@ -49,7 +49,7 @@ class Training:
         places = {f"{name}_dir": folder / place for name, place in (("ckpt", "ckpts"), ("log", "logs"), ("results", "results"))}
         folder.mkdir(parents=True, exist_ok=True)
         log = folder / "audit.txt"
-        script = [ROOT / "tests/audited.py", log, "train.py"] if audited else [ROOT / "train.py"]
+        script = [ROOT / "tests/reliability/audit_hook.py", log, "train.py"] if audited else [ROOT / "train.py"]
         self.said = folder / "said.txt"
         inherited = {name: value for name, value in os.environ.items() if compile_cache or name != "TF_XLA_FLAGS"}
         with open(self.said, "w") as output:

@@ -26,8 +26,8 @@ class _Console(rich.console.Console):
 class Console:
     """Prints sentences and shows a table that is refreshed in place. Thread-safe; write errors are ignored."""
 
-    def __init__(self) -> None:
-        self._console = _Console(highlight=False, soft_wrap=True)
+    def __init__(self, silent: bool = False) -> None:
+        self._console = _Console(highlight=False, soft_wrap=True, quiet=silent)
         self._live: Live | None = None
         self._lock = threading.RLock()
         self._said: set[str] = set()

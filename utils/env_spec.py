@@ -106,7 +106,7 @@ def parse_kwargs(text: str) -> dict[str, Any]:
     return kwargs
 
 
-def wrong_with(env_id: str) -> str | None:
+def env_problem(env_id: str) -> str | None:
     """What keeps an environment from being used here, in words; None when nothing does.
 
     Raises DependencyError and EnvironmentFailure as EnvSpec.make does.

@@ -29,7 +29,7 @@ class Resolved:
     sources: dict[str, str]
     notes: list[str]
 
-    def differing(self) -> dict[str, str]:
+    def overrides(self) -> dict[str, str]:
         """Each parameter that is not the class default, as "value (source)"."""
         defaults = type(self.values)()
         return {

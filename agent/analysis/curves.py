@@ -1,0 +1,222 @@
+"""Learning curves: test scores and training returns of runs, as data and as a figure."""
+
+import csv
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from utils.media.figures import COLOURS, FAINT, INK, new_figure, tidy
+from utils.storage.checkpoints import newest_manifest
+from utils.storage.results import ScoreKind, read_scores
+from utils.storage.run_folder import read_run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+AXES = {"learner_step": "learner steps", "env_step": "environment steps", "minutes": "minutes of training"}
+PUBLISHED_EPISODES = 100  # behind each point of the original's curves
+TRAINING = "training episodes, with exploration noise"
+TITLE_WIDTH = 80  # characters
+LEAST_WINDOW, MOST_WINDOW = 10, 100  # episodes in a moving mean of training returns
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Returns over a training, all float64 [n]: the place along x, the mean, and half the width of its 95 % interval.
+
+    `lowest` and `highest` are the extreme returns of single episodes, as far as they are known.
+    """
+
+    label: str
+    learner_steps: np.ndarray
+    x: np.ndarray
+    mean: np.ndarray
+    half_width: np.ndarray
+    lowest: float = -np.inf
+    highest: float = np.inf
+
+    def band(self) -> tuple[np.ndarray, np.ndarray]:
+        """The ends of the 95 % interval, within the returns that single episodes had.
+
+        A mean return cannot lie beyond the possible returns, but Student's interval of two or three runs often does.
+        """
+        low, high = self.mean - self.half_width, self.mean + self.half_width
+        return np.maximum(low, min(self.lowest, *self.mean)), np.minimum(high, max(self.highest, *self.mean))
+
+
+def run_scores(results: Path, folder: Path, x: str = "learner_step") -> list[dict[str, str]]:
+    """The rows of results that can be drawn against `x`, one of AXES, and that belong to the run in `folder`.
+
+    `results` is the path of the scores without an ending. Without a run in `folder`, the run id with most rows is used.
+    """
+    rows = [row for row in read_scores(results) if np.isfinite(_point(row, x)[:3]).all()]
+    run_id = read_run(folder).get("run_id") or newest_manifest(folder).get("run_id")
+    if not run_id and rows:
+        ((run_id, _),) = Counter(row["run_id"] for row in rows).most_common(1)
+    return [row for row in rows if row["run_id"] in ("", run_id)]
+
+
+def run_curve(label: str, rows: Sequence[dict[str, str]], kind: ScoreKind | None, x: str = "learner_step") -> Curve:
+    """The scores of one kind as a curve, with Student's 95 % interval over the episodes; empty without any."""
+    points = sorted({point[0]: point for point in (_point(row, x) for row in rows if ScoreKind.of(row) == kind)}.values())
+    columns = np.array(points).reshape(-1, 6).T
+    lowest, highest = min(columns[4], default=-np.inf), max(columns[5], default=np.inf)
+    return Curve(label, columns[0], columns[1], columns[2], np.nan_to_num(columns[3]), float(lowest), float(highest))
+
+
+def _point(row: dict[str, str], x: str) -> tuple[float, ...]:
+    """learner_step, place along x, mean, half the interval's width, lowest and highest return of an episode."""
+    place = _number(row["seconds"]) / 60 if x == "minutes" else _number(row[x])
+    width = half_width(np.array(_number(row["sem"])), _number(row["episodes"]))
+    ends = _number(row["min"], -np.inf), _number(row["max"], np.inf)
+    return _number(row["learner_step"]), place, _number(row["mean"]), float(width), *ends
+
+
+def _number(text: str, otherwise: float = float("nan")) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return otherwise
+
+
+def half_width(sem: np.ndarray, count: float) -> np.ndarray:
+    """Half the width of Student's 95 % interval of a mean over `count` values; of a normal one if `count` is nan."""
+    from scipy.special import stdtrit  # loads slowly
+
+    return np.asarray(sem * stdtrit(1e9 if np.isnan(count) else count - 1, 0.975))
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """The mean of several runs at the learner steps that all have, with Student's 95 % interval between runs."""
+    count = len(curves)
+    if count == 1:
+        return curves[0]
+    shared = sorted(set.intersection(*(set(curve.learner_steps) for curve in curves)))
+    rows = [np.isin(curve.learner_steps, shared) for curve in curves]
+    x, means = (
+        np.array([getattr(curve, name)[row] for curve, row in zip(curves, rows, strict=True)]) for name in ("x", "mean")
+    )
+    width = half_width(means.std(axis=0, ddof=1) / count**0.5, count)
+    ends = min(curve.lowest for curve in curves), max(curve.highest for curve in curves)
+    label = f"mean of {count} runs, 95 % interval"
+    mean = Curve(label, np.array(shared), x.mean(axis=0), means.mean(axis=0), width, *ends)
+    is_cut = len(shared) > 0 and (np.diff(mean.band(), axis=0)[0] < 2 * width * (1 - 1e-9)).any()
+    return replace(mean, label=f"{label}, cut at the returns seen") if is_cut else mean
+
+
+def training_curve(episodes: Mapping[str, np.ndarray], learner: Mapping[str, np.ndarray], x: str = "learner_step") -> Curve:
+    """The moving mean of the returns of training episodes; empty where there is nothing to place along `x`.
+
+    `episodes` holds the columns of agents.csv, `learner` those of learner.csv, which relate environment steps to
+    learner steps and time. Episodes before the first learner step are left out of a curve over learner steps.
+    """
+    env_step, returns = (episodes.get(name, np.zeros(0)) for name in ("env_step", "return"))
+    place = _placed(env_step, learner, x)
+    known = np.isfinite(place) & np.isfinite(returns)
+    order = np.argsort(place[known], kind="stable")
+    place, returns = place[known][order], returns[known][order]
+    window = min(max(LEAST_WINDOW, len(returns) // 50), MOST_WINDOW, max(1, len(returns) // 2))
+    if not len(returns):
+        return Curve("", *np.zeros((4, 0)))
+    places, means = (np.convolve(column, np.ones(window) / window, "valid") for column in (place, returns))
+    return Curve(f"{TRAINING} (mean of {window})", places, places, means, 0 * means)
+
+
+def _placed(env_step: np.ndarray, learner: Mapping[str, np.ndarray], x: str) -> np.ndarray:
+    if x == "env_step":
+        return env_step
+    name = "seconds" if x == "minutes" else "learner_step"
+    known = np.array([learner.get("env_step", np.zeros(0)), learner.get(name, np.zeros(0))])
+    known = known[:, np.isfinite(known).all(axis=0)]
+    if not known.size:
+        return np.full(len(env_step), np.nan)
+    if x == "minutes":
+        return np.interp(env_step, [0, *known[0]], [0, *known[1]]) / 60
+    (first, first_step), (last, last_step) = known[:, 0], known[:, -1]
+    ratio = (last - first) / (last_step - first_step) if last_step > first_step else 0.0  # environment steps in a learner step
+    begin = max(0.0, first - ratio * first_step)
+    return np.where(env_step >= begin, np.interp(env_step, [begin, *known[0]], [0, *known[1]]), np.nan)
+
+
+def published_curve(path: Path, env: str, label: str) -> Curve | None:
+    """The curve of an environment in a CSV file of env, learner_step, mean_reward, sem; None when it has none."""
+    with open(path, newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["env"] == env]
+    if not rows:
+        return None
+    steps, mean, sem = (np.array([float(row[name]) for row in rows]) for name in ("learner_step", "mean_reward", "sem"))
+    return Curve(label, steps, steps, mean, half_width(sem, PUBLISHED_EPISODES))
+
+
+def draw_curves(
+    curves: Sequence[Curve],
+    title: str,
+    x: str = "learner_step",
+    published: Curve | None = None,
+    solved: float | None = None,
+    training: Sequence[Curve] = (),
+) -> "Figure":
+    """Curves with their bands, their training returns, a published curve in grey and the score that counts as solved.
+
+    `training` holds the training returns of the same runs, or nothing. The x-axis ends with `curves` and `training`.
+    Raises DependencyError without matplotlib.
+    """
+    figure = new_figure(8.4, 4.6)
+    axes = figure.subplots()
+    plot_curves(axes, curves, published, solved, training)
+    axes.set_title("\n".join(textwrap.wrap(title, TITLE_WIDTH)), fontsize=12)
+    axes.set_xlabel(AXES[x])
+    axes.set_ylabel("mean return of an episode")
+    return figure
+
+
+def plot_curves(
+    axes: "Axes",
+    curves: Sequence[Curve],
+    published: Curve | None = None,
+    solved: float | None = None,
+    training: Sequence[Curve] = (),
+) -> None:
+    """The same in existing axes, without title and labels."""
+    end = max((curve.x[-1] for curve in [*curves, *training] if len(curve.x)), default=-np.inf)
+    if published is not None and (shown := published.x <= end).any():
+        _plot(axes, published, FAINT, shown)
+    labelled = False
+    for i, curve in enumerate(training):
+        scored = i < len(curves) and len(curves[i].x) > 0
+        label = curve.label if scored or len(training) == 1 else f"{curves[i].label}: {curve.label}"
+        if len(curve.x):
+            label, labelled = ("_nolegend_" if scored and labelled else label), labelled or scored
+            axes.plot(curve.x, curve.mean, color=COLOURS[i % len(COLOURS)], alpha=0.4, linewidth=1, label=label)
+    for i, curve in enumerate(curves):
+        if len(curve.x):
+            _plot(axes, curve, COLOURS[i % len(COLOURS)], slice(None), "osD^v"[i // len(COLOURS) % 5])
+    if solved is not None:
+        axes.axhline(solved, color=INK, linewidth=1, linestyle="--", label=f"solved ({solved:g})")
+    tidy(axes)
+    axes.xaxis.set_major_formatter(lambda value, _: thousands(value))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=9, loc="best", frameon=False)
+
+
+def thousands(value: float) -> str:
+    """A count as an axis shows it: 20k, 1.5M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+def _plot(axes: "Axes", curve: Curve, colour: str, rows: slice | np.ndarray, marker: str = "o") -> None:
+    x, mean, (low, high) = curve.x[rows], curve.mean[rows], (end[rows] for end in curve.band())
+    size = 4 if len(x) <= 40 else 0
+    axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(x, mean, color=colour, marker=marker, markersize=size, linewidth=1.6, label=curve.label)
+    if len(x) == 1:  # a band of no width is invisible
+        axes.errorbar(x, mean, np.array([mean - low, high - mean]), color=colour, capsize=4)

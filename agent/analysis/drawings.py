@@ -1,0 +1,136 @@
+"""The drawings of a run, from the parameters that plot.py takes: each a function that serves from Python too."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from agent.analysis.animation import FPS, FRAMES_EACH, animate, scene
+from agent.analysis.curves import run_curve, run_scores
+from agent.analysis.learning_curves import learning_curves
+from agent.analysis.state_slice import (
+    StateSlice,
+    action_names,
+    by_variation,
+    observation_names,
+    observation_slice,
+    state_slice,
+    two_dims,
+)
+from agent.analysis.support import CHECKPOINTS, draw_support, support_of, visited, warnings_of_log
+from agent.analysis.value_maps import draw_maps, value_maps
+from agent.config import env_spec, run_folder
+from agent.loading import LoadedCheckpoint, checkpoint_folder, load_checkpoint, load_series
+from params import AnimationParams, CurvesParams, MapsParams, SupportParams, WatchParams
+from utils.envs import Environment
+from utils.errors import ParameterError
+from utils.logs import read_log
+from utils.media.video import Gif, Mp4, Recording
+from utils.storage.results import main_kind
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MARGIN = 0.1  # of the range that a policy visits, on either side of it
+EPISODES = 3  # noise-free episodes that say where the policy goes
+UNBOUNDED = 1e6  # half the width of an observation space from which it counts as unbounded
+
+
+class Drawing(NamedTuple):
+    """A figure, sentences a person should see beside it, and what draws the same for a narrow screen."""
+
+    figure: "Figure"
+    notes: list[str]
+    narrow: "Callable[[], Figure] | None" = None
+
+
+def curves(params: CurvesParams) -> Drawing:
+    """Test scores and training returns over the training. Raises CheckpointError when there is nothing to draw."""
+    return Drawing(*learning_curves(params))
+
+
+def maps(params: MapsParams) -> Drawing:
+    """Value maps of one checkpoint. Raises CheckpointError without one, ParameterError for a dimension that is none."""
+    choice = load_checkpoint(params, env_spec(params).make())
+    env = choice.env_spec.make()
+    plane, action = plane_of(params, env, choice)
+    found = value_maps(choice.policy, choice.critic, plane, action, params.action_dim, params.resolution)
+    draw = functools.partial(draw_maps, found, f"{params.env}, learner step {choice.learner_step:,}")
+    return Drawing(draw(), choice.notes, functools.partial(draw, narrow=True))
+
+
+def support(params: SupportParams) -> Drawing:
+    """Where the return distributions lie over the training. Raises CheckpointError without a checkpoint."""
+    choices = load_series(params, env_spec(params).make(), CHECKPOINTS)
+    seeds = range(params.random_seed, params.random_seed + params.num_eps_play)
+    log = read_log(run_folder(params.log_dir, params) / "learner.csv")
+    critic = choices[-1].critic
+    bounds = (float(edge) / critic.scaling.reward_scale for edge in (critic.atoms[0], critic.atoms[-1]))
+    warned = warnings_of_log(log, *bounds)
+    found = support_of(choices, choices[-1].env_spec.make, seeds)
+    draw = functools.partial(draw_support, found, log, f"{params.env}: support of the returns", warned)
+    return Drawing(draw(), choices[-1].notes + warned, functools.partial(draw, narrow=True))
+
+
+def animation(params: AnimationParams, path: Path) -> tuple[Recording, list[str]]:
+    """The maps over a run's checkpoints as a film, not saved yet, and sentences beside it."""
+    choices = load_series(params, env_spec(params).make(), params.num_ckpts)
+    env = choices[-1].env_spec.make()
+    plane, action = plane_of(params, env, choices[-1])
+    scenes = [scene(choice, env, params.random_seed, plane, action, params.action_dim, params.resolution) for choice in choices]
+    scores = run_scores(run_folder(params.results_dir, params), checkpoint_folder(params))
+    curve = run_curve("Test score", scores, main_kind(scores, WatchParams.random_seed))
+    seconds = len(scenes) * FRAMES_EACH / FPS
+    film = (
+        Mp4(path, FPS)
+        if params.format == "mp4"
+        else Gif(path, FPS, widest=960, seconds=seconds, most_bytes=10**8, one_palette=True)
+    )
+    for frame in animate(scenes, curve, params.env):
+        film.add(frame)
+    return film, choices[-1].notes
+
+
+def plane_of(params: MapsParams, env: Environment, choice: LoadedCheckpoint) -> tuple[StateSlice, str]:
+    """The plane that the maps are drawn over, and the name of the action they show.
+
+    Pendulum's angle and speed unless dimensions are named; for other environments two dimensions of the observation,
+    over the range that the policy visits. Dimensions that are not named are those that vary
+    most. Raises ParameterError for dimensions that the environment does not have.
+    """
+    _check(params.action_dim, env.action_size, "action_dim", env.id)
+    action = action_names(env.id, env.action_size)[params.action_dim]
+    plane = state_slice(env.id)
+    if plane is not None and params.x_dim is params.y_dim is params.state is None:
+        return plane, action
+    for name in ("x_dim", "y_dim"):
+        if getattr(params, name) is not None:
+            _check(getattr(params, name), env.obs_size, name, env.id)
+    if params.x_dim is not None and params.x_dim == params.y_dim:
+        raise ParameterError(f"x_dim and y_dim must differ, got {params.x_dim} twice.")
+    if params.state is not None and len(params.state) != env.obs_size:
+        raise ParameterError(f"state has {len(params.state)} numbers, but an observation of {env.id} has {env.obs_size}.")
+    seen, _ = visited(choice, env, range(params.random_seed, params.random_seed + EPISODES))
+    x, y = two_dims(params.x_dim, params.y_dim, by_variation(seen, observation_scale(env, choice)))
+    held = seen[0] if params.state is None else np.array(params.state, np.float32)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    room = np.where(high > low, MARGIN * (high - low), 1.0)
+    return observation_slice(observation_names(env.id, env.obs_size), x, y, held, low - room, high + room), action
+
+
+def observation_scale(env: Environment, choice: LoadedCheckpoint) -> np.ndarray:
+    """The unit [S] in which variation is compared: half the width of the observation space.
+
+    Where the space has no bounds, it is obs_scale, by which the networks divide observations.
+    """
+    space = env.env.observation_space
+    low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)  # type: ignore[attr-defined]
+    half = high / 2 - low / 2
+    return np.where(half < UNBOUNDED, half, choice.policy.scaling.obs_scale)
+
+
+def _check(dim: int, size: int, name: str, env_id: str) -> None:
+    if dim >= size:
+        raise ParameterError(f"{name} must be less than {size} for {env_id}, got {dim}.")

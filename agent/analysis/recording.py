@@ -1,0 +1,172 @@
+"""Films of checkpoints: one, two side by side, or a run's growth, with what the critic expects below each frame."""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agent.evaluation import play
+from agent.loading import LoadedCheckpoint
+from agent.policy import Critic
+from params import PlayParams
+from utils.envs import Environment
+from utils.errors import DependencyError
+from utils.media.overlay import GAP, fit, mass_window, side_by_side, with_panel, with_title
+from utils.media.video import GIF_BYTES, GIF_SECONDS, GIF_WIDTH, HOLD, Gif, Mp4, Recording
+from utils.replay.transitions import Episode, Step
+
+Make = Callable[..., Environment]  # makes an environment; takes render_mode
+Window = tuple[float, float] | None  # the returns that the panel's axis shows; all atoms without one
+
+AGES = 6  # checkpoints in a film of growth
+SECONDS_EACH = 4.0  # of each of them in a GIF; the format counts in seconds, an MP4 shows whole episodes
+# Seeds whose episode shows more than that of the default seed. Pendulum hangs down, so its film shows the swing-up.
+FILM_SEEDS = {"Pendulum-v1": 21_526}
+
+
+def film_seed(env_id: str, given: int | None = None) -> int:
+    """The seed of a film's episode: the one that was given, else that of FILM_SEEDS, else the default of play.py."""
+    return given if given is not None else FILM_SEEDS.get(env_id, PlayParams.random_seed)
+
+
+def returns_window(choices: Sequence[LoadedCheckpoint], env: Environment, seed: int) -> Window:
+    """The returns that hold the mass of each critic over an episode of its policy from `seed`.
+
+    A panel's axis is fixed by this first pass, which draws nothing, so that it stays the same in the whole film.
+    """
+    windows = []
+    for choice in choices:
+        steps = [step for step, _ in play(choice.policy, env, seed)]
+        obs, action = np.array([step.obs for step in steps]), np.array([step.action for step in steps])
+        windows.append(mass_window(choice.critic.atoms, choice.critic.distribution(obs, action)))
+    low, high = zip(*windows, strict=True)
+    return min(low), max(high)
+
+
+def record_episode(make: Make, choice: LoadedCheckpoint, seed: int, path: Path, overlay: bool = True) -> Episode:
+    """Film an episode and play it to its end, which may be later; the film's kind is the path's ending.
+
+    Raises DependencyError when the environment draws no pictures or a writer is missing, and StorageError.
+    """
+    env = drawing(make)
+    film = _film(path, env)
+    length, score = 0, 0.0
+    with contextlib.closing(film), contextlib.closing(env):
+        window = returns_window([choice], env, seed) if overlay else None
+        for step, score in play(choice.policy, env, seed):
+            length += step.env_steps
+            if film.wants_more():
+                film.add(picture(choice.critic, env.render(), film.width, step, score, overlay, window))
+        film.save()
+    return Episode(score, length)
+
+
+def episode_gif(make: Make, choice: LoadedCheckpoint, seed: int) -> bytes:
+    """The content of a GIF of one episode, with the overlay. Raises DependencyError as `record_episode` does."""
+    env = drawing(make)
+    film = Gif(Path(), env.fps)
+    with contextlib.closing(env):
+        _take(film, frames(choice, env, seed, film.width, window=returns_window([choice], env, seed)))
+    return film.content()
+
+
+def record_pair(make: Make, pair: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True) -> None:
+    """Film two checkpoints side by side from the same start; the one whose episode is shorter waits in its last frame."""
+    envs = [drawing(make) for _ in pair]
+    film = _film(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * GIF_BYTES)
+    half = _film(path, envs[0]).width if isinstance(film, Gif) else film.width
+    window = returns_window(pair, envs[0], seed) if overlay else None
+    halves = [
+        frames(choice, env, seed, half, overlay, f"learner step {choice.learner_step:,}", window)
+        for choice, env in zip(pair, envs, strict=True)
+    ]
+    _shoot(film, side_by_side(*halves))
+
+
+def record_series(make: Make, choices: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True) -> None:
+    """Film `choices` one after the other, each from the same start, with its learner step in the frame."""
+    env = drawing(make)
+    seconds = SECONDS_EACH * len(choices)
+    film = _film(path, env, seconds=seconds, most_bytes=round(GIF_BYTES * max(1.0, seconds / GIF_SECONDS)))
+    limit = round(SECONDS_EACH * env.fps) if isinstance(film, Gif) else None
+    window = returns_window(choices, env, seed) if overlay else None
+
+    def part(choice: LoadedCheckpoint) -> Iterator[np.ndarray]:
+        shots = frames(choice, env, seed, film.width, overlay, f"learner step {choice.learner_step:,}", window)
+        return itertools.islice(_held(shots, round(HOLD * env.fps)), limit)
+
+    _shoot(film, itertools.chain.from_iterable(map(part, choices)))
+
+
+def _held(shots: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
+    """`shots`, and the last of them `count` times more: a viewer sees how a short episode ends."""
+    shot = None
+    for shot in shots:
+        yield shot
+    if shot is not None:
+        yield from itertools.repeat(shot, count)
+
+
+def frames(
+    choice: LoadedCheckpoint,
+    env: Environment,
+    seed: int,
+    width: Callable[[np.ndarray], int],
+    overlay: bool = True,
+    title: str = "",
+    window: Window = None,
+) -> Iterator[np.ndarray]:
+    """The frames of an episode, uint8 [H, W, 3], each scaled to the width that `width(frame)` says.
+
+    Below it, with `overlay`, what the critic expects of the state and the action that led to it; above it a title.
+    `window` is the range of the panel's axis.
+    """
+    for step, score in play(choice.policy, env, seed):
+        frame = picture(choice.critic, env.render(), width, step, score, overlay, window)
+        yield with_title(frame, title) if title else frame
+
+
+def picture(
+    critic: Critic,
+    frame: np.ndarray,
+    width: Callable[[np.ndarray], int],
+    step: Step,
+    score: float,
+    overlay: bool,
+    window: Window = None,
+) -> np.ndarray:
+    """A frame in its film's width, with what the critic expects of the state and the action that led to it below."""
+    wide = width(frame)
+    if not overlay:
+        return fit(frame, wide)
+    (probs,) = critic.distribution(step.obs[None], step.action[None])
+    low, high = critic.scaling.action_low, critic.scaling.action_high
+    return with_panel(frame, wide, critic.atoms, probs, score, step.action, low, high, window)
+
+
+def drawing(make: Make) -> Environment:
+    """An environment that draws into memory. Raises DependencyError when it cannot."""
+    env = make()
+    env.close()
+    if "rgb_array" not in env.render_modes:
+        raise DependencyError(f"{env.id} cannot draw into a picture (it offers {env.render_modes}).")
+    return make(render_mode="rgb_array")
+
+
+def _film(path: Path, env: Environment, **limits: float) -> Recording:
+    return Mp4(path, env.fps) if path.suffix == ".mp4" else Gif(path, env.fps, **limits)  # type: ignore[arg-type]
+
+
+def _shoot(film: Recording, pictures: Iterator[np.ndarray]) -> None:
+    with contextlib.closing(film):
+        _take(film, pictures)
+        film.save()
+
+
+def _take(film: Recording, pictures: Iterator[np.ndarray]) -> None:
+    for shot in pictures:
+        film.add(shot)
+        if not film.wants_more():
+            break

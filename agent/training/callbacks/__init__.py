@@ -1,0 +1,1 @@
+"""What watches a run: logs, the live view, tests beside the training."""

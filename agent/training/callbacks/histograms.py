@@ -1,0 +1,26 @@
+"""Histograms for TensorBoard: the critic's return distribution, and the priorities."""
+
+import numpy as np
+
+from agent.policy import Critic
+from utils.replay.prioritised import PrioritisedReplay
+from utils.tensorboard import TensorBoardWriter
+
+SAMPLE = 1024  # transitions of the replay, at least, that a histogram is made of
+BUCKETS = 40  # of the histogram of priorities
+
+
+def add_histograms(board: TensorBoardWriter, critic: Critic, replay: PrioritisedReplay, alpha: float) -> None:
+    """The critic's return distribution, and the priorities, over what the replay holds.
+
+    Nothing is drawn: in the synchronous mode that would change the run.
+    """
+    rows = replay.view(SAMPLE)
+    probs = critic.distribution(rows["obs"], rows["action"])  # [n, K]
+    half = (critic.atoms[1] - critic.atoms[0]) / 2
+    edges = np.append(critic.atoms - half, critic.atoms[-1] + half)
+    board.histogram("value/return_distribution", edges, probs.sum(axis=0), critic.version)
+    if alpha > 0:  # otherwise all are the same
+        priorities = rows["mass"] ** (1.0 / alpha)
+        edges = np.geomspace(priorities.min() * 0.999, priorities.max() * 1.001, BUCKETS + 1)
+        board.histogram("replay/priorities", edges, np.histogram(priorities, edges)[0], critic.version)

@@ -1,0 +1,216 @@
+"""The live view of a training: which numbers it shows, and their wording. Rendering is in utils/console.py."""
+
+import contextlib
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from rich.console import RenderableType
+from rich.progress_bar import ProgressBar
+
+from agent.training.callbacks.callback import Callback, FinishedEpisode, RunInfo, Status
+from utils.sparkline import BinnedMeans, Sparkline
+
+SMOOTHING = 10.0  # seconds in which a shown rate follows a change
+BAR_WIDTH = 40
+RECENT = 20  # episodes in the mean return that is shown
+RETURN_BINS = 40  # of all returns, at most
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The numbers of a training at one moment. Steps, episodes and seconds count across restarts."""
+
+    seconds: float
+    learner_step: int
+    first_learner_step: int  # where this process started
+    num_steps_train: int
+    inserts: int  # transitions collected
+    learning_starts: int
+    env_step: int
+    episodes: int
+    recent_returns: tuple[float, ...]
+    binned_returns: tuple[float, ...]  # of all episodes of this process, oldest first
+    critic_loss: float | None
+    replay_size: int
+    replay_capacity: int
+    saved_step: int | None
+    is_ending: bool = False  # told to stop
+    has_ended: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all learner steps are done."""
+        return self.learner_step >= self.num_steps_train
+
+    @property
+    def has_updated(self) -> bool:
+        """Whether this process has finished its first update."""
+        return self.learner_step > self.first_learner_step
+
+    @property
+    def phase(self) -> str:
+        """What the training does now."""
+        if self.is_done:
+            return "done"
+        if self.has_ended:
+            return "stopped"
+        if self.is_ending:
+            return "stopping: waiting for the learner and the agents"
+        if self.has_updated:
+            return "learning"
+        if self.inserts < self.learning_starts:
+            kind = "transitions" if self.first_learner_step else "random transitions"  # a resumed run has a policy
+            return f"collecting {kind}: {self.inserts:,} of {self.learning_starts:,}"
+        return "compiling the update (about 10 s)"
+
+
+class Rate:
+    """Events a second, exponentially smoothed over SMOOTHING seconds; None before the second count."""
+
+    def __init__(self) -> None:
+        self._last: tuple[float, int] | None = None
+        self._seconds = self._events = 0.0
+
+    @property
+    def per_second(self) -> float | None:
+        """The smoothed rate."""
+        return self._events / self._seconds if self._seconds else None
+
+    def count(self, seconds: float, events: int) -> None:
+        """Note how many events there were in all at a time."""
+        if self._last is not None:
+            elapsed, new = seconds - self._last[0], events - self._last[1]
+            kept = math.exp(-elapsed / SMOOTHING)
+            self._seconds, self._events = kept * self._seconds + elapsed, kept * self._events + new
+        self._last = (seconds, events)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Smoothed rates; None while unknown."""
+
+    updates: float | None = None
+    env_steps: float | None = None
+
+
+class LiveView(Callback):
+    """Shows the status of a run on its console, with smoothed rates and the time left."""
+
+    is_optional = True
+
+    def __init__(self) -> None:
+        self._updates, self._env_steps = Rate(), Rate()
+        self._recent: deque[float] = deque(maxlen=RECENT)
+        self._returns = BinnedMeans(RETURN_BINS)
+        self._live = contextlib.ExitStack()
+
+    def on_start(self, run: RunInfo) -> None:
+        """Start the table."""
+        self._console = run.console
+        self._live.enter_context(run.console.live())
+
+    def on_episode(self, episode: FinishedEpisode) -> None:
+        """Keep the return."""
+        self._recent.append(episode.episode_return)
+        self._returns.add(episode.episode_return)
+
+    def on_tick(self, status: Status) -> None:
+        """Show the status. The rates of the last one are those of the training before it ended."""
+        snapshot = Snapshot(
+            seconds=status.seconds,
+            learner_step=status.learner_step,
+            first_learner_step=status.first_learner_step,
+            num_steps_train=status.num_steps_train,
+            inserts=status.inserts,
+            learning_starts=status.learning_starts,
+            env_step=status.env_steps,
+            episodes=status.episodes,
+            recent_returns=tuple(self._recent),
+            binned_returns=self._returns.means,
+            critic_loss=status.metrics.get("critic_loss"),
+            replay_size=status.replay_size,
+            replay_capacity=status.replay_capacity,
+            saved_step=status.saved_step,
+            is_ending=status.is_ending,
+            has_ended=status.has_ended,
+        )
+        if not status.has_ended:
+            self._env_steps.count(status.seconds, status.env_steps)
+            if snapshot.has_updated:  # before it there is only the compilation
+                self._updates.count(status.seconds, status.learner_step)
+        rates = Rates(self._updates.per_second, self._env_steps.per_second)
+        self._console.show(rows(snapshot, rates), line(snapshot, rates), is_last=status.has_ended)
+        if status.has_ended:
+            self.close()
+
+    def close(self) -> None:
+        """End the table; it stays on the screen."""
+        self._live.close()
+
+
+def rows(snapshot: Snapshot, rates: Rates) -> dict[str, list[RenderableType]]:
+    """The rows of the table, by name: progress, speed and score first."""
+    done, total = snapshot.learner_step, snapshot.num_steps_train
+    speed = [
+        f"{rate:,.0f} {name}/s"
+        for rate, name in ((rates.updates, "updates"), (rates.env_steps, "environment steps"))
+        if rate is not None
+    ]
+    score: list[RenderableType] = ["no episode has finished yet"]
+    if returns := snapshot.recent_returns:
+        score = [f"{_mean(returns):,.1f}, mean return of the last {_counted(len(returns), 'training episode')}"]
+    if len(binned := snapshot.binned_returns) > 1:
+        score += [Sparkline(binned), f"since the start, from {min(binned):,.1f} to {max(binned):,.1f}"]
+    shown: dict[str, list[RenderableType]] = {
+        "phase": [snapshot.phase],
+        "progress": [
+            ProgressBar(total=total, completed=done, width=BAR_WIDTH),
+            f"{_percent(done, total)}, {done:,} of {total:,} learner steps",
+            f"{snapshot.env_step:,} environment steps, {_counted(snapshot.episodes, 'episode')}",
+        ],
+        "time": [", ".join(_times(snapshot, rates))],
+        "speed": [", ".join(speed) or "-"],
+        "score": score,
+        "critic": ["-" if snapshot.critic_loss is None else f"loss {snapshot.critic_loss:.3f}"],
+        "replay": [f"{snapshot.replay_size:,} of {snapshot.replay_capacity:,} transitions"],
+        "saved": ["-" if snapshot.saved_step is None else f"learner step {snapshot.saved_step:,}"],
+    }
+    return shown
+
+
+def line(snapshot: Snapshot, rates: Rates) -> str:
+    """The most important numbers in one line, for output to a file."""
+    done, total = snapshot.learner_step, snapshot.num_steps_train
+    fields = [snapshot.phase]
+    if done:
+        fields.append(f"{done:,} of {total:,} learner steps ({_percent(done, total)})")
+    if snapshot.recent_returns:
+        fields.append(f"return {_mean(snapshot.recent_returns):,.1f}")
+    if rates.updates is not None:
+        fields.append(f"{rates.updates:,.0f} updates/s")
+    return " | ".join([*fields, *_times(snapshot, rates)])
+
+
+def _times(snapshot: Snapshot, rates: Rates) -> list[str]:
+    times = [f"{clock(snapshot.seconds)} elapsed"]
+    if rates.updates and not snapshot.has_ended and not snapshot.is_done:
+        times.append(f"{clock((snapshot.num_steps_train - snapshot.learner_step) / rates.updates)} left")
+    return times
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds."""
+    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
+
+
+def _percent(part: int, total: int) -> str:
+    return f"{100 * part // total} %"  # rounded down: 100 % is the end
+
+
+def _mean(values: tuple[float, ...]) -> float:
+    return sum(values) / len(values)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,119 @@
+"""The logs of a run as a callback: CSV files and TensorBoard."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.config import recorded
+from agent.policy import Critic
+from agent.training.callbacks.callback import Callback, FinishedEpisode, RunInfo, Status
+from agent.training.callbacks.film import film_of
+from agent.training.callbacks.histograms import add_histograms
+from utils.errors import StorageError, ToolkitError
+from utils.logs import Metrics
+from utils.storage.run_folder import move_aside
+from utils.tensorboard import TensorBoardWriter
+
+if TYPE_CHECKING:
+    from agent.training.trainer import Result
+
+# The TensorBoard group of each column of learner.csv.
+GROUPS = {
+    "env_step": "progress/",
+    "seconds": "progress/",
+    "updates_per_s": "speed/",
+    "env_steps_per_s": "speed/",
+    "critic_loss": "loss/",
+    "kl_divergence": "loss/",
+    "target_entropy": "loss/",
+    "actor_loss": "loss/",
+    "mean_q": "value/",
+    "saturated_actions": "value/",
+    "target_mass_below": "support/",
+    "target_mass_above": "support/",
+    "beta": "replay/",
+    "mean_importance_weight": "replay/",
+    "samples_per_insert": "replay/",
+    "replay_size": "replay/",
+    "mean_priority": "replay/",
+    "skipped_updates": "faults/",
+    "invalid_priorities": "faults/",
+    "clipped_priorities": "faults/",
+    "env_failures": "faults/",
+}
+# The same for agents.csv: the episodes of all agents, by learner step.
+EPISODE_GROUPS = {"return": "rollout/", "length": "rollout/", "noise": "rollout/"}
+
+
+class Logs(Callback):
+    """Writes learner.csv (a row about every five seconds), agents.csv (a row for each episode), and both to TensorBoard.
+
+    TensorBoard also gets histograms at each checkpoint, and at the end the parameters with the score and a film. A log that
+    cannot be written is reported once.
+    """
+
+    is_optional = True
+
+    def on_start(self, run: RunInfo) -> None:
+        """Open the logs, cut back to the steps that the run continues from. Raises StorageError."""
+        self._run = run
+        learner_step, env_step = run.resumed_step or (None, None)
+        if run.resumed_step is None:  # what is logged there belongs to another run
+            paths = [run.logs / name for name in ("learner.csv", "agents.csv", "tensorboard")]
+            move_aside([path for path in paths if path.exists()])
+        try:
+            self._board = TensorBoardWriter(run.logs / "tensorboard", resumed_after=learner_step)
+        except OSError as error:
+            raise StorageError(f"{run.logs} cannot be written: {error}. Choose another with --log-dir.") from None
+        self._learner = Metrics(run.logs / "learner.csv", "learner_step", self._board, keep_through=learner_step)
+        self._agents = Metrics(run.logs / "agents.csv", "env_step", self._board, keep_through=env_step)
+
+    def on_episode(self, episode: FinishedEpisode) -> None:
+        """Write a row of agents.csv."""
+        self._agents.write(
+            episode.env_step,
+            group=EPISODE_GROUPS,
+            tensorboard_step=episode.learner_step,
+            agent=episode.agent,
+            **{"return": round(episode.episode_return, 4)},
+            length=episode.length,
+            noise=round(episode.noise, 6),
+        )
+
+    def on_metrics(self, learner_step: int, metrics: Mapping[str, float]) -> None:
+        """Write a row of learner.csv."""
+        row: dict[str, Any] = dict(metrics)
+        self._learner.write(learner_step, group=GROUPS, **row)
+
+    def on_tick(self, status: Status) -> None:
+        """Report a log that could not be written."""
+        for log in (self._learner, self._agents):
+            if log.failure:
+                self._run.console.say_once(f"Training continues without the log lines that were lost: {log.failure}.")
+
+    def on_checkpoint(self, path: Path) -> None:
+        """Add histograms of the return distribution and of the priorities."""
+        alpha = self._run.config.priority_alpha
+        self._learner.exhibit(lambda board: add_histograms(board, Critic.load(path), self._run.replay, alpha))
+
+    def on_end(self, result: "Result") -> None:
+        """Add the parameters with the score, and a film of the policy."""
+        run, score, step = self._run, result.score, result.learner_step
+        if score is None:
+            return
+        settings = {name: str(value) if isinstance(value, list) else value for name, value in recorded(run.config).items()}
+        self._learner.exhibit(lambda board: board.hparams(settings, {"score/final": score.mean}, step))
+        if "rgb_array" not in run.make_env().render_modes:
+            return
+        try:
+            film = film_of(run.config, result.checkpoint, run.is_interrupted)
+        except (OSError, ToolkitError) as error:
+            if not run.is_interrupted():
+                run.console.say(f"TensorBoard shows no film of {result.checkpoint.name}: {error}")
+            return
+        self._learner.exhibit(lambda board: board.gif("film", film, step))
+
+    def close(self) -> None:
+        """Finish the event file."""
+        if hasattr(self, "_board"):
+            self._board.close()

@@ -1,0 +1,140 @@
+"""Calls the callbacks of a run from one thread."""
+
+import contextlib
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.training.callbacks.callback import Callback, FinishedEpisode, RunInfo, Status
+from utils.console import Console
+
+if TYPE_CHECKING:
+    from agent.training.measurements import Measurements
+    from agent.training.trainer import Result
+
+TICK = 0.5  # seconds between two calls of on_tick
+MOST_EPISODES = 10_000  # that wait for the callbacks; older ones are dropped under load
+
+
+class Dispatcher:
+    """Takes events from any thread without waiting, and calls the callbacks from one thread."""
+
+    def __init__(self, callbacks: Sequence[Callback], stop: threading.Event, console: Console):
+        self._callbacks = [_Background(callback, stop) if callback.slow else callback for callback in callbacks]
+        self._stop, self._console = stop, console
+        self._episodes: deque[FinishedEpisode] = deque(maxlen=MOST_EPISODES)
+        self._checkpoints: queue.SimpleQueue[Path] = queue.SimpleQueue()
+
+    def episodes(self, episodes: Iterable[FinishedEpisode]) -> None:
+        """Queue episodes."""
+        self._episodes.extend(episodes)
+
+    def checkpoint(self, path: Path) -> None:
+        """Queue a checkpoint that is on the disk."""
+        self._checkpoints.put(path)
+
+    def start(self, run: RunInfo) -> None:
+        """Call on_start."""
+        self._call("on_start", run)
+
+    def run(self, measurements: "Measurements") -> None:
+        """Call the callbacks until the run stops."""
+        while not self._stop.wait(TICK):
+            self.flush(measurements.due_row(), measurements.status())
+        self._call("on_tick", measurements.status(is_ending=True))
+
+    def flush(self, row: tuple[int, Mapping[str, float]] | None, status: Status) -> None:
+        """Hand over what is queued, then the row where there is one, then the status."""
+        while self._episodes:
+            self._call("on_episode", self._episodes.popleft())
+        while not self._checkpoints.empty():
+            self._call("on_checkpoint", self._checkpoints.get())
+        if row is not None:
+            self._call("on_metrics", *row)
+        self._call("on_tick", status)
+
+    def end(self, result: "Result") -> None:
+        """Call on_end."""
+        self._call("on_end", result)
+
+    def close(self) -> None:
+        """Call close of every callback, whatever the others raise."""
+        with contextlib.ExitStack() as stack:
+            for callback in self._callbacks:
+                stack.callback(callback.close)
+
+    def _call(self, method: str, *arguments: Any) -> None:
+        for callback in self._callbacks:
+            try:
+                if getattr(callback, method)(*arguments) is True:
+                    self._stop.set()
+            except Exception as error:
+                if not callback.is_optional:
+                    raise
+                name = type(callback).__name__
+                self._console.say_once(f"{name} failed in {method} and is reported once: {error!r}.", f"{name}.{method}")
+
+
+class _Background(Callback):
+    """Calls on_checkpoint of a slow callback from a thread of its own, with the latest checkpoint only."""
+
+    def __init__(self, callback: Callback, stop: threading.Event):
+        self._callback, self._stop = callback, stop
+        self.is_optional = callback.is_optional
+        self._latest: Path | None = None
+        self._changed = threading.Condition()
+        self._is_ending = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name=type(callback).__name__, daemon=True)
+
+    def on_start(self, run: RunInfo) -> bool | None:
+        self._thread.start()
+        return self._callback.on_start(run)
+
+    def on_episode(self, episode: FinishedEpisode) -> bool | None:
+        return self._callback.on_episode(episode)
+
+    def on_metrics(self, learner_step: int, metrics: Mapping[str, float]) -> bool | None:
+        return self._callback.on_metrics(learner_step, metrics)
+
+    def on_tick(self, status: Status) -> bool | None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        return self._callback.on_tick(status)
+
+    def on_checkpoint(self, path: Path) -> bool | None:
+        with self._changed:
+            self._latest = path
+            self._changed.notify()
+        return None
+
+    def on_end(self, result: "Result") -> None:
+        with self._changed:
+            self._is_ending = True
+            self._changed.notify()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        self._callback.on_end(result)
+
+    def close(self) -> None:
+        self._callback.close()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._latest is not None or self._is_ending or self._stop.is_set(), 0.5)
+                path, self._latest = self._latest, None
+                if path is None:
+                    if self._is_ending or self._stop.is_set():
+                        return
+                    continue
+            try:
+                if self._callback.on_checkpoint(path) is True:
+                    self._stop.set()
+            except Exception as error:
+                self._error = error

@@ -1,0 +1,87 @@
+"""Trainings from Python: `train(**parameters)` for one run, `train_seeds` for the same run with several seeds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agent.config import run_folder
+from agent.training.callbacks.callback import Callback
+from agent.training.callbacks.evaluator import Evaluator
+from agent.training.callbacks.logs import Logs
+from agent.training.callbacks.run_warnings import RunWarnings
+from agent.training.callbacks.stop_at_score import StopAtScore
+from agent.training.callbacks.window import Window
+from agent.training.resume import resolve_training
+from agent.training.trainer import Result, Trainer
+from params import TrainParams
+from utils.console import Console
+from utils.env_spec import env_problem
+from utils.parameters import Resolved
+from utils.storage.run_folder import read_run
+
+
+def train(callbacks: Sequence[Callback] = (), verbose: bool = False, **parameters: Any) -> Result:
+    """Train one policy and return its Result. `parameters` are fields of TrainParams, checked as flags are.
+
+    Without `run`, `resume`, `fresh` or `ckpt_file` the run gets a new folder. Silent unless `verbose`. Installs no signal
+    handlers and never ends the process. Raises ParameterError naming every wrong value, and the other errors of
+    utils/errors.py.
+    """
+    if not any(parameters.get(name) for name in ("run", "resume", "fresh", "ckpt_file")):
+        parameters["run"] = _unused_name(_resolve(parameters).values)
+    return run(_resolve(parameters), callbacks, Console(silent=not verbose))
+
+
+def train_seeds(
+    seeds: Sequence[int], callbacks: Sequence[Callback] = (), verbose: bool = False, **parameters: Any
+) -> list[Result]:
+    """Train the same run once for each seed, one after the other, each in a folder of its own: <run>-seed<seed>.
+
+    Called again after an interruption it skips the finished seeds and resumes the others. Raises as `train` does.
+    """
+    console = Console(silent=not verbose)
+    return [run(_resolve(given), callbacks, console) for given in each_seed(seeds, parameters)]
+
+
+def each_seed(seeds: Sequence[int], parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The parameters of the run of each seed. A folder that holds a run is resumed."""
+    prefix = f"{parameters['run']}-" if parameters.get("run") else ""
+    for seed in seeds:
+        given = {**parameters, "random_seed": seed, "run": f"{prefix}seed{seed}"}
+        has_run = bool(read_run(_folder(_resolve(given).values)))
+        yield {**given, "resume": has_run and not parameters.get("fresh")}
+
+
+def run(resolved: Resolved, callbacks: Sequence[Callback], console: Console) -> Result:
+    """Train with checked parameters, with the callbacks that they ask for and `callbacks` besides."""
+    for note in resolved.notes:
+        console.say(note)
+    with Trainer(resolved.values, [*standard_callbacks(resolved.values), *callbacks], console) as trainer:
+        return trainer.run()
+
+
+def standard_callbacks(params: TrainParams) -> list[Callback]:
+    """The callbacks that parameters ask for."""
+    callbacks: list[Callback] = [Logs(), RunWarnings()]
+    if params.eval_every:
+        callbacks.append(Evaluator(params.eval_every))
+    if params.stop_at_score is not None:
+        callbacks.append(StopAtScore(params.stop_at_score))
+    if params.render:
+        callbacks.append(Window())
+    return callbacks
+
+
+def _resolve(parameters: Mapping[str, Any]) -> Resolved:
+    return resolve_training(TrainParams, parameters, env_problem)
+
+
+def _folder(params: TrainParams) -> Path:
+    return run_folder(params.ckpt_dir, params)
+
+
+def _unused_name(params: TrainParams) -> str:
+    number = 1
+    while (_folder(params) / f"run{number}").exists():
+        number += 1
+    return f"run{number}"

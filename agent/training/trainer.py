@@ -1,0 +1,269 @@
+"""One training run: its parts are built, run together, saved and scored."""
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from agent.agent import Agent
+from agent.config import env_flags, env_spec, run_folder
+from agent.evaluation import Score, evaluate
+from agent.loading import load_checkpoint
+from agent.policy import Policy
+from agent.scaling import Scaling
+from agent.training.callbacks.callback import Callback, RunInfo
+from agent.training.checkpointer import SLOW_DISK, Checkpointer, Parts
+from agent.training.counters import RunCounters
+from agent.training.dispatcher import Dispatcher
+from agent.training.measurements import Measurements
+from agent.training.replay_writer import ReplayWriter
+from agent.training.resume import check_resumable, checkpoint_to_resume, next_resume_count
+from agent.training.synchronous import SynchronousLoop
+from agent.training.workers import BATCH_LENGTH, WorkerPool
+from params import TestParams, TrainParams
+from utils.console import Console, quiet_stderr
+from utils.envs import Environment
+from utils.errors import EnvironmentFailure
+from utils.memory import check_replay
+from utils.replay.prioritised import PrioritisedReplay
+from utils.replay.rate_limiter import RateLimiter
+from utils.replay.transitions import TransitionBatch
+from utils.storage.results import append_result, result_files
+from utils.storage.run_folder import RUN_FILE, Run
+from utils.storage.writable import check_writable
+from utils.thread_dumps import write_thread_dumps
+from utils.threads import ThreadGroup
+
+if TYPE_CHECKING:
+    pass
+
+NETWORKS, REPLAY, AGENTS = range(3)  # roles of the seed sequences
+HURRY = 8.0  # seconds that the last save has after a signal
+SWITCH_INTERVAL = 0.0005  # seconds; with Python's default of 5 ms the learner waits for the agents' Python
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a run. `score` is None where the run was interrupted or could not be scored."""
+
+    checkpoint: Path
+    score: Score | None
+    learner_step: int
+    env_steps: int
+    seconds: float
+    status: str  # "done" or "stopped"
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The policy of the checkpoint."""
+        return Policy.load(self.checkpoint)
+
+
+class Trainer:
+    """Trains one policy. The constructor checks everything that needs no TensorFlow; `run` trains.
+
+    A trainer holds the lock of its run folder until `close`, and can be used as a context manager.
+    """
+
+    def __init__(self, config: TrainParams, callbacks: Sequence[Callback] = (), console: Console | None = None):
+        """Raises ParameterError, DependencyError, StorageError, CheckpointError, FolderInUseError."""
+        self.config, self.stop = config, threading.Event()
+        self._console = console or Console(silent=True)
+        self._make_env = env_spec(config).make
+        self._env = self._make_env()
+        self._scaling = Scaling.from_env(self._env, config)
+        check_replay(config.replay_mem_size, self._env.obs_size, self._env.action_size)
+        check_resumable(config)
+        folder, self._logs, self._results = (
+            run_folder(root, config) for root in (config.ckpt_dir, config.log_dir, config.results_dir)
+        )
+        self._thread_dumps = self._logs / "stacks.txt"
+        check_writable(
+            {
+                "--ckpt-dir": [folder / RUN_FILE],
+                "--log-dir": [self._logs / "learner.csv"],
+                "--results-dir": result_files(self._results),
+            }
+        )
+        self._run = Run(folder)
+        try:
+            self._checkpoint, self.notes = checkpoint_to_resume(self._run, config)
+        except BaseException:
+            self._run.close()
+            raise
+        self._dispatcher = Dispatcher(callbacks, self.stop, self._console)
+
+    def __enter__(self) -> "Trainer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the run folder."""
+        self._run.close()
+
+    def run(self, is_interrupted: Callable[[], bool] = lambda: False) -> Result:
+        """Train until num_steps_train, or until `stop` is set; then save and score the last checkpoint.
+
+        `is_interrupted()` tells whether a signal asked for the end: then the save has HURRY seconds, and no score is made.
+        Raises the error of the part that failed, after saving what can be saved.
+        """
+        self._build()
+        self._run.report("training", self._parts.learner.learner_step)
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        try:
+            with threadpool_limits(1, "blas"):
+                self._dispatcher.start(self._info(is_interrupted))
+                self._parts.counters.start()
+                try:
+                    self._threads.run(self.stop)
+                finally:
+                    self._report_end()
+                    self._save_last(HURRY if is_interrupted() else SLOW_DISK)
+                return self._finish(is_interrupted)
+        finally:
+            self._dispatcher.close()
+            sys.setswitchinterval(interval)
+
+    # ---- building
+
+    def _build(self) -> None:
+        config, console = self.config, self._console
+        resume_count = next_resume_count(self._checkpoint)
+
+        def seeds(role: int, index: int = 0) -> np.random.SeedSequence:
+            return np.random.SeedSequence(config.random_seed, spawn_key=(role, index, resume_count))
+
+        replay = PrioritisedReplay(
+            config.replay_mem_size,
+            self._env.obs_size,
+            self._env.action_size,
+            config.priority_alpha,
+            config.priority_epsilon,
+            np.random.default_rng(seeds(REPLAY)),
+        )
+        with quiet_stderr():
+            from agent.learner import Learner  # imports TensorFlow: not before everything else has been checked
+
+            learner = Learner(config, self._scaling, replay, np.random.default_rng(seeds(NETWORKS)))
+        limiter = RateLimiter.fitting(
+            config.samples_per_insert,
+            config.learning_starts,
+            config.updates_per_call * config.batch_size,
+            config.num_agents * BATCH_LENGTH,
+        )
+        unused = [self._env]  # the environment that the sizes were read from becomes the first agent's
+
+        def make_agent(index: int) -> Agent:
+            def make() -> Environment:
+                return unused.pop() if index == 0 and unused else self._make_env()
+
+            return Agent(index, make, config, self._scaling, seeds(AGENTS, index))
+
+        workers = WorkerPool(
+            make_agent,
+            config.num_agents,
+            config.env_restarts,
+            config.env_timeout,
+            lambda agent, error: self._measurements.failure(agent, error),
+            self._thread_dumps,
+            console,
+        )
+        self._parts = Parts(learner, workers, RunCounters(), replay, limiter)
+        self._checkpointer = Checkpointer(self._run, config, self._parts, resume_count, self._dispatcher.checkpoint, console)
+        if self._checkpoint is not None:
+            console.say(f"Resuming from {self._checkpoint.path}, learner step {self._checkpoint.step:,}.")
+            for note in self._checkpointer.restore(self._checkpoint):
+                console.say(note)
+        self._measurements = Measurements(config, self._parts, self._checkpointer, console)
+        self._threads = ThreadGroup(self._loops())
+
+    def _loops(self) -> dict[str, Callable[[], object]]:
+        config, parts, stop = self.config, self._parts, self.stop
+        writer = ReplayWriter(parts.replay, parts.limiter, parts.counters, self._report_episodes)
+        loops: dict[str, Callable[[], object]] = {"callbacks": partial(self._dispatcher.run, self._measurements)}
+        if config.synchronous:
+            turns = SynchronousLoop(parts.learner, parts.workers.workers, writer, parts.limiter, self._checkpointer)
+            loops["learner"] = partial(turns.run, config.batch_size, stop)
+        else:
+            loops["learner"] = partial(parts.learner.run, parts.limiter, stop, self._checkpointer)
+            loops["workers"] = partial(parts.workers.run, parts.learner, writer, stop)
+        if config.max_minutes is not None:
+            loops["timer"] = partial(stop.wait, config.max_minutes * 60)
+        return loops
+
+    def _report_episodes(self, batch: TransitionBatch) -> None:
+        self._dispatcher.episodes(self._measurements.episodes(batch))
+
+    def _info(self, is_interrupted: Callable[[], bool]) -> RunInfo:
+        resumed = self._checkpoint
+        if resumed is not None and resumed.run_id != self._run.run_id:
+            resumed = None  # the logs of that checkpoint belong to another run
+        return RunInfo(
+            self.config,
+            self._make_env,
+            self._run.run_id,
+            self._run.folder,
+            self._logs,
+            self._results,
+            (resumed.step, int(resumed.manifest["env_step"])) if resumed else None,
+            self._parts.replay,
+            self._console,
+            self.stop,
+            is_interrupted,
+        )
+
+    # ---- ending
+
+    def _save_last(self, patience: float) -> None:
+        if self._threads.is_alive("learner"):  # its networks may be half of one step and half of the next
+            self._checkpointer.finish(patience)
+            newest = self._checkpointer.newest
+            self._console.say(f"Nothing more is saved; {f'the last is {newest}' if newest else 'there is no checkpoint yet'}.")
+            return
+        step, total = self._parts.learner.learner_step, self.config.num_steps_train
+        how_far = "" if step >= total else f" Learner step {step:,} of {total:,}: continue with --resume."
+        self._console.say(f"Saved {self._checkpointer.save_last(patience)}.{how_far}")
+        self._run.report("done" if step >= total else "stopped", step)
+
+    def _report_end(self) -> None:
+        for thread in self._threads.hanging():
+            where = write_thread_dumps(self._thread_dumps, [thread])
+            self._console.say(f"{thread.name} did not stop and is left behind; {where}.")
+        if not self._threads.is_alive("callbacks"):
+            self._dispatcher.flush(self._measurements.row(), self._measurements.status(has_ended=True))
+
+    def _finish(self, is_interrupted: Callable[[], bool]) -> Result:
+        learner, counters = self._parts.learner, self._parts.counters
+        seconds, path, score = counters.seconds, self._checkpointer.path(learner.learner_step), None
+        if not is_interrupted() and not self._threads.is_alive("learner"):
+            score = self._score(path, is_interrupted)
+        status = "done" if learner.learner_step >= self.config.num_steps_train else "stopped"
+        result = Result(path, score, learner.learner_step, counters.env_steps, seconds, status)
+        if not self._threads.is_alive("callbacks"):
+            self._dispatcher.end(result)
+        return result
+
+    def _score(self, path: Path, is_interrupted: Callable[[], bool]) -> Score | None:
+        """Score a checkpoint as test.py does, so that every training ends with a score."""
+        test = TestParams(**env_flags(self.config), ckpt_file=str(path))
+        loaded = load_checkpoint(test, self._make_env())
+        seeds = range(test.random_seed, test.random_seed + test.num_eps_test)
+        try:
+            score = evaluate(loaded.policy, self._make_env, seeds, stop=is_interrupted)
+        except EnvironmentFailure as error:  # the training itself is complete
+            self._console.say(f"{path.name} could not be scored: {error}. Try python test.py.")
+            return None
+        if len(score.episodes) < test.num_eps_test:
+            return None
+        append_result(self._results, score.row(loaded, test.random_seed))
+        self._console.say(f"{path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {test.num_eps_test} noise-free episodes.")
+        return score

@@ -1,0 +1,155 @@
+"""Agents in threads: restarted after failures of their environments, replaced when an environment hangs."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from agent.agent import Agent
+from agent.policy import Policy
+from agent.training.replay_writer import ReplayWriter
+from utils.console import Console
+from utils.errors import EnvironmentFailure
+from utils.replay.transitions import TransitionBatch
+from utils.retry_budget import RetryBudget
+from utils.thread_dumps import write_thread_dumps
+
+BATCH_LENGTH = 16  # transitions that an agent hands over at once
+CHECK_EVERY = 0.5  # seconds between two checks of the workers
+PATIENCE = 3.0  # seconds that the workers have to return after `stop`
+
+OnFailure = Callable[[Agent, EnvironmentFailure], None]
+
+
+class PolicySource(Protocol):
+    """The owner of the newest policy; None while there is none."""
+
+    @property
+    def policy(self) -> Policy | None:
+        """The newest policy, immutable."""
+        ...
+
+
+class Worker:
+    """An agent and its retry budget."""
+
+    def __init__(self, agent: Agent, budget: RetryBudget, on_failure: OnFailure):
+        self.agent, self.budget = agent, budget
+        self.is_retired = False  # another worker acts in its place
+        self.error: BaseException | None = None  # why it has stopped
+        self._on_failure = on_failure
+
+    def collect(self, transitions: int, policy: Policy | None, stop: threading.Event) -> TransitionBatch | None:
+        """Collect a batch. After a failure of an environment, wait and go on with a new environment.
+
+        Returns None when stopped or retired meanwhile. Raises EnvironmentFailure when the budget is used up.
+        """
+        while not stop.is_set() and not self.is_retired:
+            try:
+                batch = self.agent.collect(transitions, policy)
+            except EnvironmentFailure as error:
+                if self.is_retired:  # its budget belongs to its replacement
+                    return None
+                pause = self.budget.next_pause()
+                if pause is None:
+                    raise
+                self._on_failure(self.agent, error)
+                stop.wait(pause)
+                self.agent.restart()
+            else:
+                self.budget.record_success(len(batch))
+                return batch
+        return None
+
+
+class WorkerPool:
+    """Runs one worker for each agent, in a thread of its own. A failed worker does not stop the others."""
+
+    def __init__(
+        self,
+        make_agent: Callable[[int], Agent],
+        size: int,
+        env_restarts: int,
+        env_timeout: float,
+        on_failure: OnFailure,
+        thread_dumps: Path,
+        console: Console,
+    ):
+        self._make_agent, self._env_timeout, self._on_failure = make_agent, env_timeout, on_failure
+        self._thread_dumps, self._console = thread_dumps, console
+        self.workers = [Worker(make_agent(index), RetryBudget(env_restarts), on_failure) for index in range(size)]
+        self._threads: list[threading.Thread] = []
+
+    def run(self, source: PolicySource, writer: ReplayWriter, stop: threading.Event) -> None:
+        """Collect until told to stop.
+
+        Raises EnvironmentFailure when every worker has failed, and any other error of a worker at once.
+        """
+
+        def work(worker: Worker) -> None:
+            while (batch := worker.collect(BATCH_LENGTH, source.policy, stop)) is not None and not worker.is_retired:
+                writer.add_when_allowed(batch, stop)
+
+        self._threads = [self._start(worker, work) for worker in self.workers]
+        while not stop.wait(CHECK_EVERY):
+            for index, worker in enumerate(self.workers):
+                since = worker.agent.waiting_since
+                if worker.error is None and since is not None and time.monotonic() - since > self._env_timeout:
+                    self._replace(index, work)
+            self._check_errors()
+        deadline = time.monotonic() + PATIENCE
+        for worker, thread in zip(self.workers, self._threads, strict=True):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                where = write_thread_dumps(self._thread_dumps, [thread])
+                self._console.say(f"agent {worker.agent.index} did not stop and is left behind; {where}.")
+
+    def _start(self, worker: Worker, work: Callable[[Worker], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work(worker)
+            except BaseException as error:
+                worker.error = error
+
+        thread = threading.Thread(target=guarded, name=f"agent {worker.agent.index}", daemon=True)
+        thread.start()
+        return thread
+
+    def _replace(self, index: int, work: Callable[[Worker], None]) -> None:
+        """Leave a hanging worker behind. Another one continues from its state, with new environments."""
+        hanging = self.workers[index]
+        hanging.is_retired = True
+        where = write_thread_dumps(self._thread_dumps, [self._threads[index]])
+        sentence = f"agent {index} has waited for its environment for more than {self._env_timeout:g} seconds; {where}"
+        if hanging.budget.next_pause() is None:
+            hanging.error = EnvironmentFailure(sentence)
+            return
+        self._console.say(f"{sentence}. It is replaced.")
+        agent = self._make_agent(index)
+        agent.restore(hanging.agent.state())
+        self.workers[index] = Worker(agent, hanging.budget, self._on_failure)
+        self._threads[index] = self._start(self.workers[index], work)
+
+    def _check_errors(self) -> None:
+        failed = [worker.error for worker in self.workers if worker.error is not None]
+        for error in failed:
+            if not isinstance(error, EnvironmentFailure):
+                raise error
+            self._console.say_once(f"An agent has stopped: {error}.")
+        if len(failed) == len(self.workers):
+            raise EnvironmentFailure(f"no agent is left; the last one stopped with {failed[-1]}") from failed[-1]
+
+    @property
+    def episodes(self) -> int:
+        """Finished episodes, across restarts."""
+        return sum(worker.agent.noise.episodes for worker in self.workers)
+
+    def state(self) -> list[dict[str, Any]]:
+        """The agents' states, for `restore`."""
+        return [worker.agent.state() for worker in self.workers]
+
+    def restore(self, states: list[dict[str, Any]]) -> None:
+        """Continue from saved states. Agents without one start new."""
+        for worker, state in zip(self.workers, states, strict=False):
+            worker.agent.restore(state)

@@ -1,0 +1,212 @@
+"""Learning curves: which scores and training returns are drawn, and the intervals around them, by hand."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import params
+from agent.analysis.curves import (
+    AXES,
+    Curve,
+    draw_curves,
+    mean_curve,
+    published_curve,
+    run_curve,
+    run_scores,
+    thousands,
+    training_curve,
+)
+from utils.storage.results import ScoreKind, append_result
+
+ROW = dict(env_step=80, seconds=120.0, min=-2.0, max=0.0, episodes=10, starts="", run_id="r1", checkpoint="c")
+
+
+def add(path, step, mean, sem=1.0, first_seed=1_000_000, **more):
+    append_result(path, ROW | dict(learner_step=step, mean=mean, sem=sem, first_seed=first_seed) | more)
+
+
+KIND = ScoreKind("1000000", "10", "")
+
+
+def curve_of(results, folder, x="learner_step", kind=KIND):
+    return run_curve("a run", run_scores(results, folder, x), kind, x)
+
+
+def points(curve):
+    return list(zip(curve.x.tolist(), curve.mean.tolist(), strict=True))
+
+
+@pytest.fixture
+def results(tmp_path):
+    return tmp_path / "results" / "Toy-v0"
+
+
+def test_a_curve_is_its_scores_by_learner_step_with_students_interval(tmp_path, results):
+    add(results, 20, -1.0, 0.5)
+    add(results, 10, -3.0, 1.0)
+    curve = curve_of(results, tmp_path)
+    assert points(curve) == [(10, -3.0), (20, -1.0)]
+    np.testing.assert_allclose(curve.half_width, [2.262, 1.131], rtol=1e-3)  # t at 97.5 % with 9 degrees of freedom is 2.262
+    assert (curve.lowest, curve.highest) == (-2.0, 0.0)
+
+
+@pytest.mark.parametrize(("x", "place"), [("learner_step", 10), ("env_step", 80), ("minutes", 2.0)])
+def test_what_it_is_drawn_against(tmp_path, results, x, place):
+    add(results, 10, -3.0)
+    assert points(curve_of(results, tmp_path, x)) == [(place, -3.0)]
+
+
+def test_only_scores_of_one_kind_are_in_a_curve(tmp_path, results):
+    add(results, 10, -3.0)
+    add(results, 20, -2.0)
+    add(results, 20, -9.0, first_seed=0)
+    add(results, 20, -7.0, episodes=3)
+    add(results, 20, -8.0, first_seed="", starts="starts.csv")
+    assert points(curve_of(results, tmp_path)) == [(10, -3.0), (20, -2.0)]
+    assert points(curve_of(results, tmp_path, kind=ScoreKind("", "10", "starts.csv"))) == [(20, -8.0)]
+
+
+def test_scores_of_another_run_in_the_same_file_are_left_out(tmp_path, results):
+    for step in (10, 20, 30):
+        add(results, step, -9.0, run_id="before")
+    add(results, 10, -3.0)
+    (tmp_path / "run.json").write_text(json.dumps({"run_id": "r1"}))
+    assert points(curve_of(results, tmp_path)) == [(10, -3.0)]
+
+
+def test_without_a_run_the_id_with_most_rows_is_drawn(tmp_path, results):
+    add(results, 10, -3.0)
+    add(results, 10, -9.0, run_id="before")
+    add(results, 20, -9.0, run_id="before")
+    assert points(curve_of(results, tmp_path)) == [(10, -9.0), (20, -9.0)]
+
+
+def test_of_a_checkpoint_tested_twice_the_last_score_is_drawn(tmp_path, results):
+    add(results, 10, -3.0)
+    add(results, 10, -2.0)
+    assert points(curve_of(results, tmp_path)) == [(10, -2.0)]
+
+
+def test_the_originals_text_alone_gives_a_curve_over_learner_steps_only(tmp_path, results):
+    add(results, 10, -3.0, 0.5)
+    results.with_name("Toy-v0.csv").unlink()
+    curve = curve_of(results, tmp_path, kind=ScoreKind("", "", ""))
+    assert points(curve) == [(10, -3.0)]
+    assert curve.half_width[0] == pytest.approx(1.96 * 0.5, rel=1e-4)
+    assert points(curve_of(results, tmp_path, "env_step", ScoreKind("", "", ""))) == []
+
+
+def test_no_scores_at_all_are_an_empty_curve(tmp_path, results):
+    assert points(curve_of(results, tmp_path, kind=None)) == []
+
+
+def of(steps, means, x=None, **more):
+    steps, means = np.array(steps, float), np.array(means, float)
+    return Curve("", steps, steps if x is None else np.array(x, float), means, np.zeros(len(steps)), **more)
+
+
+def test_the_mean_of_runs_has_students_interval_where_all_have_a_score():
+    curve = mean_curve([of([10, 20, 30], [1.0, 4.0, 9.0], [1, 2, 3]), of([10, 20], [3.0, 8.0], [3, 4])])
+    assert points(curve) == [(2.0, 2.0), (3.0, 6.0)]
+    # of two numbers a and b the standard error is |a - b| / 2, and t at 97.5 % with one degree of freedom is 12.706
+    np.testing.assert_allclose(curve.half_width, [12.706, 25.412], rtol=1e-4)
+
+
+def test_the_band_is_cut_at_the_returns_of_single_episodes():
+    # a mean of returns from -8 to 0 cannot be below -8 or above 0, however wide Student's interval of two runs is
+    curve = mean_curve([of([10], [-1.0], lowest=-5.0, highest=0.0), of([10], [-3.0], lowest=-8.0, highest=-1.0)])
+    assert [end.tolist() for end in curve.band()] == [[-8.0], [0.0]]
+    assert curve.half_width[0] == pytest.approx(12.706, rel=1e-4)
+    assert "cut at the returns seen" in curve.label
+    assert "cut" not in mean_curve([of([10], [-1.0]), of([10], [-3.0])]).label
+
+
+LEARNER = {"env_step": np.array([200.0, 300.0]), "learner_step": np.array([100.0, 200.0]), "seconds": np.array([60.0, 120.0])}
+
+
+def training(env_step, returns):
+    return {"env_step": np.array(env_step, float), "return": np.array(returns, float)}
+
+
+@pytest.mark.parametrize(
+    ("x", "places"),
+    [
+        ("env_step", [50, 150, 250]),
+        ("minutes", [0.25, 0.75, 1.5]),
+        ("learner_step", [50, 150]),  # the first learner step was at environment step 100
+    ],
+)
+def test_training_episodes_are_placed_by_their_environment_step(x, places):
+    curve = training_curve(training([50, 150, 250], [1, 2, 3]), LEARNER, x)
+    assert curve.x.tolist() == places  # of three episodes each is shown
+    assert "with exploration noise" in curve.label
+
+
+def test_training_returns_are_a_moving_mean_of_at_least_ten():
+    curve = training_curve(training(range(200, 220), [0, 1] * 10), LEARNER)
+    assert curve.label.endswith("(mean of 10)")
+    np.testing.assert_allclose(curve.mean, 0.5)
+    assert curve.x[0] == pytest.approx(104.5)  # the middle of learner steps 100 to 109
+
+
+@pytest.mark.parametrize(("episodes", "learner"), [({}, {}), ({}, LEARNER), (training([5], [1]), {})])
+def test_without_logs_there_are_no_training_returns(episodes, learner):
+    assert len(training_curve(episodes, learner).x) == 0
+
+
+def test_of_one_run_the_mean_is_itself():
+    assert points(mean_curve([of([10], [1.0])])) == [(10, 1.0)]
+
+
+def test_the_published_curve_is_there_for_the_originals_four_environments():
+    path = params.HERE / "data" / "original_learning_curves.csv"
+    for old, (new, _) in params.RENAMED.items():
+        assert len(published_curve(path, old, "").x) > 40, new
+    assert published_curve(path, "Toy-v0", "") is None
+    curve = published_curve(path, "Pendulum-v0", "")
+    assert points(curve)[0] == (10_000, -214.38)
+    assert curve.half_width[0] == pytest.approx(1.984 * 16.95, rel=1e-3)  # of 100 episodes
+
+
+def test_a_drawing_has_its_lines_its_units_and_what_counts_as_solved():
+    published = of([10, 20, 500], [0.0, 1.0, 2.0])
+    figure = draw_curves([of([10, 20], [1.0, 2.0])], "Toy-v0", "env_step", published, 200.0)
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("environment steps", "mean return of an episode")
+    assert [list(line.get_xdata()) for line in axes.lines] == [[10, 20], [10, 20], [0, 1]]  # cut where our own ends
+    assert axes.get_legend().get_texts()[-1].get_text() == "solved (200)"
+
+
+def test_the_x_axis_ends_with_the_data():
+    published = of([10, 20, 500], [0.0, 1.0, 2.0])
+    (axes,) = draw_curves([of([4, 8], [1.0, 2.0])], "Toy-v0", published=published).axes
+    assert axes.get_xlim()[1] < 9  # the published curve begins beyond
+    (axes,) = draw_curves([of([], [])], "Toy-v0", published=published, training=[of([1, 30], [1.0, 2.0])]).axes
+    assert [list(line.get_xdata()) for line in axes.lines] == [[10, 20], [1, 30]]
+
+
+def test_training_returns_are_fainter_and_labelled_once():
+    curves = [replace(of([10, 20], [1.0, 2.0]), label=label) for label in "ab"]
+    noisy = [replace(of([1, 2], [1.0, 2.0]), label="training") for _ in "ab"]
+    (axes,) = draw_curves(curves, "Toy-v0", training=noisy).axes
+    assert [line.get_alpha() for line in axes.lines[:2]] == [0.4, 0.4]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["training", "a", "b"]
+    assert axes.lines[1].get_color() == axes.lines[3].get_color()
+
+
+def test_a_run_without_scores_is_named_at_its_training_returns():
+    curves = [replace(of([], []), label="a"), replace(of([10], [1.0]), label="b")]
+    noisy = [replace(of([1, 2], [1.0, 2.0]), label="training") for _ in "ab"]
+    (axes,) = draw_curves(curves, "Toy-v0", training=noisy).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a: training", "training", "b"]
+
+
+def test_the_parameters_know_the_same_axes():
+    assert set(AXES) == set(params.AXES)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0, "0"), (950, "950"), (20_000, "20k"), (1_500_000, "1.5M")])
+def test_counts_are_short_on_an_axis(value, shown):
+    assert thousands(value) == shown

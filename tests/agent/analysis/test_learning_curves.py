@@ -1,0 +1,215 @@
+"""The curves that plot.py draws: which runs and tests, from which files, and the name of the picture."""
+
+import numpy as np
+import pytest
+from factories import save_checkpoint as save
+
+from agent.analysis.learning_curves import curves_path, learning_curves, selected_runs
+from params import CurvesParams
+from utils.env_spec import EnvSpec
+from utils.errors import CheckpointError, ParameterError
+from utils.storage.results import append_result
+
+PENDULUM = "Pendulum-v1"
+ROW = dict(min=-900.0, max=0.0, sem=1.0, starts="", run_id="r1", checkpoint="c", env_step=8, seconds=60.0)
+
+
+@pytest.fixture
+def given(tmp_path):
+    """Makes parameters whose folders are in tmp_path."""
+
+    def make(**more):
+        roots = {f"{name}_dir": str(tmp_path / name) for name in ("ckpt", "log", "results", "plot")}
+        return CurvesParams(**roots | more)
+
+    return make
+
+
+@pytest.fixture
+def add(tmp_path):
+    """Adds a score to the results of a run."""
+
+    def add_score(run, step, mean=-100.0, first_seed=1_000_000, episodes=100, **more):
+        row = ROW | dict(learner_step=step, mean=mean, first_seed=first_seed, episodes=episodes) | more
+        append_result(tmp_path / "results" / PENDULUM / run, row)
+
+    return add_score
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Writes the logs of a run: 40 episodes, and a learner step for each environment step from 1000 on."""
+
+    def write(run):
+        folder = tmp_path / "log" / PENDULUM / run
+        folder.mkdir(parents=True)
+        rows = "".join(f"{1000 + 10 * i},0,{-1000 + i},200,0.3\n" for i in range(40))
+        (folder / "agents.csv").write_text("env_step,agent,return,length,noise\n" + rows)
+        (folder / "learner.csv").write_text("learner_step,env_step,seconds\n100,1100,5\n400,1400,10\n")
+
+    return write
+
+
+def drawn(params):
+    figure, notes = learning_curves(params)
+    (axes,) = figure.axes
+    return axes, notes
+
+
+def lines(axes):
+    """The points of each curve with a label of its own."""
+    labelled = [line for line in axes.lines if not line.get_label().startswith("_")]
+    return {line.get_label(): list(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in labelled}
+
+
+def test_a_test_of_three_episodes_does_not_replace_one_of_a_hundred(given, add):
+    add("a", 10, -100.0)
+    add("a", 20, -120.0)
+    add("a", 20, -500.0, first_seed=0, episodes=3)
+    axes, notes = drawn(given(run="a"))
+    assert lines(axes)["a"] == [(10, -100.0), (20, -120.0)]
+    assert axes.get_title() == "Pendulum-v1: mean return of 100 episodes from seeds 1,000,000 to 1,000,099"
+    assert notes == ["Not drawn: tests of 3 episodes from seeds 0 to 2 (choose with --first-seed, --episodes, --starts)."]
+
+
+def test_runs_are_drawn_with_the_same_kind_of_test(given, add):
+    for step in (10, 20):
+        add("a", step, -100.0)
+    for step in (10, 20, 30):
+        add("b", step, -200.0, first_seed=0)
+    add("b", 30, -300.0)
+    add("a", 30, -400.0, first_seed=0)
+    axes, _ = drawn(given(runs=("a", "b")))
+    assert lines(axes) == {"a": [(30, -400.0)], "b": [(10, -200.0), (20, -200.0), (30, -200.0)]}
+
+
+def test_among_kinds_with_equally_many_checkpoints_the_watchers_is_drawn(given, add):
+    add("a", 10, -1.0, first_seed=0)
+    add("a", 10, -2.0)
+    axes, _ = drawn(given(run="a"))
+    assert lines(axes)["a"] == [(10, -2.0)]
+
+
+@pytest.mark.parametrize(
+    ("choice", "mean"), [({"first_seed": 0}, -2.0), ({"episodes": 7}, -3.0), ({"starts": "data/starts.csv"}, -4.0)]
+)
+def test_a_kind_can_be_chosen(given, add, choice, mean):
+    add("a", 10, -1.0)
+    add("a", 10, -2.0, first_seed=0)
+    add("a", 10, -3.0, episodes=7)
+    add("a", 10, -4.0, first_seed="", starts="starts.csv")
+    axes, _ = drawn(given(run="a", **choice))
+    assert lines(axes)["a"] == [(10, mean)]
+
+
+def test_a_kind_that_does_not_exist_is_a_sentence_with_those_that_do(given, add):
+    add("a", 10)
+    with pytest.raises(ParameterError, match="there are tests of 100 episodes from seeds 1,000,000 to 1,000,099"):
+        learning_curves(given(run="a", first_seed=7))
+
+
+def test_training_returns_are_drawn_without_a_watcher(given, log):
+    log("")
+    axes, notes = drawn(given())
+    (label, points), *_ = lines(axes).items()
+    assert label == "training episodes, with exploration noise (mean of 10)"
+    assert points[0] == pytest.approx((45, -995.5))  # the mean of episodes 0 to 9, at learner steps 0 to 90
+    assert axes.get_title() == "Pendulum-v1: training"
+    assert notes == ["There are no test scores; test_every_new_ckpt.py makes them."]
+    with pytest.raises(CheckpointError, match="nothing to draw"):
+        learning_curves(given(training=False))
+
+
+# ---- which runs
+
+
+def names(params):
+    return [run.name for run in selected_runs(params)]
+
+
+def test_patterns_name_the_runs_with_scores_logs_or_checkpoints(given, add, log, tmp_path):
+    add("seed10", 10)
+    log("seed2")
+    save(tmp_path / "ckpt" / PENDULUM / "seed1" / "Pendulum-v1.ckpt-10", EnvSpec(PENDULUM).make())
+    save(tmp_path / "ckpt" / PENDULUM / "before-2026" / "Pendulum-v1.ckpt-10", EnvSpec(PENDULUM).make())
+    add("other", 10)
+    add("shipped", 10)
+    assert names(given(runs=("seed*",))) == ["seed1", "seed2", "seed10"]
+    assert names(given(runs=("*",))) == ["other", "seed1", "seed2", "seed10"]
+    assert names(given(runs=("other", "seed?", "seed1"))) == ["other", "seed1", "seed2"]
+    assert names(given(run="seed10", runs=("other",))) == ["seed10", "other"]
+    assert names(given()) == [""]
+
+
+@pytest.mark.parametrize("wanted", [{"run": "sed1"}, {"runs": ("seed1", "sed1")}, {"runs": ("x*",)}])
+def test_an_unknown_run_is_an_error_that_names_the_known_ones(given, add, wanted):
+    add("seed1", 10)
+    with pytest.raises(CheckpointError, match=r"there is no run (sed1|x\*) of Pendulum-v1; the runs are: seed1\."):
+        learning_curves(given(**wanted))
+
+
+# ---- the mean
+
+
+def test_runs_without_a_learner_step_in_common_have_no_mean(given, add):
+    add("a", 10)
+    add("b", 20)
+    with pytest.raises(ParameterError, match="no learner step in common"):
+        learning_curves(given(runs=("a", "b"), mean=True))
+
+
+def test_a_mean_over_different_parameters_is_refused_and_they_are_named(given, add, tmp_path):
+    for run, tau, seed in (("a", 0.005, 1), ("b", 0.01, 2)):
+        add(run, 10)
+        settings = {"tau": tau, "random_seed": seed, "run": run, "batch_size": 256}
+        save(tmp_path / "ckpt" / PENDULUM / run / "Pendulum-v1.ckpt-10", EnvSpec(PENDULUM).make(), params=settings)
+    with pytest.raises(ParameterError, match=r"different parameters \(tau: 0.005 in a, 0.01 in b\)"):
+        learning_curves(given(runs=("a", "b"), mean=True))
+    axes, _ = drawn(given(runs=("a", "b")))
+    assert {"a", "b"} <= set(lines(axes))
+
+
+def test_the_band_of_a_mean_stays_within_the_returns_of_episodes(given, add):
+    for run, mean in (("a", -1.0), ("b", -300.0)):
+        add(run, 10, mean)
+        add(run, 20, mean)
+    axes, _ = drawn(given(runs=("a", "b"), mean=True))
+    (band,) = axes.collections
+    ends = np.concatenate([path.vertices[:, 1] for path in band.get_paths()])
+    assert (ends.min(), ends.max()) == (-900.0, 0.0)  # Student's interval reaches from -2050 to 1749
+
+
+# ---- the name of the picture
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({}, "curves.png"),
+        ({"run": "a"}, "a/curves.png"),
+        ({"runs": ("a",), "x": "minutes"}, "a/curves.minutes.png"),
+        ({"runs": ("a", "b")}, "curves.a+b.png"),
+        ({"runs": ("*",), "mean": True}, "curves.a+b.mean.png"),
+        ({"run": "a", "first_seed": 0, "episodes": 3}, "a/curves.seed-0.3-episodes.png"),
+        ({"run": "a", "starts": "data/legacy.csv"}, "a/curves.legacy.png"),
+    ],
+)
+def test_pictures_of_other_runs_or_options_have_other_names(given, add, tmp_path, more, name):
+    add("a", 10)
+    add("b", 10)
+    assert curves_path(given(**more)) == tmp_path / "plot" / PENDULUM / name
+
+
+def test_the_name_of_a_picture_of_many_runs_is_short_and_different_for_each_set(given, add):
+    runs = tuple(f"a-long-name-{i}" for i in range(30))
+    for run in runs:
+        add(run, 10)
+    path, other = curves_path(given(runs=runs)), curves_path(given(runs=runs[:-1]))
+    assert path != other
+    assert len(path.name) < 120
+
+
+def test_out_names_the_picture(given, tmp_path):
+    assert curves_path(given(out="here.png")).as_posix() == "here.png"
+    with pytest.raises(ParameterError, match=r"must end with .png; got here.pdf"):
+        curves_path(given(out="here.pdf"))

@@ -1,0 +1,189 @@
+"""An agent rolls transitions out of small environments whose every number is known."""
+
+import threading
+
+import numpy as np
+import pytest
+from factories import make_replay, make_scaling
+from faulty_envs import Deaf
+
+from agent.agent import BATCH_LENGTH, Agent
+from params import TrainParams
+from utils.envs import Environment
+from utils.errors import EnvironmentFailure
+from utils.replay.rate_limiter import RateLimiter
+
+LOW, HIGH = np.array([-1.0], np.float32), np.array([3.0], np.float32)
+SCALING = make_scaling(low=LOW, high=HIGH)
+
+
+class Counter:
+    """Observes the number of steps taken, pays 1 for each, and ends after `length` of them."""
+
+    waiting_since = None
+
+    def __init__(self, length=4, fails_at=None):
+        self.length, self.fails_at = length, fails_at
+        self.steps, self.taken, self.seeds, self.actions = 0, 0, [], []
+
+    def reset(self, *, seed=None):
+        self.steps = 0
+        self.seeds.append(seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.taken += 1
+        if self.taken == self.fails_at:
+            raise EnvironmentFailure("a gear is broken")
+        self.steps += 1
+        self.actions.append(float(action[0]))
+        return np.array([self.steps], np.float32), 1.0, self.steps == self.length, False, {}
+
+    def close(self):
+        pass
+
+
+class Constant:
+    """A published policy that always does the same."""
+
+    version = 7
+
+    def __init__(self, action):
+        self.action = action
+
+    def act(self, obs):
+        return np.full((len(obs), 1), self.action, np.float32)
+
+
+class TensorBoardWriter:
+    """Where a learner would publish."""
+
+    def __init__(self, policy=None):
+        self.policy = policy
+
+
+def make(envs, policy=None, seed=0, **changes):
+    """An agent of these environments; when they have been used up, new ones are made as the last."""
+    envs = [*envs]
+    count = len(envs)
+    params = TrainParams(v_min=-1.0, v_max=1.0, envs_per_agent=count, **{"n_step_returns": 3, "discount_rate": 0.5} | changes)
+    last = envs[-1]
+
+    def next_env():
+        return envs.pop(0) if envs else Counter(last.length)
+
+    return Agent(0, next_env, TensorBoardWriter(policy), params, SCALING, np.random.SeedSequence(seed))
+
+
+def test_a_block_holds_the_transitions_of_whole_episodes_in_order():
+    block = make([Counter(4)]).collect(8)
+    np.testing.assert_array_equal(block.obs[:, 0], [0, 1, 2, 3, 0, 1, 2, 3])
+    np.testing.assert_array_equal(block.next_obs[:, 0], [3, 4, 4, 4, 3, 4, 4, 4])
+    np.testing.assert_allclose(block.reward, [1.75, 1.75, 1.5, 1.0, 1.75, 1.75, 1.5, 1.0])
+    np.testing.assert_allclose(block.discount, [0.125, 0, 0, 0, 0.125, 0, 0, 0])
+    assert [(episode.episode_return, episode.length) for episode in block.episodes] == [(4.0, 4), (4.0, 4)]
+
+
+def test_blocks_follow_each_other_without_loss():
+    agent, whole = make([Counter(4)], seed=1), make([Counter(4)], seed=1).collect(30)
+    parts = [agent.collect(n) for n in (1, 5, 24)]
+    np.testing.assert_array_equal(np.concatenate([part.action for part in parts]), whole.action)
+    assert [len(part) for part in parts] == [1, 5, 24]
+
+
+def test_environment_steps_count_each_repetition_of_an_action():
+    agent = make([Environment(Deaf(), "Deaf", action_repeat=3)])  # episodes of 3 + 3 + 2 environment steps, 1 for each
+    block = agent.collect(6)
+    assert block.reward.tolist() == [3 + 3 / 2 + 2 / 4, 3 + 2 / 2, 2.0] * 2
+    assert block.discount.tolist() == [0.0] * 6
+    assert [(episode.episode_return, episode.length) for episode in block.episodes] == [(8.0, 8), (8.0, 8)]
+    assert (agent.env_steps, agent.repeated_steps) == (16, 10)
+    other = make([Counter(4)])
+    other.restore(agent.state())
+    assert (other.env_steps, other.repeated_steps) == (16, 10)
+
+
+def test_a_discount_counts_actions_not_environment_steps():
+    block = make([Environment(Deaf(length=30), "Deaf", action_repeat=3)], discount_rate=0.5).collect(1)
+    assert block.reward.tolist() == [3 + 3 / 2 + 3 / 4]
+    assert block.discount.tolist() == [0.5**3]
+
+
+def test_several_environments_never_share_a_window():
+    block = make([Counter(4), Counter(5)]).collect(40)
+    steps_apart = block.next_obs[:, 0] - block.obs[:, 0]
+    assert set(steps_apart.tolist()) <= {1.0, 2.0, 3.0}
+    assert {episode.length for episode in block.episodes} == {4, 5}
+
+
+def test_without_a_policy_it_acts_uniformly_within_the_bounds():
+    env = Counter(10)
+    make([env]).collect(2000)
+    assert min(env.actions) >= -1.0
+    assert max(env.actions) <= 3.0
+    assert np.mean(env.actions) == pytest.approx(1.0, abs=0.1)
+    assert np.std(env.actions) == pytest.approx(4 / 12**0.5, abs=0.1)
+
+
+def test_with_a_policy_it_adds_noise_of_the_scale_of_the_actions():
+    env = Counter(10)
+    block = make([env], Constant(1.0), noise_scale=0.1, noise_decay=1.0).collect(4000)
+    assert np.mean(env.actions) == pytest.approx(1.0, abs=0.02)
+    assert np.std(env.actions) == pytest.approx(0.1 * 2.0, rel=0.1)  # half of the range 4 is 2
+    assert block.policy_version == 7
+
+
+def test_actions_are_clipped_before_they_are_stepped_and_stored():
+    env = Counter(10)
+    block = make([env], Constant(3.0), noise_scale=0.5).collect(100)
+    assert max(env.actions) == 3.0
+    np.testing.assert_allclose(block.action[:, 0], env.actions[: len(block)], rtol=1e-6)
+
+
+def test_noise_shrinks_with_each_episode_of_this_agent():
+    agent = make([Counter(4)], noise_scale=0.3, noise_decay=0.5)
+    agent.collect(8)
+    assert agent.noise.deviation == pytest.approx(0.3 * 0.25)
+
+
+def test_the_newest_policy_is_used_from_the_next_step_on():
+    env, agent = Counter(10), None
+    agent = make([env], Constant(0.0), noise_scale=0.0)
+    agent.collect(1)
+    before = len(env.actions)
+    agent._learner.policy = Constant(2.0)
+    agent.collect(5)
+    assert set(env.actions[before:]) == {2.0}
+
+
+def test_its_seeds_fix_resets_and_actions():
+    first, again, other = Counter(4), Counter(4), Counter(4)
+    for env, seed in ((first, 5), (again, 5), (other, 6)):
+        make([env], seed=seed).collect(20)
+    assert first.seeds == again.seeds
+    assert first.actions == again.actions
+    assert first.seeds != other.seeds
+    assert len(set(first.seeds)) == len(first.seeds)
+
+
+def test_a_failure_names_agent_step_and_action():
+    agent = make([Counter(10, fails_at=6)], Constant(2.0), noise_scale=0.0)
+    with pytest.raises(EnvironmentFailure, match=r"agent 0, its environment step 6, action \[\[2.*a gear is broken"):
+        agent.collect(20)
+
+
+def test_run_adds_at_the_limiters_pace_and_reports_episodes():
+    agent, stop, reported = make([Counter(4)]), threading.Event(), []
+    replay = make_replay(1000, 1, 1)
+    limiter = RateLimiter(1.0, 10, tolerance=2.0 * BATCH_LENGTH)
+    args = (replay, limiter, stop, lambda who, episode: reported.append(episode), None)
+    thread = threading.Thread(target=agent.run, args=args, daemon=True)
+    thread.start()
+    while limiter.inserts < 2 * BATCH_LENGTH:  # 10 to start, and 32 more at most
+        stop.wait(0.01)
+    stop.wait(0.3)
+    assert limiter.inserts == len(replay) == 2 * BATCH_LENGTH
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert len(reported) >= 2 * BATCH_LENGTH // 4

@@ -1,0 +1,149 @@
+"""The environment that a checkpoint was trained on: its numbers are taken over, its code only where the flags name it."""
+
+import json
+import subprocess
+import sys
+
+import faulty_envs
+import pytest
+from factories import save_checkpoint as save
+from trainings import PATHS, ROOT, SMALL, Training, flags_of
+
+from agent.config import env_flags, env_spec, trained_env_spec
+from agent.loading import load_checkpoint
+from params import TestParams as Params
+from params import TrainParams
+from utils.env_spec import EnvSpec
+from utils.errors import CheckpointError
+from utils.storage.checkpoints import Checkpoint, list_checkpoints
+
+ID = "Healthy-v0"
+
+
+def checkpoint(tmp_path, **spec):
+    return save(tmp_path / f"{ID}.ckpt-1", EnvSpec(ID).make(), env_spec={"id": ID} | spec)
+
+
+def trained(path, **flags):
+    return trained_env_spec(Checkpoint(path), Params(env=ID, **flags))
+
+
+def test_numbers_are_taken_from_the_checkpoint_unless_flags_give_them(tmp_path):
+    path = checkpoint(tmp_path, action_repeat=3, max_ep_length=50)
+    assert trained(path) == EnvSpec(ID, action_repeat=3, max_ep_length=50)
+    assert trained(path, action_repeat=1, max_ep_length=7) == EnvSpec(ID, action_repeat=1, max_ep_length=7)
+    params = Params(env=ID, ckpt_file=str(path))
+    assert load_checkpoint(params, env_spec(params).make()).env_spec.action_repeat == 3
+
+
+def test_a_checkpoint_without_a_spec_has_the_id_alone(tmp_path):
+    path = save(tmp_path / f"{ID}.ckpt-1", EnvSpec(ID).make())
+    assert trained(path) == EnvSpec(ID)
+    with pytest.raises(CheckpointError, match=rf"trained on {ID}, not on Pendulum-v1; add --env {ID}\.$"):
+        trained_env_spec(Checkpoint(path), Params())
+
+
+@pytest.mark.parametrize(
+    ("spec", "flags", "to_add"),
+    [
+        ({"kwargs": {"b": 1, "a": "x y"}}, {"env_kwargs": '{"a":"x y","b":1}'}, """--env-kwargs '{"a": "x y", "b": 1}'"""),
+        (
+            {"wrappers": ["evil:Run", "mine:More"]},
+            {"wrapper": "evil:Run,mine:More"},
+            "--wrapper evil:Run,mine:More",
+        ),
+        ({"id": "evil:Healthy-v0"}, {"env": "evil:Healthy-v0"}, "--env evil:Healthy-v0, if you trust"),
+    ],
+)
+def test_code_and_arguments_of_a_checkpoint_need_the_same_flags(tmp_path, spec, flags, to_add):
+    path = checkpoint(tmp_path, **spec)
+    with pytest.raises(CheckpointError) as caught:
+        trained(path)
+    assert f"add {to_add}" in str(caught.value)
+    asked = env_spec(Params(**{"env": ID} | flags))
+    assert trained_env_spec(Checkpoint(path), Params(**{"env": ID} | flags)) == asked
+
+
+@pytest.mark.parametrize(
+    ("flags", "to_add"),
+    [
+        ({"env_kwargs": '{"length": 3}'}, "add --env-kwargs '{}'"),
+        ({"wrapper": "faulty_envs:OneMore"}, "add --wrapper ''"),
+    ],
+)
+def test_a_checkpoint_trained_without_them_is_not_played_with_them(tmp_path, flags, to_add):
+    with pytest.raises(CheckpointError, match=to_add):
+        trained(checkpoint(tmp_path), **flags)
+
+
+def test_equal_numbers_of_another_kind_are_not_the_same_argument(tmp_path):
+    with pytest.raises(CheckpointError, match="--env-kwargs"):
+        trained(checkpoint(tmp_path, kwargs={"a": True}), env_kwargs='{"a": 1}')
+
+
+BROKEN = [{"id": None}, {"id": 5}, {"wrappers": "a:b"}, {"action_repeat": 10**9}, {"more": 1}, {"kwargs": []}]
+
+
+@pytest.mark.parametrize("spec", BROKEN)
+def test_a_record_that_is_no_spec_is_one_sentence(tmp_path, spec):
+    with pytest.raises(CheckpointError, match=f"{ID}.ckpt-1 does not say what it was trained on"):
+        trained(checkpoint(tmp_path, **spec))
+
+
+@pytest.mark.parametrize("script", [["test.py"], ["play.py", "--no-record"], ["plot.py", "maps"]])
+def test_no_script_runs_code_that_a_checkpoint_names(tmp_path, script):
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef run(env): return env\n")
+    record = {"id": "Pendulum-v1", "wrappers": ["evil:run"], "kwargs": {"g": 9.8}}
+    path = save(tmp_path / "Pendulum-v1.ckpt-1", EnvSpec("Pendulum-v1").make(), env_spec=record)
+    command = [sys.executable, ROOT / script[0], *script[1:], "--ckpt-file", path]
+    done = subprocess.run(command, cwd=tmp_path, env=PATHS | {"PYTHONPATH": tmp_path}, capture_output=True, text=True)
+    assert done.returncode == 7, done.stderr
+    assert "add --env-kwargs '{\"g\": 9.8}' --wrapper evil:run, if you trust what they name" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_policy_is_tested_in_the_environment_that_it_was_trained_on(tmp_path):
+    made = tmp_path / "made.txt"
+    env, kwargs, wrapper = "faulty_envs:Counted-v0", json.dumps({"path": str(made)}), "faulty_envs:OneMore"
+    code = {"env_kwargs": kwargs, "wrapper": wrapper}
+    small = SMALL | {"v_min": -9.0, "v_max": 9.0, "num_steps_train": 10**6, "max_ep_length": 5, "action_repeat": 2}
+    training = Training(tmp_path, env=env, small=small, **code)
+    training.until_reported(0)
+    training.end()
+    assert made.read_text().count("made") == SMALL["num_agents"]  # none was made to read its sizes alone
+
+    path = list_checkpoints(training.checkpoints)[0]
+    spec = {"id": env, "kwargs": json.loads(kwargs), "wrappers": [wrapper], "action_repeat": 2, "max_ep_length": 5}
+    manifest = Checkpoint(path).manifest
+    assert manifest["env_spec"] == spec
+    rows = (tmp_path / "logs" / "faulty_envs_Counted-v0" / "agents.csv").read_text().splitlines()[1:]
+    assert {row.split(",")[3] for row in rows} == {"5"}  # environment steps of an episode: 2 + 2 + 1
+
+    def score(*flags):
+        words = flags_of({"env": env, "ckpt_file": path, "num_eps_test": 3, "results_dir": tmp_path / "r"})
+        command = [sys.executable, str(ROOT / "test.py"), *map(str, words), *flags]
+        return subprocess.run(command, env=PATHS, capture_output=True, text=True)
+
+    refused = score()
+    assert refused.returncode == 7
+    assert "add --env-kwargs" in refused.stderr
+    done = score(*flags_of(code))
+    assert done.returncode == 0, done.stderr
+    mean = float(done.stdout.split("ckpt-")[1].split()[1])
+    assert 0.0 < mean <= 10.0  # five rewards from -1 to 1, and 1 more for each
+
+
+def test_a_wrapper_that_a_user_names_is_used():
+    assert env_spec(Params(env=ID, wrapper="faulty_envs:OneMore")).wrappers == ("faulty_envs:OneMore",)
+    env = env_spec(Params(env="Deaf-v0", wrapper="faulty_envs:DoubledReward,faulty_envs:OneMore", action_repeat=2)).make()
+    env.reset(seed=0)
+    assert env.step(faulty_envs.ONE)[1] == 6.0
+
+
+def test_a_script_in_a_child_process_gets_the_flags_of_its_parents_environment():
+    assert env_flags(Params(env=ID)) == {"env": ID}
+    given = {"env": ID, "env_kwargs": '{"g": 1}', "wrapper": "mine:More", "action_repeat": 2, "max_ep_length": 5}
+    params = TrainParams(**given)
+    assert env_flags(params) == given
+    assert env_spec(Params(**env_flags(params))) == env_spec(params)

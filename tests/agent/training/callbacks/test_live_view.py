@@ -1,0 +1,153 @@
+"""What the live view says of known numbers."""
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from rich.progress_bar import ProgressBar
+
+from agent.training.callbacks.live_view import LiveView, Rate, Rates, Snapshot, line, rows
+from utils.console import table
+
+LEARNING = Snapshot(
+    seconds=52.0,
+    learner_step=3100,
+    first_learner_step=0,
+    num_steps_train=5000,
+    inserts=49_600,
+    learning_starts=10_000,
+    env_step=49_600,
+    episodes=248,
+    recent_returns=(-300.0, -324.8),
+    binned_returns=(-1600.0, -900.0, -312.4),
+    critic_loss=2.31,
+    replay_size=49_600,
+    replay_capacity=1_000_000,
+    saved_step=3000,
+)
+START = replace(
+    LEARNING, seconds=2.0, learner_step=0, inserts=3200, env_step=3200, episodes=16, critic_loss=None, saved_step=None
+)
+RATES = Rates(updates=211.0, env_steps=1690.0)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "phase"),
+    [
+        (START, "collecting random transitions: 3,200 of 10,000"),
+        (replace(START, learner_step=500, first_learner_step=500), "collecting transitions: 3,200 of 10,000"),  # resumed
+        (replace(START, inserts=10_000), "compiling the update (about 10 s)"),
+        (replace(LEARNING, first_learner_step=3100), "compiling the update (about 10 s)"),  # resumed with its replay
+        (LEARNING, "learning"),
+        (replace(LEARNING, is_ending=True), "stopping: waiting for the learner and the agents"),
+        (replace(LEARNING, has_ended=True), "stopped"),
+        (replace(START, has_ended=True), "stopped"),
+        (replace(LEARNING, learner_step=5000, has_ended=True), "done"),
+    ],
+)
+def test_phase(snapshot, phase):
+    assert snapshot.phase == phase
+    assert rows(snapshot, RATES)["phase"] == [phase]
+    assert line(snapshot, RATES).startswith(phase)
+
+
+def test_rows_while_learning():
+    shown = rows(LEARNING, RATES)
+    bar = shown["progress"][0]
+    assert isinstance(bar, ProgressBar)
+    assert bar.completed / bar.total == 0.62
+    assert shown["progress"][1:] == ["62 %, 3,100 of 5,000 learner steps", "49,600 environment steps, 248 episodes"]
+    assert shown["time"] == ["0:00:52 elapsed, 0:00:09 left"]  # 1 900 learner steps at 211 a second
+    assert shown["speed"] == ["211 updates/s, 1,690 environment steps/s"]
+    assert shown["score"][0] == "-312.4, mean return of the last 2 training episodes"
+    assert shown["score"][2] == "since the start, from -1,600.0 to -312.4"
+    assert shown["critic"] == ["loss 2.310"]
+    assert shown["replay"] == ["49,600 of 1,000,000 transitions"]
+    assert shown["saved"] == ["learner step 3,000"]
+
+
+def test_rows_at_the_start_name_what_is_not_known():
+    shown = rows(replace(START, recent_returns=(), binned_returns=(), episodes=1), Rates())
+    assert shown["score"] == ["no episode has finished yet"]
+    assert shown["progress"][2] == "3,200 environment steps, 1 episode"
+    assert shown["time"] == ["0:00:02 elapsed"]
+    assert shown["speed"] == shown["critic"] == shown["saved"] == ["-"]
+
+
+def test_percentage_is_100_at_the_end_only():
+    assert rows(replace(LEARNING, learner_step=4999), RATES)["progress"][1] == "99 %, 4,999 of 5,000 learner steps"
+    last = rows(replace(LEARNING, learner_step=5000, has_ended=True), RATES)
+    assert last["progress"][1] == "100 %, 5,000 of 5,000 learner steps"
+    assert last["time"] == ["0:00:52 elapsed"]
+
+
+def test_warnings_are_the_last_row():
+    assert "warning" not in rows(LEARNING, RATES)
+    name, (text,) = list(rows(replace(LEARNING, warnings=("raise v_max",)), RATES).items())[-1]
+    assert (name, str(text)) == ("warning", "raise v_max")
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_no_word_is_broken(width):
+    large = replace(LEARNING, num_steps_train=8_000_000, learner_step=7_654_321, env_step=61_234_568, episodes=1_234_567)
+    large = replace(large, warnings=("7% of the target mass lies above the support: raise v_max (now 0).",))
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(table(rows(large, RATES)))
+    drawn = console.export_text()
+    assert max(map(len, drawn.splitlines())) <= width
+    words = re.findall(r"\S+", drawn)
+    for word in ("7,654,321", "61,234,568", "environment", "1,234,567", "episodes", "-1,600.0", "support:"):
+        assert word in words
+
+
+def test_line_is_short():
+    assert (
+        line(START, Rates(env_steps=1500.0))
+        == "collecting random transitions: 3,200 of 10,000 | return -312.4 | 0:00:02 elapsed"
+    )
+    assert line(LEARNING, RATES) == (
+        "learning | 3,100 of 5,000 learner steps (62 %) | return -312.4 | 211 updates/s | 0:00:52 elapsed | 0:00:09 left"
+    )
+
+
+def test_rate_is_the_mean_of_a_steady_stream():
+    rate = Rate()
+    assert rate.per_second is None
+    for second in range(4):
+        rate.count(100.0 + second, 1000 + 200 * second)
+    assert rate.per_second == pytest.approx(200.0)
+
+
+def test_rate_follows_a_change_smoothly():
+    rate = Rate()
+    for second in range(101):
+        rate.count(second, 200 * second)
+    rate.count(101.0, 20_000)  # a second without events
+    assert 175 < rate.per_second < 195
+    for second in range(102, 162):
+        rate.count(second, 20_000)
+    assert rate.per_second < 1.0
+
+
+class Screen:
+    """Keeps the lines of the view."""
+
+    def __init__(self):
+        self.lines = []
+
+    def show(self, rows, line, is_last=False):
+        self.lines.append((line, is_last))
+
+
+def test_compilation_does_not_lower_the_rate_of_updates_nor_the_end():
+    screen = Screen()
+    view = LiveView(screen)
+    for second, learner_step in enumerate([0] * 10 + [100, 200, 300]):
+        view.show(replace(START, seconds=float(second), inserts=10_000, learner_step=learner_step))
+    view.show(replace(START, seconds=15.0, learner_step=300, has_ended=True))
+    assert not any("updates/s" in line for line, _ in screen.lines[:11])
+    assert "| 100 updates/s | 0:00:12 elapsed | 0:00:47 left" in screen.lines[-2][0]
+    assert "| 100 updates/s | 0:00:15 elapsed" in screen.lines[-1][0]
+    assert [is_last for _, is_last in screen.lines] == [False] * 13 + [True]

@@ -1,0 +1,221 @@
+"""Which checkpoint a training goes on from. Checkpoints of nothing but a step: no learner is needed to choose one."""
+
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+
+from agent.config import env_spec, recorded, resolve
+from agent.training.resume import checkpoint_to_resume, next_resume_count, nothing_to_do, resolve_training
+from params import ENVS, HERE, TrainParams
+from utils.errors import CheckpointError, ParameterError
+from utils.storage.checkpoints import Checkpoint, checkpoint_path, list_checkpoints
+from utils.storage.run_folder import Run
+from utils.storage.verified_folder import write_verified
+
+
+def small(**changes):
+    return TrainParams(v_min=-20.0, v_max=0.0, **changes)
+
+
+def saved(folder, steps, **given):
+    """A run with checkpoints of these learner steps that was trained with `given`, and whose lock has been released."""
+    run = Run(folder)
+    config = resolve(TrainParams, given).values
+    about = {"run_id": run.run_id, "env": config.env, "params": recorded(config), "env_spec": asdict(env_spec(config))}
+    for step in steps:
+        files = {"learner.npz": {}, "state.json": {"incarnation": 0}}
+        write_verified(checkpoint_path(folder, "Pendulum-v1", step), files, about | {"learner_step": step})
+        run.report("training", step)
+    run.close()
+
+
+def test_a_folder_that_holds_a_run_is_refused_with_the_ways_out(tmp_path):
+    saved(tmp_path / "E", [10])
+    with pytest.raises(ParameterError, match="--resume.*--fresh.*--run NAME"):
+        checkpoint_to_resume(Run(tmp_path / "E"), small())
+
+
+def test_fresh_moves_the_old_run_aside(tmp_path):
+    saved(tmp_path / "E", [10])
+    run = Run(tmp_path / "E")
+    old = run.run_id
+    checkpoint, notes = checkpoint_to_resume(run, small(fresh=True))
+    assert checkpoint is None
+    assert run.run_id != old
+    assert list_checkpoints(tmp_path / "E") == []
+    (aside,) = (tmp_path / "E").glob("before-*")
+    assert {path.name for path in aside.iterdir()} == {"run.json", "Pendulum-v1.ckpt-10"}
+    assert str(aside) in notes[0]
+
+
+def test_fresh_moves_nothing_when_the_named_checkpoint_cannot_be_used(tmp_path):
+    saved(tmp_path / "E", [10])
+    with pytest.raises(CheckpointError, match="there is no checkpoint typo"):
+        checkpoint_to_resume(Run(tmp_path / "E"), small(fresh=True, ckpt_file="typo"))
+    assert len(list_checkpoints(tmp_path / "E")) == 1
+
+
+def test_fresh_can_begin_from_a_checkpoint_of_the_run_that_it_moves(tmp_path):
+    saved(tmp_path / "E", [10])
+    checkpoint, _ = checkpoint_to_resume(Run(tmp_path / "E"), small(fresh=True, ckpt_file="Pendulum-v1.ckpt-10"))
+    assert checkpoint.step == 10
+    assert checkpoint.path.parent.name.startswith("before-")
+
+
+def test_resume_takes_the_newest_whole_checkpoint_and_says_what_it_passed_over(tmp_path):
+    saved(tmp_path / "E", [10, 20, 30])
+    (tmp_path / "E" / "Pendulum-v1.ckpt-30" / "learner.npz").write_bytes(b"")
+    run = Run(tmp_path / "E")
+    checkpoint, notes = checkpoint_to_resume(run, small(resume=True))
+    assert checkpoint.step == 20
+    assert "ckpt-30" in notes[0]
+    assert checkpoint.run_id == run.run_id
+
+
+def test_resume_refuses_when_nothing_is_whole_and_begins_when_nothing_is_there(tmp_path):
+    saved(tmp_path / "E", [10])
+    (tmp_path / "E" / "Pendulum-v1.ckpt-10" / "learner.npz").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="--fresh"):
+        checkpoint_to_resume(Run(tmp_path / "E"), small(resume=True))
+    checkpoint, notes = checkpoint_to_resume(Run(tmp_path / "F"), small(resume=True))
+    assert checkpoint is None
+    assert "nothing to resume" in notes[0]
+
+
+def test_an_older_checkpoint_of_the_run_sets_the_newer_ones_aside(tmp_path):
+    saved(tmp_path / "E", [10, 20, 30])
+    checkpoint, notes = checkpoint_to_resume(Run(tmp_path / "E"), small(resume=True, ckpt_file="Pendulum-v1.ckpt-10"))
+    assert checkpoint.step == 10
+    assert [path.name for path in list_checkpoints(tmp_path / "E")] == ["Pendulum-v1.ckpt-10"]
+    assert notes[0].startswith("2 newer")
+
+
+def test_a_foreign_checkpoint_begins_a_run_in_an_empty_folder_only(tmp_path):
+    saved(tmp_path / "E", [10])
+    path = str(tmp_path / "E" / "Pendulum-v1.ckpt-10")
+    checkpoint, _ = checkpoint_to_resume(Run(tmp_path / "F"), small(ckpt_file=path))
+    assert checkpoint.step == 10
+    saved(tmp_path / "G", [10])
+    with pytest.raises(ParameterError, match="already holds a run"):
+        checkpoint_to_resume(Run(tmp_path / "G"), small(ckpt_file=path))
+
+
+def test_each_resume_draws_from_new_seeds(tmp_path):
+    saved(tmp_path / "E", [10])
+    assert next_resume_count(None) == 0
+    assert next_resume_count(Checkpoint(tmp_path / "E" / "Pendulum-v1.ckpt-10")) == 1
+
+
+# ---- the parameters of a continued training
+
+
+def trained(root, run="", **given):
+    """A run of 5 000 learner steps below `root`."""
+    saved(root / "Pendulum-v1" / run, [2500, 5000], num_steps_train=5000, random_seed=1, dense1_size=16, **given)
+
+
+def continued(root, **given):
+    """Each parameter with its source that a training continued in `root` has, if it is no default."""
+    resolved = resolve_training(TrainParams, {"ckpt_dir": str(root), **given})
+    values = vars(resolved.values)
+    return {name: (values[name], source) for name, source in resolved.sources.items() if source != "default"}, resolved.notes
+
+
+def test_a_resumed_run_keeps_its_parameters_and_flags_override_them(tmp_path):
+    trained(tmp_path, tau=0.5)
+    values, notes = continued(tmp_path, resume=True, num_steps_train=8000)
+    assert values["random_seed"] == (1, "run")
+    assert values["dense1_size"] == (16, "run")
+    assert values["tau"] == (0.5, "run")
+    assert values["v_min"] == (-20.0, "run")
+    assert values["num_steps_train"] == (8000, "flag")
+    assert notes == [f"Parameters are those recorded in {tmp_path}/Pendulum-v1/Pendulum-v1.ckpt-5000; flags override them."]
+    assert resolve_training(TrainParams, {"ckpt_dir": str(tmp_path), "resume": True}).values.num_steps_train == 5000
+
+
+def test_a_run_whose_entry_in_envs_was_changed_is_resumed_as_it_was(tmp_path, monkeypatch):
+    trained(tmp_path)
+    monkeypatch.setitem(ENVS, "Pendulum-v1", {**ENVS["Pendulum-v1"], "v_min": -30.0, "obs_clip": 5.0, "tau": 0.25})
+    values, _ = continued(tmp_path, resume=True)
+    assert [values[name] for name in ("v_min", "obs_clip", "tau")] == [(-20.0, "run"), (None, "run"), (0.005, "run")]
+
+
+def test_a_run_whose_support_came_from_flags_is_resumed_without_them(tmp_path):
+    saved(tmp_path / "Toy-v0", [10], env="Toy-v0", v_min=-3.0, v_max=3.0)
+    values, _ = continued(tmp_path, env="Toy-v0", resume=True)
+    assert values["v_max"] == (3.0, "run")
+
+
+def test_a_new_run_from_the_checkpoint_of_another_takes_the_networks_alone(tmp_path):
+    trained(tmp_path, run="first", tau=0.5)
+    path = str(tmp_path / "Pendulum-v1/first/Pendulum-v1.ckpt-2500")
+    for resume in (False, True):
+        values, notes = continued(tmp_path, run="second", ckpt_file=path, resume=resume)
+        assert values["dense1_size"] == (16, "run")
+        assert values["tau"] == (0.005, "ENVS")
+        assert values["num_steps_train"] == (50_000, "ENVS")
+        assert "random_seed" not in values
+        assert notes == [f"The networks have the shapes and scaling recorded in {path}; all else is as for a new run."]
+
+
+def test_a_resumed_run_gets_numbers_from_its_record_and_code_from_flags_or_envs(tmp_path, monkeypatch):
+    trained(tmp_path, action_repeat=2, env_kwargs='{"g": 9.8}', wrapper="evil:Run")
+    words = "add --env-kwargs '{\"g\": 9.8}' --wrapper evil:Run, if you trust what they name"
+    with pytest.raises(CheckpointError, match=words):
+        continued(tmp_path, resume=True)
+    values, _ = continued(tmp_path, resume=True, env_kwargs='{"g":9.80}', wrapper="evil:Run")
+    assert values["action_repeat"] == (2, "run")
+    entry = ENVS["Pendulum-v1"] | {"env_kwargs": '{"g": 9.8}', "wrapper": "evil:Run"}
+    monkeypatch.setitem(ENVS, "Pendulum-v1", entry)
+    assert continued(tmp_path, resume=True)[0]["wrapper"] == ("evil:Run", "ENVS")
+
+
+def test_a_record_does_not_choose_folders_or_what_a_call_does(tmp_path):
+    run = Run(tmp_path / "Pendulum-v1")
+    params = {"ckpt_dir": "/elsewhere", "debug": True, "render": True, "max_minutes": 1.0, "fresh": True, "tau": 0.5}
+    manifest = {"learner_step": 10, "run_id": run.run_id, "env": "Pendulum-v1", "params": params}
+    write_verified(checkpoint_path(run.folder, "Pendulum-v1", 10), {"state.json": {}}, manifest)
+    run.close()
+    values, _ = continued(tmp_path, resume=True)
+    assert values["ckpt_dir"] == (str(tmp_path), "flag")
+    assert values["tau"] == (0.5, "run")
+    assert not {"debug", "render", "max_minutes", "fresh"} & set(values)
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        (["tau"], "cannot be used: they are \\['tau'\\]"),
+        ({"tau": "x", "num_agents": 0}, "tau must be a number, got 'x'; num_agents must be at least 1, got 0"),
+        ({"env": "Hopper-v5"}, "was trained on Hopper-v5, not on Pendulum-v1; add --env Hopper-v5"),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_an_error_of_the_checkpoint(tmp_path, params, words):
+    run = Run(tmp_path / "Pendulum-v1")
+    manifest = {"learner_step": 10, "run_id": run.run_id, "env": "Pendulum-v1", "params": params}
+    write_verified(checkpoint_path(run.folder, "Pendulum-v1", 10), {"state.json": {}}, manifest)
+    with pytest.raises(CheckpointError, match=words):
+        continued(tmp_path, resume=True)
+
+
+def test_bad_flags_are_reported_all_at_once_when_resuming_too(tmp_path):
+    trained(tmp_path)
+    with pytest.raises(ParameterError, match="run must be a plain folder name.*; num_agents must be at least 1"):
+        continued(tmp_path, resume=True, run="a/b", num_agents=0)
+    with pytest.raises(ParameterError, match="tau must be at most 1, got 7; num_agents must be at least 1, got 0"):
+        continued(tmp_path, resume=True, num_agents=0, tau=7)
+
+
+def test_resuming_a_finished_run_says_which_flag_to_add_and_does_nothing(tmp_path):
+    trained(tmp_path)
+    folders = ["--ckpt-dir", tmp_path, "--log-dir", tmp_path / "logs", "--results-dir", tmp_path / "results"]
+    command = [sys.executable, HERE / "train.py", "--resume", *folders]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "has reached learner step 5,000 of 5,000, so there is nothing left to train; add --num-steps-train" in done.stdout
+    assert not (tmp_path / "logs/Pendulum-v1/learner.csv").exists()
+    newest = Checkpoint(tmp_path / "Pendulum-v1/Pendulum-v1.ckpt-5000")
+    assert nothing_to_do(newest, small(num_steps_train=5001)) is None
+    assert nothing_to_do(None, small(num_steps_train=1)) is None

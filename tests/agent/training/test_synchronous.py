@@ -1,0 +1,128 @@
+"""Taking turns in one thread: the exact ratio, an order that repeats, and checkpoints between episodes."""
+
+import threading
+
+import numpy as np
+import pytest
+from factories import make_replay
+
+from agent.agent import BATCH_LENGTH, Agent
+from agent.scaling import Scaling
+from agent.training.synchronous import SynchronousLoop
+from params import TrainParams
+from utils.env_spec import EnvSpec
+from utils.errors import EnvironmentFailure
+from utils.replay.rate_limiter import RateLimiter
+
+import faulty_envs  # noqa: F401  (registers)  isort: skip
+
+NEVER = threading.Event()
+
+
+class Counting:
+    """A learner that counts, and says after each of its calls what had been inserted by then."""
+
+    policy = None
+
+    def __init__(self, limiter, total, every=4, stop_at=None):
+        self.limiter, self.total, self.every = limiter, total, every
+        self.learner_step, self.inserts = 0, []
+
+    def updates_due(self, learner_step):
+        return min(2, self.total - learner_step)
+
+    def advance(self, keeper, sample=None):
+        self.inserts.append(self.limiter.inserts)
+        self.learner_step += 2
+        if self.learner_step % self.every == 0:
+            keeper.save()
+
+
+class CheckpointKeeper:
+    def __init__(self):
+        self.saved, self.reloads = [], 0
+
+    def save(self):
+        self.saved.append("saved")
+
+    def reload(self):
+        self.reloads += 1
+        return True
+
+
+def turns_of(env_id, total=20, agents=2, ratio=1.0, **changes):
+    params = TrainParams(env=env_id, v_min=-1.0, v_max=1.0, n_step_returns=3, **changes)
+    replay = make_replay(10_000, 1, 1)
+    limiter = RateLimiter(ratio, 10, 1000.0)
+    learner, keeper = Counting(limiter, total), CheckpointKeeper()
+    scaling = Scaling.from_env(EnvSpec(env_id).make(), params)
+    workers = [Agent(i, EnvSpec(env_id).make, learner, params, scaling, np.random.SeedSequence(i)) for i in range(agents)]
+    episodes, failures = [], []
+    turns = SynchronousLoop(
+        learner,
+        workers,
+        replay,
+        limiter,
+        keeper,
+        lambda agent, episode: episodes.append((agent.index, *episode)),
+        lambda agent, error: failures.append((agent.index, str(error))),
+    )
+    return turns, learner, keeper, replay, limiter, episodes, failures
+
+
+def test_before_each_call_there_is_what_the_ratio_asks_for_and_no_more():
+    turns, learner, keeper, replay, limiter, *_ = turns_of("Endless-v0", total=8, ratio=1.0, agents=2)
+    learner.every = 1000
+    turns.run(8, NEVER)
+    assert learner.inserts == [26, 42, 58, 74]  # 10 to start, then 2 * 8 samples a call at one a sample
+    assert (limiter.inserts, limiter.samples, replay.added) == (74, 64, 74)
+
+
+def test_agents_take_turns_by_blocks():
+    turns, learner, *_ = turns_of("Endless-v0", total=2, agents=3)
+    turns.run(3 * BATCH_LENGTH, NEVER)  # 10 + 2 * 48 transitions are due
+    assert [agent.env_steps for agent in turns._agents] == [2 * BATCH_LENGTH + 10 + 2] + [2 * BATCH_LENGTH + 2] * 2
+
+
+def test_at_a_checkpoint_all_episodes_end_and_the_first_agent_is_next():
+    turns, learner, keeper, replay, limiter, episodes, _ = turns_of("Endless-v0", total=8)
+    turns.run(8, NEVER)
+    assert keeper.saved == ["saved"] * 2
+    assert [index for index, *_ in episodes] == [0, 1, 0, 1]
+    assert sum(length for *_, length in episodes) == sum(agent.env_steps for agent in turns._agents) == replay.added
+    assert all(agent.noise.episodes == 2 for agent in turns._agents)
+    discounts = replay.sample(1, 256, 0.5).discount
+    assert discounts.min() > 0.0  # truncated, not terminated
+
+
+def test_the_same_seeds_give_the_same_replay():
+    first, second = turns_of("Healthy-v0"), turns_of("Healthy-v0")
+    for turns, *_ in (first, second):
+        turns.run(8, NEVER)
+    one, other = (np.concatenate([*replay.snapshot()[2]]) for _, _, _, replay, *_ in (first, second))
+    assert one.tobytes() == other.tobytes()
+    assert first[5] == second[5]
+
+
+@pytest.mark.parametrize("moment", [0, 2])
+def test_stop_ends_it_between_two_calls(moment):
+    turns, learner, *_ = turns_of("Endless-v0", total=10**9)
+    stop = threading.Event()
+    if not moment:
+        stop.set()
+    learner.advance = lambda keeper: (setattr(learner, "learner_step", learner.learner_step + 2), stop.set())
+    turns.run(8, stop)
+    assert learner.learner_step == moment
+
+
+def test_an_environment_that_fails_is_made_anew_and_too_often_is_the_end():
+    turns, *_, failures = turns_of("CrashInStep-v0", agents=1, env_restarts=3)
+    with pytest.raises(EnvironmentFailure, match="the simulator exploded"):
+        turns.run(8, NEVER)
+    assert len(failures) == 3
+
+
+def test_reloading_is_the_keepers():
+    turns, _, keeper, *_ = turns_of("Healthy-v0")
+    assert turns.reload()
+    assert keeper.reloads == 1

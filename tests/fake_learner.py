@@ -1,0 +1,87 @@
+"""A training that stands still: a whole run, of which only the learner is none, so that no TensorFlow is loaded."""
+
+import numpy as np
+from factories import make_replay
+
+from agent.agent import Agent
+from agent.policy import Critic, Policy, Scaling
+from agent.training.checkpointer import Checkpointer, Parts
+from agent.training.counters import RunCounters
+from agent.training.workers import WorkerPool
+from params import HERE, TrainParams
+from utils.console import Console
+from utils.envs import make_env
+from utils.replay.rate_limiter import RateLimiter
+from utils.replay.transitions import TransitionBatch
+from utils.storage.run_folder import Run
+
+SHIPPED = HERE / "ckpts/shipped/Pendulum-v1/Pendulum-v1.ckpt-190000"
+
+
+class FrozenLearner:
+    """Has the shipped networks, and learns nothing but the number of its step."""
+
+    def __init__(self):
+        self.policy, self.critic = Policy.load(SHIPPED), Critic.load(SHIPPED)
+        self.learner_step = 0
+
+    def snapshot(self):
+        """The networks, and the step in place of all that learning on needs."""
+        return self.policy, self.critic, {"step": np.array(self.learner_step)}
+
+    def restore(self, arrays, learner_step):
+        """Take over the step of a snapshot."""
+        self.learner_step = int(arrays["step"])
+        assert self.learner_step <= learner_step
+
+
+class FakeRun:
+    """A run in `folder` that saves what a training saves, whenever it is told to."""
+
+    def __init__(self, folder, capacity=64, **changes):
+        given = {"v_min": -20.0, "v_max": 0.0, "num_agents": 2, "save_ckpt_step": 10, "results_dir": str(folder / "results")}
+        self.params = params = TrainParams(**given | changes)
+        scaling = Scaling.fitting(make_env(params.env), params)
+        self.run = Run(folder)
+        self.learner = FrozenLearner()
+        self.replay = make_replay(capacity, 3, 1)
+        self.limiter = RateLimiter(1.0, 10, 1000.0)
+
+        def make_agent(index):
+            return Agent(index, lambda: make_env(params.env), params, scaling, np.random.SeedSequence(index))
+
+        console = Console()
+        self.workers = WorkerPool(make_agent, params.num_agents, 10, 60.0, print, folder / "stacks.txt", console)
+        self.counters = RunCounters()
+        parts = Parts(self.learner, self.workers, self.counters, self.replay, self.limiter)
+        self.checkpointer = Checkpointer(self.run, params, parts, 0, lambda path: None, console)
+
+    def advance(self, learner_step, transitions=16):
+        """Be at a later step, with so many transitions more, each of which carries its number in every column."""
+        self.learner.learner_step = learner_step
+        self.replay.add(numbered(self.limiter.inserts + np.arange(transitions)))
+        self.limiter.inserted(transitions)
+
+    def save(self, learner_step):
+        """Advance, save, and wait until all is on the disk."""
+        self.advance(learner_step)
+        self.checkpointer.save()
+        self.checkpointer.finish()
+
+
+def numbered(numbers):
+    """Transitions that carry their number in every column, each in another way. Exact in float32 below 2**22."""
+    numbers = np.asarray(numbers, np.float32)
+    obs = np.stack([numbers, numbers + 0.25, -numbers], axis=1)
+    return TransitionBatch(obs, numbers[:, None] + 0.5, -numbers, numbers / 2, obs + 1)
+
+
+def numbers_of(rows):
+    """The numbers of such transitions in a sample or a snapshot's rows, once every column was seen to agree on them."""
+    column = rows.__getitem__ if isinstance(rows, np.ndarray) else rows._asdict().__getitem__
+    numbers = column("obs")[..., 0]
+    expected = numbered(numbers.ravel())
+    for name in ("obs", "action", "reward", "discount", "next_obs"):
+        if not np.array_equal(column(name).reshape(getattr(expected, name).shape), getattr(expected, name)):
+            raise AssertionError(f"a torn row: {name}")
+    return numbers

@@ -1,0 +1,75 @@
+"""The saver: one job after the other, in a thread that holds nobody up longer than it says."""
+
+import threading
+import time
+
+import pytest
+from trainings import slowed
+
+from utils.storage.background_writer import MOST_WAITING, BackgroundWriter
+
+
+def test_jobs_are_done_in_the_order_they_came_and_in_one_other_thread():
+    saver, done = BackgroundWriter("saver"), []
+    for i in range(20):
+        saver.submit(lambda i=i: done.append((i, threading.current_thread().name)))
+    assert saver.wait(10.0)
+    assert done == [(i, "saver") for i in range(20)]
+
+
+def test_who_hands_over_goes_on_until_too_many_wait():
+    saver, go, handed = BackgroundWriter("saver"), threading.Event(), []
+    saver.submit(go.wait)
+
+    def hand_over():
+        for i in range(MOST_WAITING + 1):
+            saver.submit(lambda: None)
+            handed.append(i)
+
+    thread = threading.Thread(target=hand_over, daemon=True)
+    thread.start()
+    thread.join(0.3)
+    waiting = thread.is_alive()
+    go.set()
+    thread.join(10.0)
+    assert waiting
+    assert handed == list(range(MOST_WAITING + 1))
+    assert saver.wait(10.0)
+
+
+def test_waiting_ends_when_patience_does_and_says_so():
+    saver, go = BackgroundWriter("saver"), threading.Event()
+    saver.submit(go.wait)
+    begun = time.monotonic()
+    assert not saver.wait(0.3)
+    assert 0.3 <= time.monotonic() - begun < slowed(5.0)
+    go.set()
+    assert saver.wait(10.0)
+
+
+@pytest.mark.parametrize("ask", [lambda saver: saver.wait(10.0), lambda saver: saver.submit(lambda: None)])
+def test_what_a_job_raised_is_raised_where_one_asks_next_and_only_once(ask):
+    saver, done = BackgroundWriter("saver"), threading.Event()
+
+    def fail():
+        done.set()
+        raise MemoryError("too much")
+
+    saver.submit(fail)
+    assert done.wait(10.0)
+    saver._jobs.join()  # the job has ended and its error is kept
+    with pytest.raises(MemoryError, match="too much"):
+        ask(saver)
+    saver.submit(lambda: None)  # the saver goes on
+    assert saver.wait(10.0)
+
+
+def test_a_saver_that_hangs_does_not_hold_the_process(run_code):
+    ended = run_code("""
+        import threading
+        from utils.storage.background_writer import BackgroundWriter
+        saver = BackgroundWriter("saver")
+        saver.submit(threading.Event().wait)
+        print(saver.wait(0.1))
+    """)
+    assert (ended.returncode, ended.stdout) == (0, "False\n")

@@ -1,0 +1,214 @@
+"""Films of episodes: GIFs small enough for a README, MP4s of full size."""
+
+import contextlib
+import io
+import itertools
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import imageio.v2 as imageio_v2
+import imageio.v3 as imageio
+import numpy as np
+from PIL import Image
+
+from utils.errors import DependencyError, StorageError
+from utils.media.overlay import fit
+from utils.storage.files import save_whole
+
+GIF_WIDTH = 320  # pixels
+GIF_SECONDS = 10.0
+GIF_BYTES = 1_000_000
+HOLD = 1.5  # seconds that a GIF shows its last frame for, so that a viewer sees the end before it repeats
+SHORTEST = 0.02  # seconds between two frames; browsers show a shorter frame for a tenth of a second
+_LOST_BITS = (0, 2, 4)  # of each colour, until the file is small enough
+
+
+class Recording(Protocol):
+    """Takes the frames of one episode, uint8 [H, W, 3], at the environment's own frame rate."""
+
+    path: Path
+
+    def width(self, frame: np.ndarray) -> int:
+        """The width, in pixels, that a frame will have in the film."""
+        ...
+
+    def add(self, frame: np.ndarray) -> None:
+        """Take a frame."""
+        ...
+
+    def wants_more(self) -> bool:
+        """Whether a later frame would still be in the film."""
+        ...
+
+    def save(self) -> None:
+        """Write the file. Raises StorageError."""
+        ...
+
+    def close(self) -> None:
+        """Leave nothing of a film that has not been saved; one that has been stays."""
+        ...
+
+
+class Gif:
+    """The first seconds, scaled down to a width, at most so many bytes, at true speed with 12 to 25 frames a second.
+
+    The last frame that was taken is always in it, and is held for HOLD seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        fps: float,
+        widest: int = GIF_WIDTH,
+        seconds: float = GIF_SECONDS,
+        most_bytes: int = GIF_BYTES,
+        one_palette: bool = False,
+    ):
+        """With `one_palette` all frames share their 256 colours, so that what is drawn to a scale keeps its colour."""
+        self.path = path
+        self._fps, self._widest, self._seconds, self._most_bytes = fps, widest, seconds, most_bytes
+        self._stride = math.ceil(fps / 25.0)
+        self._one_palette = one_palette
+        self._count = 0
+        self._frames: list[np.ndarray] = []
+        self._times: list[float] = []  # in seconds, at which each of them is shown
+        self._last: np.ndarray | None = None  # the newest frame, where the frame rate does not need it
+
+    def width(self, frame: np.ndarray) -> int:
+        """The film's, or less when the frame is smaller."""
+        return min(self._widest, frame.shape[1])
+
+    def add(self, frame: np.ndarray) -> None:
+        """Take a frame; those that the frame rate does not need are dropped."""
+        if not self.wants_more():
+            return
+        picture = fit(frame, self.width(frame))
+        if self._count % self._stride == 0:
+            self._frames.append(picture)
+            self._times.append(self._count / self._fps)
+            self._last = None
+        else:
+            self._last = picture
+        self._count += 1
+
+    def wants_more(self) -> bool:
+        """Whether a later frame would still be in the film."""
+        return self._count < self._seconds * self._fps
+
+    def save(self) -> None:
+        """Write the file. Raises StorageError."""
+        save_whole(self.path, self.content())
+
+    def content(self) -> bytes:
+        """What the file will hold."""
+        frames, times = self._ending()
+        if self._one_palette:
+            frames = _in_one_palette(frames)
+        end, stride = self._count / self._fps, self._stride
+        for lost_bits in _LOST_BITS:
+            content = _gif(frames, times, end, lost_bits)
+            if len(content) <= self._most_bytes:
+                break
+        while len(content) > self._most_bytes and len(frames) > 1:
+            if self._fps / (2 * stride) >= 12.0:
+                stride *= 2
+                kept = sorted({*range(0, len(frames), 2), len(frames) - 1})
+                frames, times = [frames[i] for i in kept], [times[i] for i in kept]
+            else:  # as much of the beginning as fits
+                count = max(1, int(0.9 * len(frames) * self._most_bytes / len(content)))
+                end = times[count]
+                frames, times = frames[:count], times[:count]
+            content = _gif(frames, times, end, lost_bits)
+        return content
+
+    def _ending(self) -> tuple[list[np.ndarray], list[float]]:
+        """The frames and their times with the newest frame at the end; it replaces one that is too near to it."""
+        if self._last is None:
+            return self._frames, self._times
+        time = (self._count - 1) / self._fps
+        kept = len(self._frames) if time - self._times[-1] > SHORTEST - 1e-9 else len(self._frames) - 1
+        return [*self._frames[:kept], self._last], [*self._times[:kept], time if kept else 0.0]
+
+    def close(self) -> None:
+        """Leave nothing of a film that has not been saved."""
+        self._frames, self._times, self._last = [], [], None
+
+
+class Mp4:
+    """The whole episode in full size and at the environment's own frame rate."""
+
+    def __init__(self, path: Path, fps: float):
+        self.path = path
+        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+        self._count = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            import imageio_ffmpeg  # what imageio needs for this format
+
+            self._frames_in = imageio_ffmpeg.count_frames_and_secs
+            self._writer: Any = imageio_v2.get_writer(self._partial, fps=fps, macro_block_size=2)
+        except (ImportError, RuntimeError) as error:
+            raise DependencyError("MP4 needs a writer: pip install imageio-ffmpeg, or use --format gif.") from error
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path} could not be written: {error}.") from None
+
+    def width(self, frame: np.ndarray) -> int:
+        """That of the frame."""
+        return frame.shape[1]
+
+    def add(self, frame: np.ndarray) -> None:
+        """Take a frame; an odd size loses a row or column, since the format wants even ones. Raises StorageError."""
+        height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
+        with self._cleared_up():
+            self._writer.append_data(np.ascontiguousarray(frame[:height, :width]))
+        self._count += 1
+
+    def wants_more(self) -> bool:
+        """Always."""
+        return True
+
+    def save(self) -> None:
+        """Finish the file. Raises StorageError."""
+        with self._cleared_up():
+            self._writer.close()
+            # The encoder is a process of its own that does not say whether the disk took all it wrote.
+            written, _ = self._frames_in(self._partial)
+            if written != self._count:
+                raise OSError(f"only {written} of {self._count} frames arrived; is the disk full?")
+            os.replace(self._partial, self.path)
+
+    def close(self) -> None:
+        """Leave nothing of a film that has not been saved."""
+        with contextlib.suppress(Exception):  # the encoder may have failed already
+            self._writer.close()
+        with contextlib.suppress(OSError):
+            self._partial.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _cleared_up(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            self.close()
+            reason = " ".join(str(error).split())[:200]
+            raise StorageError(f"{self.path} could not be written: {reason}.") from None
+
+
+def _in_one_palette(frames: list[np.ndarray]) -> list[np.ndarray]:
+    some = Image.fromarray(np.concatenate(frames[:: math.ceil(len(frames) / 8)]))
+    palette = some.quantize(256, dither=Image.Dither.NONE)
+    shots = (Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    return [np.asarray(shot.convert("RGB")) for shot in shots]
+
+
+def _gif(frames: list[np.ndarray], times: list[float], end: float, lost_bits: int) -> bytes:
+    # A GIF counts in hundredths of a second: rounding the times, not the durations, keeps the true speed.
+    hundredths = [round(100.0 * time) for time in (*times, end + HOLD)]
+    durations = [10 * (after - before) for before, after in itertools.pairwise(hundredths)]
+    buffer = io.BytesIO()
+    with imageio.imopen(buffer, "w", extension=".gif", plugin="pillow") as file:
+        file.write(np.stack(frames) >> lost_bits << lost_bits, duration=durations if len(frames) > 1 else durations[0], loop=0)
+    return buffer.getvalue()

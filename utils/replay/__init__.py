@@ -1,0 +1,1 @@
+"""Transitions, and the replay that keeps them."""

@@ -1,0 +1,203 @@
+"""Prioritised experience replay (Schaul et al., 2016, arXiv 1511.05952), proportional variant."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from utils.replay.segment_tree import SegmentTree
+from utils.replay.transitions import TransitionBatch
+
+HIGHEST_PRIORITY = 1e4  # a greater one, from a loss gone wild, would be drawn for ever
+CHUNK = 8192  # transitions copied at once for a snapshot: the lock is held for some milliseconds
+
+
+class Sample(NamedTuple):
+    """`batches` batches of B transitions. ids int64 [batches, B]; the rest float32 with the same two leading axes."""
+
+    ids: np.ndarray
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    discount: np.ndarray
+    next_obs: np.ndarray
+    weights: np.ndarray
+
+
+class PrioritisedReplay:
+    """A ring of arrays and two segment trees, behind one lock.
+
+    A transition's id counts all that were ever added; it lives in slot id % capacity until it is overwritten.
+    """
+
+    def __init__(self, capacity: int, obs_size: int, action_size: int, alpha: float, epsilon: float, rng: np.random.Generator):
+        self.capacity = capacity
+        self._alpha, self._epsilon, self._rng = alpha, epsilon, rng
+        self._lock = threading.Lock()
+        self._obs = np.empty((capacity, obs_size), np.float32)
+        self._action = np.empty((capacity, action_size), np.float32)
+        self._reward = np.empty(capacity, np.float32)
+        self._discount = np.empty(capacity, np.float32)
+        self._next_obs = np.empty((capacity, obs_size), np.float32)
+        self._sums = SegmentTree(capacity, np.add)
+        self._minima = SegmentTree(capacity, np.minimum)
+        self._added = 0
+        self._greatest_priority = 1.0
+        self.invalid_priorities = 0  # not finite or negative: the lowest is stored instead
+        self.clipped_priorities = 0  # greater than HIGHEST_PRIORITY
+
+    def __len__(self) -> int:
+        return min(self._added, self.capacity)
+
+    @property
+    def added(self) -> int:
+        """Transitions ever added."""
+        return self._added
+
+    def add(self, block: TransitionBatch) -> None:
+        """Append a block at the greatest priority seen so far; the oldest transitions make room."""
+        with self._lock:
+            # Of a block longer than the ring only the end stays.
+            ids = np.arange(self._added, self._added + len(block))[-self.capacity :]
+            slots = ids % self.capacity
+            for column, values in zip(self._columns(), self._values(block), strict=True):
+                column[slots] = values[-self.capacity :]
+            self._set_leaves(slots, np.full(len(slots), self._greatest_priority**self._alpha))
+            self._added += len(block)
+
+    def sample(self, batches: int, batch_size: int, beta: float | np.ndarray) -> Sample:
+        """Draw `batches` batches in proportion to priority**alpha, each stratified into batch_size equal segments.
+
+        The weights are (N * probability)**-beta divided by the greatest that any stored transition could have; `beta` is
+        one number, or one for each batch [batches, 1].
+        Raises ValueError while the replay is empty.
+        """
+        with self._lock:
+            if not self._added:
+                raise ValueError("the replay is empty")
+            root = self._sums.root
+            offsets = np.arange(batch_size) + self._rng.random((batches, batch_size))
+            slots = self._sums.find(offsets * (root / batch_size))  # [batches, B], ascending: memory is read in order
+            mass = self._sums.leaves[slots]
+            ids = slots + (self._added - 1 - slots) // self.capacity * self.capacity  # the newest id in the slot
+            # No slot is out of range; with "clip" NumPy believes that, with "raise" it takes twice as long.
+            columns = (column.take(slots, axis=0, mode="clip") for column in self._columns())
+            obs, action, reward, discount, next_obs = columns
+            weights = (self._minima.root / mass) ** beta  # N and the root cancel out
+        return Sample(ids, obs, action, reward, discount, next_obs, weights.astype(np.float32))
+
+    def update_priorities(self, ids: np.ndarray, losses: np.ndarray) -> None:
+        """Set priorities to losses + epsilon. `ids` and `losses` [batches, B] in the order of the updates.
+
+        A transition overwritten since it was drawn is skipped, and of one drawn twice the last loss counts.
+        A loss that is negative or not finite is refused and counted, and its transition gets the lowest priority that
+        any has: what spoils an update shall be drawn again as seldom as can be. (A lower one than that would be the
+        measure of all importance weights, and shrink them to nothing.) A huge loss is limited.
+        """
+        ids, losses = ids.ravel(), np.asarray(losses, np.float64).ravel()
+        sound = np.isfinite(losses) & (losses >= 0.0)
+        priorities = np.minimum(losses + self._epsilon, HIGHEST_PRIORITY)
+        with self._lock:
+            self.invalid_priorities += int((~sound).sum())
+            self.clipped_priorities += int((losses[sound] > HIGHEST_PRIORITY).sum())
+            kept = ids >= self._added - self.capacity
+            if kept.any():
+                self._greatest_priority = max(self._greatest_priority, float(priorities[kept & sound].max(initial=0.0)))
+                leaves = np.where(sound, priorities, 0.0) ** self._alpha
+                self._set_leaves(ids[kept] % self.capacity, np.where(sound, leaves, self._minima.root)[kept])
+
+    def mean_priority(self) -> float:
+        """Mean of priority**alpha over what is stored."""
+        with self._lock:
+            return self._sums.root / max(1, len(self))
+
+    # ---- snapshots
+
+    @property
+    def row(self) -> np.dtype:
+        """A stored transition in a snapshot; `mass` is its priority**alpha."""
+        columns = zip(("obs", "action", "reward", "discount", "next_obs"), self._columns(), strict=True)
+        return np.dtype([(name, "<f4", column.shape[1:]) for name, column in columns] + [("mass", "<f8")])
+
+    def snapshot(self) -> tuple[dict[str, Any], int, Iterator[np.ndarray]]:
+        """What `restore` needs to go on exactly here: the counters, and how many rows are stored, and those, CHUNK at a time.
+
+        Others may go on adding and sampling while the rows are taken. Each row is whole, with its own priority; where
+        the ring is full, a row that is overwritten meanwhile may be the newer one.
+        """
+        with self._lock:
+            rows = len(self)
+            counters = {
+                "capacity": self.capacity,
+                "alpha": self._alpha,
+                "added": self._added,
+                "greatest_priority": self._greatest_priority,
+                "generator": self._rng.bit_generator.state,
+            }
+        return counters, rows, (self._rows(slice(first, min(first + CHUNK, rows))) for first in range(0, rows, CHUNK))
+
+    def restore(self, counters: dict[str, Any], rows: np.ndarray) -> None:
+        """Hold what a snapshot held, in place of what is here. `rows` has the dtype `row`.
+
+        Where the capacity has changed, the newest rows stay. Raises ValueError when the rows cannot be what was saved.
+        """
+        added, expected = counters["added"], min(counters["added"], counters["capacity"])
+        if rows.dtype != self.row or rows.shape != (expected,):
+            raise ValueError(f"the rows are {rows.shape} of {rows.dtype}, expected {expected} of {self.row}")
+        if not (all(np.isfinite(rows[name]).all() for name in self.row.names or ()) and (rows["mass"] > 0.0).all()):
+            raise ValueError("the rows hold numbers that are not finite, or a priority that is not positive")
+        greatest, alpha = float(counters["greatest_priority"]), float(counters["alpha"])
+        if not (0.0 < greatest <= HIGHEST_PRIORITY and alpha >= 0.0):
+            raise ValueError(f"the greatest priority is {greatest} and alpha {alpha}")
+        generator = type(self._rng.bit_generator)()
+        generator.state = counters["generator"]  # raises when it is none, before anything has changed
+        if counters["capacity"] != self.capacity:
+            oldest = added % len(rows) if added > len(rows) else 0
+            rows = np.roll(rows, -oldest)[-self.capacity :]
+            added = len(rows)
+        mass = rows["mass"] if alpha == self._alpha else rows["mass"] ** (self._alpha / (alpha or 1.0))
+        with self._lock:
+            for name, column in zip(self.row.names or (), self._columns(), strict=False):
+                column[: len(rows)] = rows[name]
+            for tree in (self._sums, self._minima):
+                tree.fill(mass)
+            self._added = added
+            self._greatest_priority = greatest
+            self._rng.bit_generator.state = generator.state
+
+    def view(self, count: int) -> np.ndarray:
+        """About so many of what is stored, evenly spread, [n] of dtype `row`. Draws no random number."""
+        return self._rows(slice(0, len(self), max(1, len(self) // count)))
+
+    def _rows(self, slots: slice) -> np.ndarray:
+        rows = np.empty(len(range(*slots.indices(self.capacity))), self.row)
+        with self._lock:
+            for name, column in zip(self.row.names or (), self._columns(), strict=False):
+                rows[name] = column[slots]
+            rows["mass"] = self._sums.leaves[slots]
+        return rows
+
+    def problems(self) -> list[str]:
+        """What breaks the invariants of the trees; for tests and debugging."""
+        with self._lock:
+            sums, minima = self._sums.leaves, self._minima.leaves
+            problems = self._sums.problems() + self._minima.problems()
+            if not np.array_equal(sums[: len(self)], minima[: len(self)]):
+                problems.append("the two trees hold different leaves")
+            if sums[len(self) :].any():
+                problems.append("an empty slot has mass")
+            if not (np.isfinite(sums).all() and (sums[: len(self)] > 0).all()):
+                problems.append("a priority is not a positive number")
+            return problems
+
+    def _set_leaves(self, slots: np.ndarray, leaves: np.ndarray) -> None:
+        self._sums.set(slots, leaves)
+        self._minima.set(slots, leaves)
+
+    def _columns(self) -> tuple[np.ndarray, ...]:
+        return self._obs, self._action, self._reward, self._discount, self._next_obs
+
+    @staticmethod
+    def _values(block: TransitionBatch) -> tuple[np.ndarray, ...]:
+        return block.obs, block.action, block.reward, block.discount, block.next_obs

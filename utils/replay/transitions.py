@@ -1,0 +1,150 @@
+"""Experience: the steps of an environment become N-step transitions, and transitions become blocks."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+
+class Resets(Protocol):
+    """The two methods of a Gymnasium environment that `rollout` calls (utils/envs.py)."""
+
+    def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+        """The first observation of an episode, and an info."""
+        ...
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """The next observation, reward, terminated, truncated, and an info."""
+        ...
+
+
+class Step(NamedTuple):
+    """One action and what followed. obs and next_obs float32 [S], action float32 [A].
+
+    `env_steps` counts the environment steps that the action was repeated for; `reward` is the sum of their rewards.
+    """
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: float
+    next_obs: np.ndarray
+    terminated: bool
+    truncated: bool
+    env_steps: int = 1
+
+
+class Transition(NamedTuple):
+    """k steps in one: `reward` is their discounted sum, `discount` what the value of next_obs counts for."""
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: float
+    discount: float
+    next_obs: np.ndarray
+
+
+class Episode(NamedTuple):
+    """A finished episode: its undiscounted return in raw rewards, and its length in environment steps."""
+
+    episode_return: float
+    length: int
+
+
+@dataclass(frozen=True)
+class TransitionBatch:
+    """n transitions, stacked: obs and next_obs [n, S], action [n, A], reward and discount [n], all float32.
+
+    With them: the episodes that ended meanwhile, the learner step of the policy that acted, the environment steps that were
+    made for it, the index of the agent, and the standard deviation of its exploration noise.
+    """
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    discount: np.ndarray
+    next_obs: np.ndarray
+    episodes: list[Episode] = field(default_factory=list)
+    policy_version: int = 0
+    env_steps: int = 0
+    agent: int = 0
+    noise: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    @classmethod
+    def stack(cls, transitions: list[Transition], episodes: list[Episode] | None = None, **about: Any) -> "TransitionBatch":
+        """Stack transitions (at least one); `about` holds the remaining fields."""
+        obs, action, reward, discount, next_obs = (np.array(column, np.float32) for column in zip(*transitions, strict=True))
+        return cls(obs, action, reward, discount, next_obs, episodes or [], **about)
+
+
+def rollout(
+    envs: Sequence[Resets], act: Callable[[np.ndarray], np.ndarray], next_seed: Callable[[], int]
+) -> Iterator[tuple[int, Step]]:
+    """Step `envs` without end with one `act(obs [n, S]) -> actions [n, A]` for all, and yield (i, Step of environment i).
+
+    Each episode is reset with `next_seed()`. An environment whose episode ended is reset before the next `act`.
+    """
+    obs = np.stack([env.reset(seed=next_seed())[0] for env in envs])  # [n, S]
+    while True:
+        actions = act(obs)  # [n, A]
+        following = obs.copy()
+        for i, env in enumerate(envs):
+            next_obs, reward, terminated, truncated, info = env.step(actions[i])
+            following[i] = next_obs
+            yield i, Step(obs[i], actions[i], reward, next_obs, terminated, truncated, info.get("env_steps", 1))
+            if terminated or truncated:
+                following[i], _ = env.reset(seed=next_seed())
+        obs = following
+
+
+class NStep:
+    """Folds the steps of one environment to N-step transitions.
+
+    Fed step by step rather than from an iterator, because an agent steps its environments in turn. A stream that
+    breaks off without an end (stop, crash, bad number) is left with its window: its tail is not a terminal state.
+    """
+
+    def __init__(self, n: int, discount_rate: float):
+        self._n = n
+        self._rate = discount_rate
+        self._open: deque[Step] = deque()  # steps that have not become the start of a transition yet
+
+    def push(self, step: Step) -> list[Transition]:
+        """The transitions that `step` completes: one once n steps are open, and the whole tail at an episode's end.
+
+        A truncated episode bootstraps from its real last observation; a terminated one has the discount 0.
+        """
+        self._open.append(step)
+        ended = step.terminated or step.truncated
+        if not ended and len(self._open) < self._n:
+            return []
+        if ended:
+            return self._all(step)
+        oldest = self._oldest(step)
+        self._open.popleft()
+        return [oldest]
+
+    def truncate(self) -> list[Transition]:
+        """End the episode here as truncated: the transitions of the open steps, which are forgotten."""
+        if not self._open:
+            return []
+        return self._all(self._open[-1])
+
+    def _all(self, last: Step) -> list[Transition]:
+        transitions = []
+        while self._open:
+            transitions.append(self._oldest(last))
+            self._open.popleft()
+        return transitions
+
+    def _oldest(self, last: Step) -> Transition:
+        reward, discount = 0.0, 1.0
+        for step in self._open:
+            reward += discount * step.reward
+            discount *= self._rate
+        first = self._open[0]
+        return Transition(first.obs, first.action, reward, 0.0 if last.terminated else discount, last.next_obs)

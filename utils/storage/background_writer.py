@@ -1,0 +1,47 @@
+"""A thread that does one job after the other, so that who hands them over can go on."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+MOST_WAITING = 2  # jobs; each holds the memory of what it will write
+
+
+class BackgroundWriter:
+    """Does jobs in the order they came. A daemon: a disk that hangs must not hold the process."""
+
+    def __init__(self, name: str):
+        self._jobs: queue.Queue[Callable[[], None]] = queue.Queue(MOST_WAITING)
+        self._error: BaseException | None = None
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Hand over a job; waits while MOST_WAITING others wait. Raises what a job before it raised."""
+        self._raise_error()
+        self._jobs.put(job)
+
+    def wait(self, patience: float) -> bool:
+        """Wait until all jobs are done, so many seconds at most; whether they are. Raises what one of them raised."""
+        deadline = time.monotonic() + patience
+        with self._jobs.all_tasks_done:
+            while self._jobs.unfinished_tasks and (left := deadline - time.monotonic()) > 0.0:
+                self._jobs.all_tasks_done.wait(min(left, 0.2))
+            done = not self._jobs.unfinished_tasks
+        self._raise_error()
+        return done
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            try:
+                job()
+            except BaseException as error:
+                self._error = error
+            finally:
+                self._jobs.task_done()
+
+    def _raise_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error

@@ -1,0 +1,165 @@
+"""Scores on disk: a line of text and a row of CSV for each test, and the ledger of the tested checkpoints.
+
+A score is identified by IDENTITY: the run, the learner step and the episodes of the test. Files are only appended to, so
+that a kill loses no row; of several rows with one identity the last is valid, and readers return that one.
+"""
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from utils.errors import StorageError
+from utils.storage.lines import append, csv_line
+
+LEDGER_ENDING = ".tested.jsonl"
+COLUMNS = (
+    "learner_step",
+    "env_step",
+    "seconds",
+    "mean",
+    "sem",
+    "min",
+    "max",
+    "episodes",
+    "first_seed",
+    "starts",
+    "run_id",
+    "checkpoint",
+)
+
+IDENTITY = ("run_id", "learner_step", "first_seed", "episodes", "starts")
+
+_LINE = re.compile(
+    r"Training Episode (?P<learner_step>\d+):\s*Average reward = (?P<mean>-?\d+(\.\d+)?) \+/- (?P<sem>\d+(\.\d+)?|nan) /ep"
+)
+
+
+class ScoreKind(NamedTuple):
+    """The episodes of a test, as text from a results CSV. Only scores of one kind can be compared."""
+
+    first_seed: str
+    episodes: str
+    starts: str
+
+    @classmethod
+    def of(cls, row: dict[str, str]) -> Self:
+        """The kind of the score in a row."""
+        return cls(row["first_seed"], row["episodes"], row["starts"])
+
+    def __str__(self) -> str:
+        if not self.episodes.isdecimal() or not (self.starts or self.first_seed.isdecimal()):
+            return "episodes of unknown seeds"
+        count = int(self.episodes)
+        if self.starts:
+            return f"{count:,} episodes from the start states in {self.starts}"
+        first = int(self.first_seed)
+        return f"{count:,} episodes from seeds {first:,} to {first + count - 1:,}"
+
+
+def main_kind(rows: Iterable[dict[str, str]], preferred_seed: int) -> ScoreKind | None:
+    """The kind that most of `rows` have; among equals the one that starts at `preferred_seed`. None without rows."""
+    counts = Counter(ScoreKind.of(row) for row in rows)
+    return max(counts, key=lambda kind: (counts[kind], kind.first_seed == str(preferred_seed)), default=None)
+
+
+def result_files(path: Path) -> tuple[Path, Path]:
+    """The files of the results at `path`: <path>.txt and <path>.csv."""
+    return path.with_name(path.name + ".txt"), path.with_name(path.name + ".csv")
+
+
+def append_result(path: Path, row: dict[str, Any]) -> None:
+    """Append a row with COLUMNS to <path>.csv, and the original's line to <path>.txt, if it is not the valid row already.
+
+    Raises StorageError.
+    """
+    text, table = result_files(path)
+    line = f"Training Episode {row['learner_step']}: \t Average reward = {row['mean']:.2f} +/- {row['sem']:.2f} /ep \n\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not (table.exists() and table.stat().st_size)
+        if not is_new and {column: str(row[column]) for column in COLUMNS} in read_results(table):
+            return
+        append(text, line)
+        append(table, (csv_line(COLUMNS) if is_new else "") + csv_line(row[column] for column in COLUMNS), durable=True)
+    except (OSError, csv.Error) as error:
+        raise StorageError(f"the result could not be written to {path.parent}: {error}.") from None
+
+
+def read_results(path: Path) -> list[dict[str, str]]:
+    """The valid rows of a results CSV, as text by column. Incomplete rows (after a kill) are skipped."""
+    with open(path, newline="", errors="replace") as file:
+        rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+    return list({tuple(row.get(column, "") for column in IDENTITY): row for row in rows}.values())
+
+
+def read_scores(path: Path) -> list[dict[str, str]]:
+    """The rows of <path>.csv; if there is no such file, the original's lines in <path>.txt; else an empty list.
+
+    A line holds learner_step, mean and sem only; the other columns are then empty. Raises StorageError.
+    """
+    table, lines = path.with_name(path.name + ".csv"), path.with_name(path.name + ".txt")
+    try:
+        if table.exists():
+            return [dict.fromkeys(COLUMNS, "") | row for row in read_results(table)]
+        text = lines.read_text(errors="replace") if lines.exists() else ""
+    except (OSError, csv.Error) as error:
+        raise StorageError(f"the results of {path} cannot be read: {error}.") from None
+    found = (match.groupdict() for match in _LINE.finditer(text))
+    return [dict.fromkeys(COLUMNS, "") | row for row in found]
+
+
+class Ledger:
+    """What has been tested: a line of JSON for each checkpoint, keyed by (run_id, learner_step)."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._known: set[tuple[str, int]] = set()
+        self._read = 0  # bytes of the file that `keys` has been through
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """All lines that can be read; one that a kill cut short is passed over."""
+        return self._entries(self._lines(0))
+
+    def keys(self) -> set[tuple[str, int]]:
+        """The (run_id, learner_step) of everything in it. Reads only what has been added since the last call."""
+        if self.path.exists() and self.path.stat().st_size < self._read:
+            self._known, self._read = set(), 0  # it is another file now
+        lines = self._lines(self._read)
+        whole = lines[: lines.rfind(b"\n") + 1]
+        self._read += len(whole)
+        self._known |= {(entry["run_id"], entry["learner_step"]) for entry in self._entries(whole)}
+        last = self._entries(lines[len(whole) :])  # without its end of line yet, it is read again next time
+        return self._known | {(entry["run_id"], entry["learner_step"]) for entry in last}
+
+    def _lines(self, start: int) -> bytes:
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(start)
+                return file.read()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be read: {error}.") from None
+
+    @staticmethod
+    def _entries(lines: bytes) -> Iterator[dict[str, Any]]:
+        for line in lines.decode(errors="replace").split("\n"):
+            try:
+                entry = json.loads(line)
+                if isinstance(entry["run_id"], str):
+                    yield {**entry, "learner_step": int(entry["learner_step"])}
+            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+                continue
+
+    def add(self, run_id: str, learner_step: int, outcome: str, **more: Any) -> None:
+        """Append a line; `outcome` is "tested", "failed" or "gone". Raises StorageError."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            entry = {"run_id": run_id, "learner_step": learner_step, "outcome": outcome, **more}
+            append(self.path, json.dumps(entry) + "\n", durable=True)
+        except OSError as error:
+            raise StorageError(f"{self.path} could not be written: {error}.") from None

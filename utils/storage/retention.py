@@ -1,0 +1,67 @@
+"""Retention: which checkpoints of a run stay. The watcher's scores protect the best, and time protects the untested."""
+
+import math
+from pathlib import Path
+
+from utils.errors import StorageError
+from utils.storage.checkpoints import step_of
+from utils.storage.results import LEDGER_ENDING, Ledger, ScoreKind, main_kind, read_scores
+
+
+def superfluous(paths: list[Path], most: int, tested: set[int], best: int | None) -> list[Path]:
+    """Which checkpoints, of `paths` from old to new, may go so that `most` stay.
+
+    The best stays in any case, and up to twice as many stay while they have not been tested. `tested` and `best` are
+    learner steps.
+    """
+    return [
+        path
+        for age, path in enumerate(reversed(paths))
+        if age >= most and (step := step_of(path)) != best and (step in tested or age >= 2 * most)
+    ]
+
+
+def superfluous_replays(paths: list[Path], newest: int | None, saved: int | None) -> list[Path]:
+    """Which replay snapshots, of `paths` from old to new, may go once that of learner step `newest` is there.
+
+    Until a checkpoint follows it, a run that is killed goes on from the learner step `saved`: the snapshot that was
+    there then stays as well.
+    """
+    before = [path for path in paths if saved is not None and step_of(path) <= saved]
+    return [path for path in paths if newest is not None and step_of(path) != newest and path not in before[-1:]]
+
+
+def judged(results: Path, run_id: str, published_seed: int, watcher_seed: int) -> tuple[set[int], int | None]:
+    """The learner steps of this run that the watcher has tested, and the one with the best score.
+
+    `results` is the path of the scores without an ending. Files that cannot be read protect nothing.
+    """
+    ledger = Ledger(results.with_name(results.name + LEDGER_ENDING))
+    try:
+        tested = {step for run, step in ledger.keys() if run == run_id}  # noqa: SIM118 (a ledger is no dict)
+        scores = choosing_scores(results, run_id, published_seed, watcher_seed)
+    except StorageError:
+        return set(), None
+    return tested, max(scores, key=lambda step: scores[step], default=None)
+
+
+def choosing_scores(results: Path, run_id: str, published_seed: int, watcher_seed: int) -> dict[int, float]:
+    """The scores of a run that may choose among its checkpoints, by learner step. Raises StorageError.
+
+    They are of one kind, usually the watcher's (first seed `watcher_seed`). Scores from `published_seed`, the default of
+    test.py, and from given start states never choose, since they are published.
+    """
+    rows = [
+        row
+        for row in read_scores(results)
+        if row["run_id"] == run_id and row["first_seed"] not in ("", str(published_seed)) and _is_score(row)
+    ]
+    kind = main_kind(rows, watcher_seed)
+    return {int(row["learner_step"]): float(row["mean"]) for row in rows if ScoreKind.of(row) == kind}
+
+
+def _is_score(row: dict[str, str]) -> bool:
+    try:
+        return row["learner_step"].isdecimal() and math.isfinite(float(row["mean"]))
+    except ValueError:
+        return False

@@ -1,0 +1,198 @@
+"""Folders that appear complete by a rename, with a sealed manifest of checksums that tells whether one still is whole.
+
+No pickle and no Keras loader is on any path here, so that loading one can never run code.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from utils.errors import CheckpointError, StorageError
+from utils.storage.arrays import Arrays, npz, read_npy, read_npz
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+_LARGEST_MANIFEST = 4 * 2**20
+
+
+class VerifiedFolder:
+    """A folder of which the manifest has been read. A file's checksum is verified before the file is parsed."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        try:
+            self.manifest: dict[str, Any] = json.loads(_read(self.path / MANIFEST, at_most=_LARGEST_MANIFEST))
+            files = self.manifest["files"]
+            if any(name != os.path.basename(name) for name in files):
+                raise ValueError("it names a file in another folder")
+            self._files = {str(name): (int(entry["size"]), str(entry["sha256"])) for name, entry in files.items()}
+        except FileNotFoundError:
+            raise CheckpointError(f"{self.path} is not a checkpoint: it has no {MANIFEST}.") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise CheckpointError(f"{self.path / MANIFEST} cannot be used: {error}.") from None
+        if self.manifest.get("format_version") != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{self.path} has format version {self.manifest.get('format_version')}, this toolkit reads {FORMAT_VERSION}."
+            )
+        if self.manifest.get("seal") != seal(self.manifest):
+            raise CheckpointError(f"{self.path / MANIFEST} is damaged: its checksum is not its own.")
+
+    def bytes(self, name: str) -> bytes:
+        """A file's content, of which size and checksum are as the manifest says. Raises CheckpointError otherwise."""
+        path = self.path / name
+        if name not in self._files:
+            raise CheckpointError(f"{self.path} has no {name} in its manifest.")
+        size, checksum = self._files[name]
+        try:
+            content = _read(path, at_most=size)
+        except FileNotFoundError:
+            raise CheckpointError(f"{path} is missing.") from None
+        except (OSError, ValueError, MemoryError) as error:
+            raise CheckpointError(f"{path} cannot be read: {error}.") from None
+        if len(content) != size:
+            raise CheckpointError(f"{path} is damaged: the manifest says {size} bytes, it has {len(content)}.")
+        if hashlib.sha256(content).hexdigest() != checksum:
+            raise CheckpointError(f"{path} is damaged: its checksum is not the manifest's.")
+        return content
+
+    def arrays(self, name: str) -> Arrays:
+        """The named arrays of an .npz file."""
+        return read_npz(self.bytes(name), self.path / name)
+
+    def array(self, name: str) -> np.ndarray:
+        """The array of an .npy file, read-only."""
+        return read_npy(self.bytes(name), self.path / name)
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The content of a .json file."""
+        try:
+            content = json.loads(self.bytes(name))
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{self.path / name} cannot be used: {error}.") from None
+        if not isinstance(content, dict):
+            raise CheckpointError(f"{self.path / name} cannot be used: it is not an object.")
+        return content
+
+    def verify(self) -> Self:
+        """Check every file's size and checksum."""
+        for name in self._files:
+            self.bytes(name)
+        return self
+
+
+def seal(manifest: Mapping[str, Any]) -> str:
+    """The checksum that a manifest carries of itself."""
+    content = {name: value for name, value in manifest.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def write_verified(
+    path: Path, files: Mapping[str, Arrays | dict[str, Any] | Iterable[bytes]], manifest: dict[str, Any]
+) -> None:
+    """Write `files` and their manifest so that `path` appears complete or not at all.
+
+    Named arrays become an .npz, an object a .json; anything else is an iterable of a file's parts, taken one after the other.
+
+    `manifest` must hold learner_step and run_id. Everything is on the disk, the rename too, when this returns.
+    Raises StorageError; nothing half-written stays visible.
+    """
+    working = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        shutil.rmtree(working, ignore_errors=True)
+        working.mkdir(parents=True)
+        entries = {}
+        for name, content in files.items():
+            entries[name] = _write(working / name, _parts(name, content))
+        manifest = {"format_version": FORMAT_VERSION, **manifest, "files": entries}
+        _write(working / MANIFEST, [_json({**manifest, "seal": seal(manifest)})])
+        sync_folder(working)
+        if path.is_dir():  # damaged, or the caller would not save it again
+            remove_verified(path)
+        os.rename(working, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        shutil.rmtree(working, ignore_errors=True)
+        raise StorageError(f"{path} could not be saved: {error}.") from error
+
+
+def remove_verified(path: Path) -> None:
+    """Remove such a folder: first out of sight by a rename, then from the disk."""
+    doomed = path.with_name(f".{path.name}.removed")
+    shutil.rmtree(doomed, ignore_errors=True)  # of a removal that a kill cut short
+    try:
+        os.rename(path, doomed)
+    except OSError:
+        return  # somebody else was quicker, or the disk is read-only: it stays whole
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove what killed processes left half-written or half-removed. Only for who holds the folder's lock."""
+    for remains in [*folder.glob(".*.partial"), *folder.glob(".*.removed")]:
+        if remains.is_dir():
+            shutil.rmtree(remains, ignore_errors=True)
+        else:
+            remains.unlink(missing_ok=True)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Replace a small file as a whole: temporary file, fsync, rename, fsync of the folder."""
+    working = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        _write(working, [text.encode()])
+        os.replace(working, path)
+    finally:
+        working.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path, at_most: int) -> bytes:
+    """A regular file's content; raises ValueError when it is larger, before reading it, or no file at all."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place must hold nobody up
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no regular file")
+        if status.st_size > at_most:
+            raise ValueError(f"it is damaged: it has {status.st_size} bytes, more than the {at_most} it should")
+        return file.read()
+
+
+def _parts(name: str, content: Any) -> Iterable[bytes]:
+    if name.endswith(".npz"):
+        return [npz(content)]
+    return [_json(content)] if name.endswith(".json") else content
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> dict[str, Any]:
+    """Write a file, down to the disk; returns its entry in a manifest."""
+    checksum, size = hashlib.sha256(), 0
+    with open(path, "wb", buffering=0) as file:
+        for part in parts:
+            view = memoryview(part).cast("B")
+            checksum.update(view)
+            size += len(view)
+            while view:  # a full disk takes a part, and raises at the next call
+                view = view[file.write(view) :]
+        os.fsync(file.fileno())
+    return {"size": size, "sha256": checksum.hexdigest()}
+
+
+def _json(content: Any) -> bytes:
+    return json.dumps(content, indent=1).encode()
