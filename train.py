@@ -14,9 +14,8 @@ if __name__ == "__main__":
 
 from agent.training.callbacks.live_view import LiveView
 from agent.training.resume import resolve_training
-from agent.training.runs import each_seed, standard_callbacks
+from agent.training.runs import each_seed, prepare
 from agent.training.summary import print_summary
-from agent.training.trainer import Trainer
 from params import ALIASES, TrainParams
 from utils import flags
 from utils.console import Console
@@ -48,10 +47,7 @@ def main() -> int:
 
 def train(resolved: Resolved, console: Console) -> int:
     """Train one run until it is done or a signal ends it. Returns the exit code."""
-    for note in resolved.notes:
-        console.say(note)
-    callbacks = [LiveView(), *standard_callbacks(resolved.values)]
-    with Trainer(resolved.values, callbacks, console) as trainer, Signals(trainer.stop) as signals:
+    with prepare(resolved, [LiveView()], console) as trainer, Signals(trainer.stop) as signals:
         trainer.run(is_interrupted=signals.came)
     return signals.exit_code
 

@@ -5,8 +5,9 @@ from factories import make_replay
 
 from agent.agent import Agent
 from agent.policy import Critic, Policy, Scaling
-from agent.training.checkpointer import Checkpointer, Parts
+from agent.training.checkpointer import Checkpointer
 from agent.training.counters import RunCounters
+from agent.training.parts import Parts
 from agent.training.workers import WorkerPool
 from params import HERE, TrainParams
 from utils.console import Console

@@ -2,21 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.config import ARCHITECTURE_FIELDS, SCORE_SEEDS, env_spec, folder_name, recorded, run_folder, trained_env_spec
 from agent.policy import Critic, Policy
-from agent.training.counters import RunCounters
 from agent.training.provenance import provenance
-from agent.training.workers import WorkerPool
 from params import TrainParams
 from utils.console import Console
 from utils.errors import CheckpointError, StorageError
-from utils.replay.prioritised import PrioritisedReplay
-from utils.replay.rate_limiter import RateLimiter
 from utils.replay.snapshots import restore_newest, write_snapshot
 from utils.storage.background_writer import BackgroundWriter
 from utils.storage.checkpoints import Checkpoint, checkpoint_path, list_checkpoints, list_snapshots, newest_checkpoint
@@ -25,22 +20,11 @@ from utils.storage.run_folder import Run
 from utils.storage.verified_folder import remove_verified, write_verified
 
 if TYPE_CHECKING:
-    from agent.learner import Learner  # TensorFlow, which nothing here needs
+    pass  # TensorFlow, which nothing here needs
 
 STATE = "state.json"
 LEARNER = "learner.npz"
 SLOW_DISK = 600.0  # seconds that a save may take before it counts as failed
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts of a run that a checkpoint holds."""
-
-    learner: "Learner"
-    workers: WorkerPool
-    counters: RunCounters
-    replay: PrioritisedReplay
-    limiter: RateLimiter
 
 
 class Checkpointer:

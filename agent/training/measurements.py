@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from agent.agent import Agent
 from agent.training.callbacks.callback import FinishedEpisode, Status
-from agent.training.checkpointer import Checkpointer, Parts
+from agent.training.checkpointer import Checkpointer
+from agent.training.parts import Parts
 from params import TrainParams
 from utils.console import Console
 from utils.errors import EnvironmentFailure

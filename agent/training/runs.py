@@ -52,11 +52,22 @@ def each_seed(seeds: Sequence[int], parameters: Mapping[str, Any]) -> Iterator[d
         yield {**given, "resume": has_run and not parameters.get("fresh")}
 
 
-def run(resolved: Resolved, callbacks: Sequence[Callback], console: Console) -> Result:
-    """Train with checked parameters, with the callbacks that they ask for and `callbacks` besides."""
-    for note in resolved.notes:
+def prepare(resolved: Resolved, callbacks: Sequence[Callback], console: Console) -> Trainer:
+    """The trainer of checked parameters, with the callbacks that they ask for and `callbacks` besides.
+
+    Prints what differs from the defaults, and where values came from that need a word.
+    """
+    trainer = Trainer(resolved.values, [*standard_callbacks(resolved.values), *callbacks], console)
+    differing = ", ".join(f"{name} {value}" for name, value in resolved.overrides().items())
+    console.say(f"Differs from the defaults: {differing or 'nothing'}.")
+    for note in [*resolved.notes, *trainer.notes]:
         console.say(note)
-    with Trainer(resolved.values, [*standard_callbacks(resolved.values), *callbacks], console) as trainer:
+    return trainer
+
+
+def run(resolved: Resolved, callbacks: Sequence[Callback], console: Console) -> Result:
+    """Train with checked parameters."""
+    with prepare(resolved, callbacks, console) as trainer:
         return trainer.run()
 
 

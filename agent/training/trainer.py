@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from agent.agent import Agent
@@ -18,22 +17,19 @@ from agent.loading import load_checkpoint
 from agent.policy import Policy
 from agent.scaling import Scaling
 from agent.training.callbacks.callback import Callback, RunInfo
-from agent.training.checkpointer import SLOW_DISK, Checkpointer, Parts
-from agent.training.counters import RunCounters
+from agent.training.checkpointer import SLOW_DISK, Checkpointer
 from agent.training.dispatcher import Dispatcher
 from agent.training.measurements import Measurements
+from agent.training.parts import build_parts
 from agent.training.replay_writer import ReplayWriter
-from agent.training.resume import check_resumable, checkpoint_to_resume, next_resume_count
+from agent.training.resume import check_resumable, checkpoint_to_resume, next_resume_count, nothing_to_do
 from agent.training.synchronous import SynchronousLoop
-from agent.training.workers import BATCH_LENGTH, WorkerPool
 from params import TestParams, TrainParams
-from utils.console import Console, quiet_stderr
-from utils.envs import Environment
+from utils.console import Console
 from utils.errors import EnvironmentFailure
 from utils.memory import check_replay
-from utils.replay.prioritised import PrioritisedReplay
-from utils.replay.rate_limiter import RateLimiter
 from utils.replay.transitions import TransitionBatch
+from utils.storage.checkpoints import Checkpoint
 from utils.storage.results import append_result, result_files
 from utils.storage.run_folder import RUN_FILE, Run
 from utils.storage.writable import check_writable
@@ -43,7 +39,6 @@ from utils.threads import ThreadGroup
 if TYPE_CHECKING:
     pass
 
-NETWORKS, REPLAY, AGENTS = range(3)  # roles of the seed sequences
 HURRY = 8.0  # seconds that the last save has after a signal
 SWITCH_INTERVAL = 0.0005  # seconds; with Python's default of 5 ms the learner waits for the agents' Python
 
@@ -115,6 +110,10 @@ class Trainer:
         `is_interrupted()` tells whether a signal asked for the end: then the save has HURRY seconds, and no score is made.
         Raises the error of the part that failed, after saving what can be saved.
         """
+        if sentence := nothing_to_do(self._checkpoint, self.config):
+            self._console.say(sentence)
+            return self._earlier_result()
+        self._say_sizes()
         self._build()
         self._run.report("training", self._parts.learner.learner_step)
         interval = sys.getswitchinterval()
@@ -135,49 +134,25 @@ class Trainer:
 
     # ---- building
 
+    def _say_sizes(self) -> None:
+        config, env = self.config, self._env
+        self._console.say(
+            f"{config.env}: observations of {env.obs_size} numbers, actions of {env.action_size}; hidden layers of "
+            f"{config.dense1_size} and {config.dense2_size} units, {config.num_atoms} atoms; {config.num_steps_train:,} "
+            "learner steps."
+        )
+        self._console.say(f"Checkpoints go to {self._run.folder}. TensorFlow is loading ...")
+
     def _build(self) -> None:
         config, console = self.config, self._console
         resume_count = next_resume_count(self._checkpoint)
 
-        def seeds(role: int, index: int = 0) -> np.random.SeedSequence:
-            return np.random.SeedSequence(config.random_seed, spawn_key=(role, index, resume_count))
+        def on_failure(agent: Agent, error: EnvironmentFailure) -> None:
+            self._measurements.failure(agent, error)
 
-        replay = PrioritisedReplay(
-            config.replay_mem_size,
-            self._env.obs_size,
-            self._env.action_size,
-            config.priority_alpha,
-            config.priority_epsilon,
-            np.random.default_rng(seeds(REPLAY)),
+        self._parts = build_parts(
+            config, self._make_env, self._env, self._scaling, resume_count, on_failure, self._thread_dumps, console
         )
-        with quiet_stderr():
-            from agent.learner import Learner  # imports TensorFlow: not before everything else has been checked
-
-            learner = Learner(config, self._scaling, replay, np.random.default_rng(seeds(NETWORKS)))
-        limiter = RateLimiter.fitting(
-            config.samples_per_insert,
-            config.learning_starts,
-            config.updates_per_call * config.batch_size,
-            config.num_agents * BATCH_LENGTH,
-        )
-        unused = [self._env]  # the environment that the sizes were read from becomes the first agent's
-
-        def make_agent(index: int) -> Agent:
-            def make() -> Environment:
-                return unused.pop() if index == 0 and unused else self._make_env()
-
-            return Agent(index, make, config, self._scaling, seeds(AGENTS, index))
-
-        workers = WorkerPool(
-            make_agent,
-            config.num_agents,
-            config.env_restarts,
-            config.env_timeout,
-            lambda agent, error: self._measurements.failure(agent, error),
-            self._thread_dumps,
-            console,
-        )
-        self._parts = Parts(learner, workers, RunCounters(), replay, limiter)
         self._checkpointer = Checkpointer(self._run, config, self._parts, resume_count, self._dispatcher.checkpoint, console)
         if self._checkpoint is not None:
             console.say(f"Resuming from {self._checkpoint.path}, learner step {self._checkpoint.step:,}.")
@@ -251,6 +226,11 @@ class Trainer:
         if not self._threads.is_alive("callbacks"):
             self._dispatcher.end(result)
         return result
+
+    def _earlier_result(self) -> Result:
+        checkpoint = cast(Checkpoint, self._checkpoint)
+        manifest = checkpoint.manifest
+        return Result(checkpoint.path, None, checkpoint.step, manifest["env_step"], manifest["seconds"], "done")
 
     def _score(self, path: Path, is_interrupted: Callable[[], bool]) -> Score | None:
         """Score a checkpoint as test.py does, so that every training ends with a score."""

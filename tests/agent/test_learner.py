@@ -4,12 +4,12 @@ import threading
 
 import numpy as np
 import pytest
+from agent.training.progress import GROUPS
 
 from agent.heads import CategoricalHead
 from agent.learner import Averages, Learner
 from agent.policy import Policy
 from agent.scaling import Scaling
-from agent.training.progress import GROUPS
 from agent.update import METRICS
 from params import TrainParams
 from utils.errors import CheckpointError, DivergenceError

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from agent.training.progress import Progress
 from event_files import scalars_in
 
 from agent.training import progress as module
-from agent.training.progress import Progress
 from params import TrainParams
 from utils.logs import Metrics
 from utils.replay.prioritised import PrioritisedReplay

@@ -1,0 +1,84 @@
+"""The parts of a run that learn, act and store, built from its parameters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agent.agent import Agent
+from agent.scaling import Scaling
+from agent.training.counters import RunCounters
+from agent.training.workers import BATCH_LENGTH, OnFailure, WorkerPool
+from params import TrainParams
+from utils.console import Console, quiet_stderr
+from utils.envs import Environment
+from utils.replay.prioritised import PrioritisedReplay
+from utils.replay.rate_limiter import RateLimiter
+
+if TYPE_CHECKING:
+    from agent.learner import Learner
+
+NETWORKS, REPLAY, AGENTS = range(3)  # roles of the seed sequences
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a run that a checkpoint holds."""
+
+    learner: "Learner"
+    workers: WorkerPool
+    counters: RunCounters
+    replay: PrioritisedReplay
+    limiter: RateLimiter
+
+
+def build_parts(
+    config: TrainParams,
+    make_env: Callable[[], Environment],
+    first_env: Environment,
+    scaling: Scaling,
+    resume_count: int,
+    on_failure: OnFailure,
+    thread_dumps: Path,
+    console: Console,
+) -> Parts:
+    """Build the parts. `first_env`, which the sizes were read from, becomes the first agent's.
+
+    Each part draws its random numbers from seeds of its own, which differ after each resume. Imports TensorFlow.
+    """
+
+    def seeds(role: int, index: int = 0) -> np.random.SeedSequence:
+        return np.random.SeedSequence(config.random_seed, spawn_key=(role, index, resume_count))
+
+    replay = PrioritisedReplay(
+        config.replay_mem_size,
+        first_env.obs_size,
+        first_env.action_size,
+        config.priority_alpha,
+        config.priority_epsilon,
+        np.random.default_rng(seeds(REPLAY)),
+    )
+    with quiet_stderr():
+        from agent.learner import Learner  # imports TensorFlow: not before everything else has been checked
+
+        learner = Learner(config, scaling, replay, np.random.default_rng(seeds(NETWORKS)))
+    limiter = RateLimiter.fitting(
+        config.samples_per_insert,
+        config.learning_starts,
+        config.updates_per_call * config.batch_size,
+        config.num_agents * BATCH_LENGTH,
+    )
+    unused = [first_env]
+
+    def make_agent(index: int) -> Agent:
+        def make() -> Environment:
+            return unused.pop() if index == 0 and unused else make_env()
+
+        return Agent(index, make, config, scaling, seeds(AGENTS, index))
+
+    workers = WorkerPool(
+        make_agent, config.num_agents, config.env_restarts, config.env_timeout, on_failure, thread_dumps, console
+    )
+    return Parts(learner, workers, RunCounters(), replay, limiter)
