@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.config import ARCHITECTURE_FIELDS, SCORE_SEEDS, env_spec, folder_name, recorded, run_folder, trained_env_spec
 from agent.policy import Critic, Policy
+from agent.training.parts import Parts
 from agent.training.provenance import provenance
 from params import TrainParams
 from utils.console import Console
