@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import textwrap
 from pathlib import Path
 
@@ -19,22 +18,23 @@ from utils.storage.verified_folder import write_verified
 ROOT = Path(__file__).resolve().parent.parent
 
 
+<<<<<<< HEAD
 @pytest.fixture(autouse=True)
 def may_render(monkeypatch):
     """Lets tests of films share a process with tests that load TensorFlow. They render with Pygame, which is safe there."""
     monkeypatch.setattr("utils.env_spec._check_may_render", lambda env_id: None)
 
 
+=======
+@pytest.hookimpl(trylast=True)  # pytest's own temporary folder is there by then
+>>>>>>> b26d7c4 (The compile cache of a test session lies in pytest's temporary folder, which pytest removes)
 def pytest_configure(config):
     """Prepare this process, a worker of xdist or its controller, for the processes that it starts."""
     config.addinivalue_line("markers", "slow(seconds): takes about so long on a quiet machine; the slowest start first")
     stop_ignoring_signals()
     adopt_orphans()
     if not hasattr(config, "workerinput"):
-        use_compile_cache(config.stash.setdefault(COMPILE_CACHE, tempfile.mkdtemp(prefix="xla-cache-")))
-
-
-COMPILE_CACHE = pytest.StashKey[str]()
+        use_compile_cache(config._tmp_path_factory.mktemp("xla-cache"))
 
 
 def use_compile_cache(folder):
@@ -42,11 +42,9 @@ def use_compile_cache(folder):
     os.environ["TF_XLA_FLAGS"] = f"{os.environ.get('TF_XLA_FLAGS', '')} --tf_xla_persistent_cache_directory={folder}".strip()
 
 
-def pytest_unconfigure(config):
-    """End what a worker left that ended without its fixtures, when all workers have ended."""
+def pytest_unconfigure():
+    """End what a worker left that ended without its fixtures. The controller comes here when all workers have ended."""
     end_descendants()
-    if COMPILE_CACHE in config.stash:
-        shutil.rmtree(config.stash[COMPILE_CACHE], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items):

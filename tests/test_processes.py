@@ -40,7 +40,8 @@ def is_alive(pid):
 def run_pytest(file, *flags):
     """Pytest on a file in a worker of its own, with the fixtures and hooks of these tests."""
     command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--rootdir", file.parent, "-p", "conftest"]
-    command += ["-p", "no:cacheprovider", "-o", f"python_files={file.name}", "-n", "1", *flags, file]
+    command += ["-p", "no:cacheprovider", "-o", f"python_files={file.name}", "-n", "1"]
+    command += ["--basetemp", file.parent / "base", *flags, file]
     env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     for name in [name for name in env if name.startswith("PYTEST_")]:
         del env[name]
