@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -23,7 +22,7 @@ from agent.training.counters import RunCounters
 from agent.training.dispatcher import Dispatcher
 from agent.training.measurements import Measurements
 from agent.training.replay_writer import ReplayWriter
-from agent.training.resume import check_resumable, checkpoint_to_resume, next_resume_count
+from agent.training.resume import check_resumable, checkpoint_to_resume, next_resume_count, nothing_to_do
 from agent.training.synchronous import SynchronousLoop
 from agent.training.workers import BATCH_LENGTH, WorkerPool
 from params import TestParams, TrainParams
@@ -40,10 +39,8 @@ from utils.storage.writable import check_writable
 from utils.thread_dumps import write_thread_dumps
 from utils.threads import ThreadGroup
 
-if TYPE_CHECKING:
-    pass
-
 NETWORKS, REPLAY, AGENTS = range(3)  # roles of the seed sequences
+WRITER_PATIENCE = 1.0  # seconds that the checkpoint writer's thread has to end
 HURRY = 8.0  # seconds that the last save has after a signal
 SWITCH_INTERVAL = 0.0005  # seconds; with Python's default of 5 ms the learner waits for the agents' Python
 
@@ -113,8 +110,16 @@ class Trainer:
         """Train until num_steps_train, or until `stop` is set; then save and score the last checkpoint.
 
         `is_interrupted()` tells whether a signal asked for the end: then the save has HURRY seconds, and no score is made.
-        Raises the error of the part that failed, after saving what can be saved.
+        Raises the error of the part that failed, after saving what can be saved. Does nothing where the checkpoint to
+        continue from has reached num_steps_train already.
         """
+        for note in self.notes:
+            self._console.say(note)
+        if (checkpoint := self._checkpoint) is not None and (sentence := nothing_to_do(checkpoint, self.config)):
+            self._console.say(sentence)
+            manifest = checkpoint.manifest
+            counts = int(manifest.get("env_step", 0)), float(manifest.get("seconds", 0.0))
+            return Result(checkpoint.path, None, checkpoint.step, *counts, "done")
         self._build()
         self._run.report("training", self._parts.learner.learner_step)
         interval = sys.getswitchinterval()
@@ -130,8 +135,9 @@ class Trainer:
                     self._save_last(HURRY if is_interrupted() else SLOW_DISK)
                 return self._finish(is_interrupted)
         finally:
-            self._dispatcher.close()
             sys.setswitchinterval(interval)
+            self._checkpointer.close(WRITER_PATIENCE)  # every save has been waited for by now, or given up
+            self._dispatcher.close()
 
     # ---- building
 
