@@ -85,9 +85,8 @@ def test_before_each_call_there_is_what_the_ratio_asks_for_and_no_more():
 def test_agents_collect_one_batch_each_in_turn():
     synchronous, learner, *_ = synchronous_of("Endless-v0", total=2, agents=3)
     synchronous.run(3 * BATCH_LENGTH, NEVER)  # 10 + 2 * 48 transitions are due
-    assert [worker.agent.env_steps for worker in synchronous._workers] == [2 * BATCH_LENGTH + 10 + 2] + [
-        2 * BATCH_LENGTH + 2
-    ] * 2
+    env_steps = [worker.agent.env_steps for worker in synchronous._workers]
+    assert env_steps == [2 * BATCH_LENGTH + 10 + 2] + [2 * BATCH_LENGTH + 2] * 2
 
 
 def test_at_a_checkpoint_all_episodes_end_and_the_first_agent_is_next():
