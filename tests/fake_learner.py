@@ -1,17 +1,18 @@
-"""A training that stands still: a whole run, of which only the learner is none, so that no TensorFlow is loaded."""
+"""A run whose learner does not learn, so that no TensorFlow is loaded."""
 
 import numpy as np
 from factories import make_replay
 
 from agent.agent import Agent
-from agent.policy import Critic, Policy, Scaling
-from agent.training.checkpointer import Checkpointer
+from agent.config import env_spec
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
+from agent.training.checkpointer import Checkpointer, Parts
 from agent.training.counters import RunCounters
 from agent.training.parts import Parts
 from agent.training.workers import WorkerPool
 from params import HERE, TrainParams
 from utils.console import Console
-from utils.envs import make_env
 from utils.replay.rate_limiter import RateLimiter
 from utils.replay.transitions import TransitionBatch
 from utils.storage.run_folder import Run
@@ -20,7 +21,7 @@ SHIPPED = HERE / "ckpts/shipped/Pendulum-v1/Pendulum-v1.ckpt-190000"
 
 
 class FrozenLearner:
-    """Has the shipped networks, and learns nothing but the number of its step."""
+    """Has the shipped networks. Only its learner step changes."""
 
     def __init__(self):
         self.policy, self.critic = Policy.load(SHIPPED), Critic.load(SHIPPED)
@@ -42,14 +43,14 @@ class FakeRun:
     def __init__(self, folder, capacity=64, **changes):
         given = {"v_min": -20.0, "v_max": 0.0, "num_agents": 2, "save_ckpt_step": 10, "results_dir": str(folder / "results")}
         self.params = params = TrainParams(**given | changes)
-        scaling = Scaling.fitting(make_env(params.env), params)
+        scaling = Scaling.from_env(env_spec(params).make(), params)
         self.run = Run(folder)
         self.learner = FrozenLearner()
         self.replay = make_replay(capacity, 3, 1)
         self.limiter = RateLimiter(1.0, 10, 1000.0)
 
         def make_agent(index):
-            return Agent(index, lambda: make_env(params.env), params, scaling, np.random.SeedSequence(index))
+            return Agent(index, env_spec(params).make, params, scaling, np.random.SeedSequence(index))
 
         console = Console()
         self.workers = WorkerPool(make_agent, params.num_agents, 10, 60.0, print, folder / "stacks.txt", console)
@@ -58,10 +59,11 @@ class FakeRun:
         self.checkpointer = Checkpointer(self.run, params, parts, 0, lambda path: None, console)
 
     def advance(self, learner_step, transitions=16):
-        """Be at a later step, with so many transitions more, each of which carries its number in every column."""
+        """Go to a later step and add transitions, each of which carries its number in every column."""
         self.learner.learner_step = learner_step
         self.replay.add(numbered(self.limiter.inserts + np.arange(transitions)))
         self.limiter.inserted(transitions)
+        self.counters.add_env_steps(transitions)
 
     def save(self, learner_step):
         """Advance, save, and wait until all is on the disk."""

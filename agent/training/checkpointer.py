@@ -94,6 +94,10 @@ class Checkpointer:
                 f"{self._run.folder} takes more than {patience:g} seconds to write a checkpoint; it is given up."
             )
 
+    def close(self, patience: float = SLOW_DISK) -> bool:
+        """End the writer's thread after the waiting saves. Returns whether it ended within `patience` seconds."""
+        return self._writer.close(patience)
+
     def reload(self) -> bool:
         """Restore the learner from the newest valid checkpoint of this run; False when there is none."""
         self.finish()
@@ -197,6 +201,6 @@ class Checkpointer:
             remove_verified(path)
 
     def _prune_replays(self) -> None:
-        """Remove the replays that nobody would go on with any more."""
+        """Remove the replays that no checkpoint needs any more."""
         for path in superfluous_replays(list_snapshots(self._run.folder), self._replay_step, self._saved_step):
             remove_verified(path)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from threadpoolctl import threadpool_limits
 
@@ -36,9 +36,7 @@ from utils.storage.writable import check_writable
 from utils.thread_dumps import write_thread_dumps
 from utils.threads import ThreadGroup
 
-if TYPE_CHECKING:
-    pass
-
+WRITER_PATIENCE = 1.0  # seconds that the checkpoint writer's thread has to end
 HURRY = 8.0  # seconds that the last save has after a signal
 SWITCH_INTERVAL = 0.0005  # seconds; with Python's default of 5 ms the learner waits for the agents' Python
 
@@ -108,7 +106,8 @@ class Trainer:
         """Train until num_steps_train, or until `stop` is set; then save and score the last checkpoint.
 
         `is_interrupted()` tells whether a signal asked for the end: then the save has HURRY seconds, and no score is made.
-        Raises the error of the part that failed, after saving what can be saved.
+        Raises the error of the part that failed, after saving what can be saved. Does nothing where the checkpoint to
+        continue from has reached num_steps_train already.
         """
         if sentence := nothing_to_do(self._checkpoint, self.config):
             self._console.say(sentence)
@@ -131,8 +130,9 @@ class Trainer:
                         self._save_last(HURRY if is_interrupted() else SLOW_DISK)
                 return self._finish(is_interrupted)
         finally:
-            self._dispatcher.close()
             sys.setswitchinterval(interval)
+            self._checkpointer.close(WRITER_PATIENCE)  # every save has been waited for by now, or given up
+            self._dispatcher.close()
 
     # ---- building
 

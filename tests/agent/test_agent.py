@@ -1,17 +1,14 @@
 """An agent rolls transitions out of small environments whose every number is known."""
 
-import threading
-
 import numpy as np
 import pytest
-from factories import make_replay, make_scaling
+from factories import make_scaling
 from faulty_envs import Deaf
 
-from agent.agent import BATCH_LENGTH, Agent
+from agent.agent import Agent
 from params import TrainParams
 from utils.envs import Environment
 from utils.errors import EnvironmentFailure
-from utils.replay.rate_limiter import RateLimiter
 
 LOW, HIGH = np.array([-1.0], np.float32), np.array([3.0], np.float32)
 SCALING = make_scaling(low=LOW, high=HIGH)
@@ -44,7 +41,7 @@ class Counter:
 
 
 class Constant:
-    """A published policy that always does the same."""
+    """A policy that always takes the same action."""
 
     version = 7
 
@@ -55,14 +52,7 @@ class Constant:
         return np.full((len(obs), 1), self.action, np.float32)
 
 
-class TensorBoardWriter:
-    """Where a learner would publish."""
-
-    def __init__(self, policy=None):
-        self.policy = policy
-
-
-def make(envs, policy=None, seed=0, **changes):
+def make(envs, seed=0, **changes):
     """An agent of these environments; when they have been used up, new ones are made as the last."""
     envs = [*envs]
     count = len(envs)
@@ -72,53 +62,54 @@ def make(envs, policy=None, seed=0, **changes):
     def next_env():
         return envs.pop(0) if envs else Counter(last.length)
 
-    return Agent(0, next_env, TensorBoardWriter(policy), params, SCALING, np.random.SeedSequence(seed))
+    return Agent(0, next_env, params, SCALING, np.random.SeedSequence(seed))
 
 
-def test_a_block_holds_the_transitions_of_whole_episodes_in_order():
-    block = make([Counter(4)]).collect(8)
-    np.testing.assert_array_equal(block.obs[:, 0], [0, 1, 2, 3, 0, 1, 2, 3])
-    np.testing.assert_array_equal(block.next_obs[:, 0], [3, 4, 4, 4, 3, 4, 4, 4])
-    np.testing.assert_allclose(block.reward, [1.75, 1.75, 1.5, 1.0, 1.75, 1.75, 1.5, 1.0])
-    np.testing.assert_allclose(block.discount, [0.125, 0, 0, 0, 0.125, 0, 0, 0])
-    assert [(episode.episode_return, episode.length) for episode in block.episodes] == [(4.0, 4), (4.0, 4)]
+def test_a_batch_holds_the_transitions_of_complete_episodes_in_order():
+    batch = make([Counter(4)]).collect(8, None)
+    np.testing.assert_array_equal(batch.obs[:, 0], [0, 1, 2, 3, 0, 1, 2, 3])
+    np.testing.assert_array_equal(batch.next_obs[:, 0], [3, 4, 4, 4, 3, 4, 4, 4])
+    np.testing.assert_allclose(batch.reward, [1.75, 1.75, 1.5, 1.0, 1.75, 1.75, 1.5, 1.0])
+    np.testing.assert_allclose(batch.discount, [0.125, 0, 0, 0, 0.125, 0, 0, 0])
+    assert [(episode.episode_return, episode.length) for episode in batch.episodes] == [(4.0, 4), (4.0, 4)]
 
 
-def test_blocks_follow_each_other_without_loss():
-    agent, whole = make([Counter(4)], seed=1), make([Counter(4)], seed=1).collect(30)
-    parts = [agent.collect(n) for n in (1, 5, 24)]
+def test_batches_follow_each_other_without_loss():
+    agent, whole = make([Counter(4)], seed=1), make([Counter(4)], seed=1).collect(30, None)
+    parts = [agent.collect(n, None) for n in (1, 5, 24)]
     np.testing.assert_array_equal(np.concatenate([part.action for part in parts]), whole.action)
     assert [len(part) for part in parts] == [1, 5, 24]
 
 
 def test_environment_steps_count_each_repetition_of_an_action():
     agent = make([Environment(Deaf(), "Deaf", action_repeat=3)])  # episodes of 3 + 3 + 2 environment steps, 1 for each
-    block = agent.collect(6)
-    assert block.reward.tolist() == [3 + 3 / 2 + 2 / 4, 3 + 2 / 2, 2.0] * 2
-    assert block.discount.tolist() == [0.0] * 6
-    assert [(episode.episode_return, episode.length) for episode in block.episodes] == [(8.0, 8), (8.0, 8)]
-    assert (agent.env_steps, agent.repeated_steps) == (16, 10)
+    batch = agent.collect(6, None)
+    assert batch.reward.tolist() == [3 + 3 / 2 + 2 / 4, 3 + 2 / 2, 2.0] * 2
+    assert batch.discount.tolist() == [0.0] * 6
+    assert [(episode.episode_return, episode.length) for episode in batch.episodes] == [(8.0, 8), (8.0, 8)]
+    assert agent.env_steps == batch.env_steps == 16
     other = make([Counter(4)])
     other.restore(agent.state())
-    assert (other.env_steps, other.repeated_steps) == (16, 10)
+    assert other.env_steps == 16
+    assert other.collect(8, None).env_steps == 8  # steps before the restore are not reported again
 
 
 def test_a_discount_counts_actions_not_environment_steps():
-    block = make([Environment(Deaf(length=30), "Deaf", action_repeat=3)], discount_rate=0.5).collect(1)
-    assert block.reward.tolist() == [3 + 3 / 2 + 3 / 4]
-    assert block.discount.tolist() == [0.5**3]
+    batch = make([Environment(Deaf(length=30), "Deaf", action_repeat=3)], discount_rate=0.5).collect(1, None)
+    assert batch.reward.tolist() == [3 + 3 / 2 + 3 / 4]
+    assert batch.discount.tolist() == [0.5**3]
 
 
 def test_several_environments_never_share_a_window():
-    block = make([Counter(4), Counter(5)]).collect(40)
-    steps_apart = block.next_obs[:, 0] - block.obs[:, 0]
+    batch = make([Counter(4), Counter(5)]).collect(40, None)
+    steps_apart = batch.next_obs[:, 0] - batch.obs[:, 0]
     assert set(steps_apart.tolist()) <= {1.0, 2.0, 3.0}
-    assert {episode.length for episode in block.episodes} == {4, 5}
+    assert {episode.length for episode in batch.episodes} == {4, 5}
 
 
 def test_without_a_policy_it_acts_uniformly_within_the_bounds():
     env = Counter(10)
-    make([env]).collect(2000)
+    make([env]).collect(2000, None)
     assert min(env.actions) >= -1.0
     assert max(env.actions) <= 3.0
     assert np.mean(env.actions) == pytest.approx(1.0, abs=0.1)
@@ -127,39 +118,38 @@ def test_without_a_policy_it_acts_uniformly_within_the_bounds():
 
 def test_with_a_policy_it_adds_noise_of_the_scale_of_the_actions():
     env = Counter(10)
-    block = make([env], Constant(1.0), noise_scale=0.1, noise_decay=1.0).collect(4000)
+    batch = make([env], noise_scale=0.1, noise_decay=1.0).collect(4000, Constant(1.0))
     assert np.mean(env.actions) == pytest.approx(1.0, abs=0.02)
     assert np.std(env.actions) == pytest.approx(0.1 * 2.0, rel=0.1)  # half of the range 4 is 2
-    assert block.policy_version == 7
+    assert batch.policy_version == 7
 
 
 def test_actions_are_clipped_before_they_are_stepped_and_stored():
     env = Counter(10)
-    block = make([env], Constant(3.0), noise_scale=0.5).collect(100)
+    batch = make([env], noise_scale=0.5).collect(100, Constant(3.0))
     assert max(env.actions) == 3.0
-    np.testing.assert_allclose(block.action[:, 0], env.actions[: len(block)], rtol=1e-6)
+    np.testing.assert_allclose(batch.action[:, 0], env.actions[: len(batch)], rtol=1e-6)
 
 
 def test_noise_shrinks_with_each_episode_of_this_agent():
     agent = make([Counter(4)], noise_scale=0.3, noise_decay=0.5)
-    agent.collect(8)
+    agent.collect(8, None)
     assert agent.noise.deviation == pytest.approx(0.3 * 0.25)
 
 
 def test_the_newest_policy_is_used_from_the_next_step_on():
-    env, agent = Counter(10), None
-    agent = make([env], Constant(0.0), noise_scale=0.0)
-    agent.collect(1)
+    env = Counter(10)
+    agent = make([env], noise_scale=0.0)
+    agent.collect(1, Constant(0.0))
     before = len(env.actions)
-    agent._learner.policy = Constant(2.0)
-    agent.collect(5)
+    agent.collect(5, Constant(2.0))
     assert set(env.actions[before:]) == {2.0}
 
 
 def test_its_seeds_fix_resets_and_actions():
     first, again, other = Counter(4), Counter(4), Counter(4)
     for env, seed in ((first, 5), (again, 5), (other, 6)):
-        make([env], seed=seed).collect(20)
+        make([env], seed=seed).collect(20, None)
     assert first.seeds == again.seeds
     assert first.actions == again.actions
     assert first.seeds != other.seeds
@@ -167,23 +157,6 @@ def test_its_seeds_fix_resets_and_actions():
 
 
 def test_a_failure_names_agent_step_and_action():
-    agent = make([Counter(10, fails_at=6)], Constant(2.0), noise_scale=0.0)
+    agent = make([Counter(10, fails_at=6)], noise_scale=0.0)
     with pytest.raises(EnvironmentFailure, match=r"agent 0, its environment step 6, action \[\[2.*a gear is broken"):
-        agent.collect(20)
-
-
-def test_run_adds_at_the_limiters_pace_and_reports_episodes():
-    agent, stop, reported = make([Counter(4)]), threading.Event(), []
-    replay = make_replay(1000, 1, 1)
-    limiter = RateLimiter(1.0, 10, tolerance=2.0 * BATCH_LENGTH)
-    args = (replay, limiter, stop, lambda who, episode: reported.append(episode), None)
-    thread = threading.Thread(target=agent.run, args=args, daemon=True)
-    thread.start()
-    while limiter.inserts < 2 * BATCH_LENGTH:  # 10 to start, and 32 more at most
-        stop.wait(0.01)
-    stop.wait(0.3)
-    assert limiter.inserts == len(replay) == 2 * BATCH_LENGTH
-    stop.set()
-    thread.join(5)
-    assert not thread.is_alive()
-    assert len(reported) >= 2 * BATCH_LENGTH // 4
+        agent.collect(20, Constant(2.0))

@@ -61,7 +61,7 @@ def test_a_return_depends_on_the_seed_alone(tmp_path, subject):
         (alone,) = evaluate(policy, make_it, [seed]).episodes
         *_, (_, played) = play(policy, make_it(), seed)
         assert alone == together.episodes[i] == reverse.episodes[-1 - i]  # bit for bit
-        assert alone.score == played == one_by_one(policy, make_it, seed)
+        assert alone.episode_return == played == one_by_one(policy, make_it, seed)
 
 
 def test_the_policy_gets_one_row_in_every_call():

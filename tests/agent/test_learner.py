@@ -4,56 +4,15 @@ import threading
 
 import numpy as np
 import pytest
-from agent.training.progress import GROUPS
+from small_learners import bandit, batch_of, make, small
 
 from agent.heads import CategoricalHead
-from agent.learner import Averages, Learner
+from agent.learner import Averages
 from agent.policy import Policy
-from agent.scaling import Scaling
+from agent.training.callbacks.logs import GROUPS
 from agent.update import METRICS
-from params import TrainParams
 from utils.errors import CheckpointError, DivergenceError
-from utils.replay.prioritised import PrioritisedReplay
 from utils.replay.rate_limiter import RateLimiter
-from utils.replay.transitions import TransitionBatch
-
-
-def small(**changes):
-    """Parameters of a learner that compiles and learns within a second or two."""
-    defaults = dict(
-        v_min=-2.0,
-        v_max=2.0,
-        dense1_size=32,
-        dense2_size=32,
-        batch_size=64,
-        updates_per_call=4,
-        num_steps_train=4000,
-        critic_learning_rate=3e-3,
-        actor_learning_rate=3e-3,
-        tau=0.05,
-    )
-    return TrainParams(**defaults | changes)
-
-
-def make(params, block, obs_size=1, action_size=1, seed=0):
-    unit = np.ones(action_size, np.float32)
-    scaling = Scaling(np.zeros(obs_size, np.float32), np.ones(obs_size, np.float32), np.inf, params.reward_scale, -unit, unit)
-    replay = PrioritisedReplay(
-        5000, obs_size, action_size, params.priority_alpha, params.priority_epsilon, np.random.default_rng(seed)
-    )
-    replay.add(block)
-    return Learner(params, scaling, replay, np.random.default_rng(seed)), replay
-
-
-def block_of(obs, action, reward, discount, next_obs):
-    columns = (np.asarray(column, np.float32) for column in (obs, action, reward, discount, next_obs))
-    return TransitionBatch(*columns)
-
-
-def bandit(n=1000):
-    """One observation, one step; of all actions 0.3 pays best, namely 1."""
-    action = np.random.default_rng(0).uniform(-1, 1, (n, 1))
-    return block_of(np.ones((n, 1)), action, 1.0 - 2.0 * (action[:, 0] - 0.3) ** 2, np.zeros(n), np.ones((n, 1)))
 
 
 class CheckpointKeeper:
@@ -91,14 +50,14 @@ def test_values_of_a_chain_with_and_without_termination(last_discount):
     states, n = np.eye(3), 300
     place = np.arange(n) % 3
     action = np.random.default_rng(0).uniform(-1, 1, (n, 1))
-    block = block_of(
+    batch = batch_of(
         states[place],
         action,
         np.array([0.25, 0.0, 1.0])[place],
         np.array([0.5, 0.5, last_discount])[place],
         states[[1, 2, 2]][place],
     )
-    learner, _ = make(small(v_min=-1.0, v_max=3.0), block, obs_size=3)
+    learner, _ = make(small(v_min=-1.0, v_max=3.0), batch, obs_size=3)
     while learner.learner_step < 700:
         learner.step()
     values = critic_of(learner).value(states, learner.policy.act(states))
@@ -111,8 +70,8 @@ def test_an_actor_follows_its_critic_in_each_state():
     rng = np.random.default_rng(0)
     side = rng.choice([-1.0, 1.0], (n, 1))
     action = rng.uniform(-1, 1, (n, 1))
-    block = block_of(side, action, 1.0 - 2.0 * (action - 0.3 * side)[:, 0] ** 2, np.zeros(n), side)
-    learner, _ = make(small(updates_per_call=50, actor_learning_rate=1e-3), block)
+    batch = batch_of(side, action, 1.0 - 2.0 * (action - 0.3 * side)[:, 0] ** 2, np.zeros(n), side)
+    learner, _ = make(small(updates_per_call=50, actor_learning_rate=1e-3), batch)
     while learner.learner_step < 2000:
         learner.step()
     np.testing.assert_allclose(learner.policy.act(np.array([[-1.0], [1.0]])), [[-0.3], [0.3]], atol=0.15)
@@ -222,11 +181,11 @@ def test_beta_rises_linearly_from_start_to_end():
 def test_priorities_become_the_losses_of_the_transitions_drawn():
     # Four transitions whose rewards differ: the losses after one update, computed here in NumPy, are the priorities.
     n = 4
-    block = block_of(np.ones((n, 1)), np.zeros((n, 1)), [-2.0, -1.0, 1.0, 2.0], np.zeros(n), np.ones((n, 1)))
-    learner, replay = make(small(updates_per_call=1, priority_alpha=1.0, num_atoms=5), block)
+    batch = batch_of(np.ones((n, 1)), np.zeros((n, 1)), [-2.0, -1.0, 1.0, 2.0], np.zeros(n), np.ones((n, 1)))
+    learner, replay = make(small(updates_per_call=1, priority_alpha=1.0, num_atoms=5), batch)
     before = learner.snapshot()[1]
     learner.step()
-    log_probs = np.log(before.distribution(block.obs, block.action))
+    log_probs = np.log(before.distribution(batch.obs, batch.action))
     atom = [0, 1, 3, 4]  # where each reward lies on the support -2, -1, 0, 1, 2
     expected = [-log_probs[i, atom[i]] + 1e-5 for i in range(n)]
     np.testing.assert_allclose(replay._sums.leaves[:n], expected, rtol=1e-4)
@@ -315,9 +274,9 @@ def test_restore_names_everything_that_does_not_fit():
 
 def spoilt(rows):
     """The bandit with observations that no environment may give."""
-    block = bandit()
-    block.obs[rows] = np.nan
-    return block
+    batch = bandit()
+    batch.obs[rows] = np.nan
+    return batch
 
 
 def weights_of(learner):
@@ -418,19 +377,19 @@ def test_metrics_of_an_update_by_hand():
     # The support is -2, -1, 0, 1, 2 in scaled rewards. Rewards are divided by 2: two transitions land on an atom, with entropy
     # 0, and two half way between two atoms, with entropy log 2.
     n = 4
-    block = block_of(np.ones((n, 1)), np.zeros((n, 1)), [-2.0, 2.0, -1.0, 3.0], np.zeros(n), np.ones((n, 1)))
+    batch = batch_of(np.ones((n, 1)), np.zeros((n, 1)), [-2.0, 2.0, -1.0, 3.0], np.zeros(n), np.ones((n, 1)))
     params = small(updates_per_call=1, num_atoms=5, reward_scale=2.0, saturation_penalty=0.01, batch_size=n)
-    learner, replay = make(params, block)
+    learner, replay = make(params, batch)
     learner.update.actor.get_layer("output").bias.assign([3.0])  # tanh(3) = 0.995
     actor, critic = learner.snapshot()[:2]
     sample = replay.sample(1, n, 0.4)
     rows = sample.ids[0]
     learner.step(sample._replace(weights=np.full((1, n), 0.25, np.float32)))
     target = np.array([[0, 1, 0, 0, 0], [0, 0, 0, 1, 0], [0, 0.5, 0.5, 0, 0], [0, 0, 0, 0.5, 0.5]])[rows]
-    cross_entropy = -(target * np.log(critic.distribution(block.obs, block.action))).sum(axis=1).mean()
+    cross_entropy = -(target * np.log(critic.distribution(batch.obs, batch.action))).sum(axis=1).mean()
     entropy = np.log(2) * (rows >= 2).mean()
-    mean_q = critic_of(learner).value(block.obs, actor.act(block.obs)).mean()  # the critic just updated, raw rewards
-    tanh_input = np.arctanh(actor.act(block.obs)[0, 0].astype(np.float64))
+    mean_q = critic_of(learner).value(batch.obs, actor.act(batch.obs)).mean()  # the critic just updated, raw rewards
+    tanh_input = np.arctanh(actor.act(batch.obs)[0, 0].astype(np.float64))
     means = learner.averages.take()
     assert means == pytest.approx(
         {

@@ -5,7 +5,7 @@ import pytest
 from factories import save_checkpoint as save
 
 import params as config
-from agent import loading as choice
+from agent import loading
 from agent.config import run_folder
 from agent.loading import load_checkpoint
 from utils.env_spec import EnvSpec
@@ -62,7 +62,7 @@ def test_only_damaged_ones_are_an_error_not_a_reason_to_take_the_shipped(tmp_pat
 
 
 def test_the_shipped_one_when_there_is_no_own(tmp_path, env, monkeypatch):
-    monkeypatch.setattr(choice, "HERE", tmp_path)
+    monkeypatch.setattr(loading, "HERE", tmp_path)
     with pytest.raises(CheckpointError, match="none is shipped"):
         load_checkpoint(params(tmp_path), env)
     save(tmp_path / "ckpts" / "shipped" / "Pendulum-v1" / "Pendulum-v1.ckpt-10", env)
@@ -88,7 +88,7 @@ def test_shipped_selects_the_shipped_policy_beside_a_run(tmp_path, env):
     chosen = load_checkpoint(params(tmp_path, shipped=True), env)
     assert chosen.path == config.HERE / "ckpts" / "shipped" / "Pendulum-v1" / "Pendulum-v1.ckpt-190000"
     assert chosen.notes == []
-    assert [one.learner_step for one in choice.load_series(params(tmp_path, shipped=True), env, 6)] == [190000]
+    assert [one.learner_step for one in loading.load_series(params(tmp_path, shipped=True), env, 6)] == [190000]
 
 
 @pytest.mark.parametrize("more", [{"run": "mine"}, {"ckpt_file": "best"}])
@@ -98,7 +98,7 @@ def test_shipped_excludes_a_run_and_a_name(tmp_path, env, more):
 
 
 def test_shipped_says_when_no_policy_is_shipped(tmp_path, env, monkeypatch):
-    monkeypatch.setattr(choice, "HERE", tmp_path)
+    monkeypatch.setattr(loading, "HERE", tmp_path)
     with pytest.raises(CheckpointError, match="^none is shipped for Pendulum-v1"):
         load_checkpoint(params(tmp_path, shipped=True), env)
 

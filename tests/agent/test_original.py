@@ -32,7 +32,7 @@ def original(tmp_path_factory):
                     # What its optimiser left beside them must not be mistaken for weights.
                     tf.compat.v1.get_variable(f"{scope}/train/{scope}/{layer}/dense/{kind}/Adam", initializer=value * 0)
         session.run(tf.compat.v1.global_variables_initializer())
-        tf.compat.v1.train.BackgroundWriter().save(session, str(prefix), write_meta_graph=False)
+        tf.compat.v1.train.Saver().save(session, str(prefix), write_meta_graph=False)
     return prefix, weights
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_learner import bandit, make, small
+from small_learners import bandit, make, small
 
 from agent.scaling import Scaling
 from agent.update import CompiledUpdate

@@ -1,5 +1,6 @@
-"""A thread that does one job after the other, so that who hands them over can go on."""
+"""Does jobs in one background thread, in order, so that the caller need not wait."""
 
+import contextlib
 import queue
 import threading
 import time
@@ -9,12 +10,13 @@ MOST_WAITING = 2  # jobs; each holds the memory of what it will write
 
 
 class BackgroundWriter:
-    """Does jobs in the order they came. A daemon: a disk that hangs must not hold the process."""
+    """Does jobs in the order of `submit`. The thread is a daemon: a disk that hangs must not hold the process."""
 
     def __init__(self, name: str):
-        self._jobs: queue.Queue[Callable[[], None]] = queue.Queue(MOST_WAITING)
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(MOST_WAITING)
         self._error: BaseException | None = None
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
 
     def submit(self, job: Callable[[], None]) -> None:
         """Hand over a job; waits while MOST_WAITING others wait. Raises what a job before it raised."""
@@ -31,10 +33,20 @@ class BackgroundWriter:
         self._raise_error()
         return done
 
+    def close(self, patience: float) -> bool:
+        """End the thread after the waiting jobs. Returns whether it ended within `patience` seconds. Raises nothing."""
+        deadline = time.monotonic() + patience
+        with contextlib.suppress(queue.Full):  # a job hangs: the daemon is left behind
+            self._jobs.put(None, timeout=max(0.0, patience))
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        return not self._thread.is_alive()
+
     def _work(self) -> None:
         while True:
             job = self._jobs.get()
             try:
+                if job is None:
+                    return
                 job()
             except BaseException as error:
                 self._error = error

@@ -1,6 +1,7 @@
 """What a run keeps, and how a training goes on from it. Real learners, no training."""
 
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from agent.agent import Agent
 from agent.learner import Learner
 from agent.policy import Critic, Policy
 from agent.scaling import Scaling
-from agent.training.checkpointer import Checkpointer
+from agent.training.checkpointer import Checkpointer, Parts
+from agent.training.counters import RunCounters
 from agent.training.workers import WorkerPool
 from utils.console import Console
 from utils.env_spec import EnvSpec
@@ -21,7 +23,7 @@ from utils.storage.checkpoints import Checkpoint, list_checkpoints, newest_check
 from utils.storage.run_folder import Run, read_run
 
 
-def archive_in(folder, params, seed=0, resume_count=0):
+def checkpointer_in(folder, params, seed=0, resume_count=0):
     env = EnvSpec(params.env).make()
     scaling = Scaling.from_env(env, params)
     replay = make_replay(100, 3, 1)
@@ -29,27 +31,28 @@ def archive_in(folder, params, seed=0, resume_count=0):
     console = Console()
 
     def make_agent(index):
-        return Agent(index, EnvSpec(params.env).make, learner, params, scaling, np.random.SeedSequence(index))
+        return Agent(index, EnvSpec(params.env).make, params, scaling, np.random.SeedSequence(index))
 
-    workers = WorkerPool(make_agent, params.num_agents, 60.0, folder / "stacks.txt", console)
-    run = Run(folder)
-    archive = Checkpointer(run, params, scaling, learner, workers, replay, RateLimiter(1.0, 10, 1.0), console, resume_count)
-    return archive, learner, workers.agents, run
+    workers = WorkerPool(make_agent, params.num_agents, 10, 60.0, lambda *_: None, folder / "stacks.txt", console)
+    run, counters = Run(folder), RunCounters()
+    parts = Parts(learner, workers, counters, replay, RateLimiter(1.0, 10, 1.0))
+    checkpointer = Checkpointer(run, params, parts, resume_count, lambda path: None, console)
+    return checkpointer, parts, [worker.agent for worker in workers.workers], run
 
 
 def saved(folder, steps, **changes):
     """A run with checkpoints of these learner steps, whose lock has been let go."""
-    archive, learner, agents, run = archive_in(folder, make_params(**changes))
+    checkpointer, parts, agents, run = checkpointer_in(folder, make_params(**changes))
     for step in steps:
-        learner.learner_step = step
-        archive.save()
-    archive.finish()
+        parts.learner.learner_step = step
+        checkpointer.save()
+    checkpointer.finish()
     run.close()
-    return archive, learner, agents
+    return checkpointer, parts.learner, agents
 
 
 def test_a_checkpoint_holds_everything_and_says_so(tmp_path):
-    archive, learner, agents = saved(tmp_path / "E", [40])
+    checkpointer, learner, agents = saved(tmp_path / "E", [40])
     checkpoint = Checkpoint(tmp_path / "E" / "Pendulum-v1.ckpt-40").verify()
     manifest = checkpoint.manifest
     assert manifest["env"] == "Pendulum-v1"
@@ -67,33 +70,32 @@ def test_a_checkpoint_holds_everything_and_says_so(tmp_path):
 
 
 def test_restore_brings_back_networks_counters_and_noise(tmp_path):
-    _, learner, agents = saved(tmp_path / "E", [])
-    archive, learner, agents, run = archive_in(tmp_path / "F", make_params())
+    checkpointer, parts, agents, run = checkpointer_in(tmp_path / "F", make_params())
     agents[0].noise.episodes, agents[1].noise.episodes = 3, 5
-    learner.learner_step = 40
-    archive._env_steps_before, archive._seconds_before = 320, 100.0
-    path = archive.save_last()
+    parts.learner.learner_step = 40
+    parts.counters.restore(320, 100.0)
+    path = checkpointer.save_last()
     run.close()
 
-    restored, other, their_agents, _ = archive_in(tmp_path / "F", make_params(), seed=1)
+    restored, others, their_agents, _ = checkpointer_in(tmp_path / "F", make_params(), seed=1)
     assert restored.restore(Checkpoint(path)) == ["The replay is that of learner step 40, 0 transitions."]
-    assert other.learner_step == 40
+    assert others.learner.learner_step == 40
     assert [agent.noise.episodes for agent in their_agents] == [3, 5]
-    assert restored.env_step == 320
-    assert restored.episodes == archive.episodes == 8
-    assert 100.0 <= restored.seconds < 130.0
-    first, second = learner.snapshot()[2], other.snapshot()[2]
+    assert others.counters.env_steps == 320
+    assert others.workers.episodes == parts.workers.episodes == 8
+    assert others.counters.seconds == 100.0
+    first, second = parts.learner.snapshot()[2], others.learner.snapshot()[2]
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 def test_restore_lists_each_size_that_differs_and_says_each_rate_that_changed(tmp_path):
     saved(tmp_path / "E", [40])
     path = tmp_path / "E" / "Pendulum-v1.ckpt-40"
-    archive, *_ = archive_in(tmp_path / "F", make_params(dense1_size=9, v_min=-10.0))
+    checkpointer, *_ = checkpointer_in(tmp_path / "F", make_params(dense1_size=9, v_min=-10.0))
     with pytest.raises(CheckpointError, match="v_min was -20.0 and is -10.0; dense1_size was 8 and is 9"):
-        archive.restore(Checkpoint(path))
-    archive, *_ = archive_in(tmp_path / "G", make_params(tau=0.5))
-    assert archive.restore(Checkpoint(path)) == ["tau was 0.001 and is 0.5 from here on.", "The replay starts empty."]
+        checkpointer.restore(Checkpoint(path))
+    checkpointer, *_ = checkpointer_in(tmp_path / "G", make_params(tau=0.5))
+    assert checkpointer.restore(Checkpoint(path)) == ["tau was 0.001 and is 0.5 from here on.", "The replay starts empty."]
 
 
 def test_the_oldest_checkpoints_go_when_there_are_too_many(tmp_path):
@@ -102,13 +104,13 @@ def test_the_oldest_checkpoints_go_when_there_are_too_many(tmp_path):
 
 
 def test_saving_the_same_step_again_writes_nothing(tmp_path):
-    archive, learner, *_ = archive_in(tmp_path / "E", make_params())
-    learner.learner_step = 10
-    path = archive.save_last()
+    checkpointer, parts, *_ = checkpointer_in(tmp_path / "E", make_params())
+    parts.learner.learner_step = 10
+    path = checkpointer.save_last()
     before = (path / "manifest.json").stat().st_mtime_ns
-    assert archive.save_last() == path
+    assert checkpointer.save_last() == path
     assert (path / "manifest.json").stat().st_mtime_ns == before
-    assert archive.newest == path
+    assert checkpointer.newest == path
 
 
 # ---- the replay, and going on with it: no learner is needed
@@ -119,7 +121,7 @@ def resumed(folder, **changes):
     run = FakeRun(folder, **changes)
     newest, passed_over = newest_checkpoint(folder)
     assert passed_over == []
-    return run, run.archive.restore(newest)
+    return run, run.checkpointer.restore(newest)
 
 
 def files_in(folder, pattern):
@@ -131,23 +133,23 @@ def test_every_so_many_checkpoints_have_the_replay_and_the_last_one_has_it(tmp_p
     for step in (10, 20, 30):
         run.save(step)
     assert files_in(tmp_path / "E", "replay-*") == ["replay-20"]
-    run.archive.save_last()
+    run.checkpointer.save_last()
     assert files_in(tmp_path / "E", "replay-*") == ["replay-30"]
     run.run.close()
     other, said = resumed(tmp_path / "E", save_replay_every=2)
     assert said == ["The replay is that of learner step 30, 48 transitions."]
     assert sorted(numbers_of(other.replay.sample(1, 512, 0.5)).ravel().tolist())[::511] == [0.0, 47.0]
-    assert (other.limiter.inserts, other.archive.env_step, other.learner.learner_step) == (48, 48, 30)
+    assert (other.limiter.inserts, other.counters.env_steps, other.learner.learner_step) == (48, 48, 30)
 
 
-def test_environment_steps_of_the_run_count_each_repetition_of_an_action(tmp_path):
-    run = FakeRun(tmp_path / "E", action_repeat=2)
-    run.workers.agents[1].repeated_steps = 15  # one of 16 actions ended its episode at once
+def test_environment_steps_are_recorded_and_restored(tmp_path):
+    run = FakeRun(tmp_path / "E")
+    run.counters.add_env_steps(15)
     run.save(10)
     run.run.close()
-    assert Checkpoint(tmp_path / "E" / "Pendulum-v1.ckpt-10").manifest["env_step"] == 31
-    other, _ = resumed(tmp_path / "E", action_repeat=2)
-    assert other.archive.env_step == 31
+    assert Checkpoint(tmp_path / "E" / "Pendulum-v1.ckpt-10").manifest["env_step"] == 31  # and 16 transitions
+    other, _ = resumed(tmp_path / "E")
+    assert other.counters.env_steps == 31
 
 
 @pytest.mark.parametrize(
@@ -166,26 +168,26 @@ def test_training_does_not_go_on_in_another_environment(tmp_path, given, said):
         resumed(tmp_path / "E", **given)
 
 
-def test_a_resumed_run_that_is_done_already_writes_nothing_anew(tmp_path):
+def test_a_resumed_run_that_is_done_already_writes_nothing_again(tmp_path):
     run = FakeRun(tmp_path / "E")
     run.advance(10)
-    run.archive.save_last()
+    run.checkpointer.save_last()
     run.run.close()
     before = {path: path.stat().st_ino for path in (tmp_path / "E").iterdir() if path.is_dir()}
     other, _ = resumed(tmp_path / "E")
-    other.archive.save_last()
+    other.checkpointer.save_last()
     assert {path: path.stat().st_ino for path in before} == before
 
 
 def test_without_save_replay_there_is_none_and_that_is_said(tmp_path):
     run = FakeRun(tmp_path / "E", save_replay=False, save_replay_every=1)
     run.save(10)
-    run.archive.save_last()
+    run.checkpointer.save_last()
     run.run.close()
     assert files_in(tmp_path / "E", "replay-*") == []
     other, said = resumed(tmp_path / "E")
     assert said[-1] == "There is no replay to go on with, so it starts empty."
-    assert (other.archive.env_step, other.limiter.inserts) == (16, 0)
+    assert (other.counters.env_steps, other.limiter.inserts) == (16, 0)
 
 
 def test_the_synchronous_mode_says_when_the_replay_is_of_another_step(tmp_path):
@@ -200,12 +202,12 @@ def test_the_synchronous_mode_says_when_the_replay_is_of_another_step(tmp_path):
 
 def test_a_reload_takes_the_newest_whole_checkpoint_and_keeps_the_step(tmp_path, capsys):
     run = FakeRun(tmp_path / "E")
-    assert not run.archive.reload()
+    assert not run.checkpointer.reload()
     run.save(10)
     run.save(20)
     (tmp_path / "E" / "Pendulum-v1.ckpt-20" / "learner.npz").write_bytes(b"")
     run.learner.learner_step = 25
-    assert run.archive.reload()
+    assert run.checkpointer.reload()
     assert run.learner.learner_step == 10  # what the frozen learner keeps is the step
     assert "its networks are again those of Pendulum-v1.ckpt-10." in capsys.readouterr().out
 
@@ -227,7 +229,7 @@ def test_a_full_disk_is_said_the_previous_is_kept_the_next_is_tried_and_only_the
         run.save(10)
         disk(100_000)  # the networks do not fit, run.json does
         run.save(20)
-        assert run.archive.newest.name == "Pendulum-v1.ckpt-10"
+        assert run.checkpointer.newest.name == "Pendulum-v1.ckpt-10"
         assert newest_checkpoint(folder)[0].step == 10
         assert sorted(path.name for path in folder.iterdir()) == [".lock", "Pendulum-v1.ckpt-10", "run.json"]
         disk(resource.RLIM_INFINITY)
@@ -236,11 +238,11 @@ def test_a_full_disk_is_said_the_previous_is_kept_the_next_is_tried_and_only_the
         disk(1000)
         run.save(40)
         disk(resource.RLIM_INFINITY)
-        assert run.archive.save_last().name == "Pendulum-v1.ckpt-40"  # what failed before is tried again
+        assert run.checkpointer.save_last().name == "Pendulum-v1.ckpt-40"  # what failed before is tried again
         assert newest_checkpoint(folder)[0].step == 40
         run.advance(50)
         disk(1000)
-        run_script(lambda: print(run.archive.save_last()))
+        run_script(lambda: print(run.checkpointer.save_last()))
         """,
         tmp_path / "E",
     )
@@ -261,8 +263,8 @@ def test_a_replay_that_does_not_fit_is_said_and_the_checkpoint_is_saved_all_the_
         run.save(10)
         run.advance(20, transitions=100_000)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
-        run.archive.save()
-        run.archive.finish()
+        run.checkpointer.save()
+        run.checkpointer.finish()
         print(sorted(path.name for path in folder.iterdir()))
         """,
         tmp_path / "E",
@@ -273,9 +275,19 @@ def test_a_replay_that_does_not_fit_is_said_and_the_checkpoint_is_saved_all_the_
 
 
 def test_a_run_whose_folder_was_removed_meanwhile_is_not_saved_beside_another(tmp_path):
-    archive, learner, *_ = archive_in(tmp_path / "E", make_params())
+    checkpointer, parts, *_ = checkpointer_in(tmp_path / "E", make_params())
     shutil.rmtree(tmp_path / "E")
-    learner.learner_step = 10
+    parts.learner.learner_step = 10
     with pytest.raises(StorageError, match="was removed or moved while training in it"):
-        archive.save_last()
+        checkpointer.save_last()
     assert not (tmp_path / "E").exists()
+
+
+def test_no_thread_is_left_after_close(tmp_path):
+    before = set(threading.enumerate())
+    run = FakeRun(tmp_path / "E")
+    run.advance(10)
+    run.checkpointer.save()
+    assert run.checkpointer.close()
+    assert set(threading.enumerate()) <= before
+    assert newest_checkpoint(tmp_path / "E")[0].step == 10  # the save in progress was completed

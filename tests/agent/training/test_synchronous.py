@@ -1,4 +1,4 @@
-"""Taking turns in one thread: the exact ratio, an order that repeats, and checkpoints between episodes."""
+"""The synchronous mode: the exact ratio, an order that repeats, and checkpoints between episodes."""
 
 import threading
 
@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 from factories import make_replay
 
-from agent.agent import BATCH_LENGTH, Agent
+from agent.agent import Agent
 from agent.scaling import Scaling
+from agent.training.counters import RunCounters
+from agent.training.replay_writer import ReplayWriter
 from agent.training.synchronous import SynchronousLoop
+from agent.training.workers import BATCH_LENGTH, Worker
 from params import TrainParams
 from utils.env_spec import EnvSpec
 from utils.errors import EnvironmentFailure
 from utils.replay.rate_limiter import RateLimiter
+from utils.retry_budget import RetryBudget
 
 import faulty_envs  # noqa: F401  (registers)  isort: skip
 
@@ -50,55 +54,58 @@ class CheckpointKeeper:
         return True
 
 
-def turns_of(env_id, total=20, agents=2, ratio=1.0, **changes):
+def synchronous_of(env_id, total=20, agents=2, ratio=1.0, **changes):
     params = TrainParams(env=env_id, v_min=-1.0, v_max=1.0, n_step_returns=3, **changes)
     replay = make_replay(10_000, 1, 1)
     limiter = RateLimiter(ratio, 10, 1000.0)
     learner, keeper = Counting(limiter, total), CheckpointKeeper()
     scaling = Scaling.from_env(EnvSpec(env_id).make(), params)
-    workers = [Agent(i, EnvSpec(env_id).make, learner, params, scaling, np.random.SeedSequence(i)) for i in range(agents)]
     episodes, failures = [], []
-    turns = SynchronousLoop(
-        learner,
-        workers,
-        replay,
-        limiter,
-        keeper,
-        lambda agent, episode: episodes.append((agent.index, *episode)),
-        lambda agent, error: failures.append((agent.index, str(error))),
+
+    def make_worker(index):
+        agent = Agent(index, EnvSpec(env_id).make, params, scaling, np.random.SeedSequence(index))
+        return Worker(agent, RetryBudget(params.env_restarts), lambda agent, error: failures.append((agent.index, str(error))))
+
+    workers = [make_worker(index) for index in range(agents)]
+    writer = ReplayWriter(
+        replay, limiter, RunCounters(), lambda batch: episodes.extend((batch.agent, *episode) for episode in batch.episodes)
     )
-    return turns, learner, keeper, replay, limiter, episodes, failures
+    synchronous = SynchronousLoop(learner, workers, writer, limiter, keeper)
+    return synchronous, learner, keeper, replay, limiter, episodes, failures
 
 
 def test_before_each_call_there_is_what_the_ratio_asks_for_and_no_more():
-    turns, learner, keeper, replay, limiter, *_ = turns_of("Endless-v0", total=8, ratio=1.0, agents=2)
+    synchronous, learner, keeper, replay, limiter, *_ = synchronous_of("Endless-v0", total=8, ratio=1.0, agents=2)
     learner.every = 1000
-    turns.run(8, NEVER)
+    synchronous.run(8, NEVER)
     assert learner.inserts == [26, 42, 58, 74]  # 10 to start, then 2 * 8 samples a call at one a sample
     assert (limiter.inserts, limiter.samples, replay.added) == (74, 64, 74)
 
 
-def test_agents_take_turns_by_blocks():
-    turns, learner, *_ = turns_of("Endless-v0", total=2, agents=3)
-    turns.run(3 * BATCH_LENGTH, NEVER)  # 10 + 2 * 48 transitions are due
-    assert [agent.env_steps for agent in turns._agents] == [2 * BATCH_LENGTH + 10 + 2] + [2 * BATCH_LENGTH + 2] * 2
+def test_agents_collect_one_batch_each_in_turn():
+    synchronous, learner, *_ = synchronous_of("Endless-v0", total=2, agents=3)
+    synchronous.run(3 * BATCH_LENGTH, NEVER)  # 10 + 2 * 48 transitions are due
+    env_steps = [worker.agent.env_steps for worker in synchronous._workers]
+    assert env_steps == [2 * BATCH_LENGTH + 10 + 2] + [2 * BATCH_LENGTH + 2] * 2
 
 
 def test_at_a_checkpoint_all_episodes_end_and_the_first_agent_is_next():
-    turns, learner, keeper, replay, limiter, episodes, _ = turns_of("Endless-v0", total=8)
-    turns.run(8, NEVER)
+    synchronous, learner, keeper, replay, limiter, episodes, _ = synchronous_of("Endless-v0", total=8)
+    synchronous.run(8, NEVER)
     assert keeper.saved == ["saved"] * 2
     assert [index for index, *_ in episodes] == [0, 1, 0, 1]
-    assert sum(length for *_, length in episodes) == sum(agent.env_steps for agent in turns._agents) == replay.added
-    assert all(agent.noise.episodes == 2 for agent in turns._agents)
+    assert (
+        sum(length for *_, length in episodes) == sum(worker.agent.env_steps for worker in synchronous._workers) == replay.added
+    )
+    assert all(worker.agent.noise.episodes == 2 for worker in synchronous._workers)
     discounts = replay.sample(1, 256, 0.5).discount
     assert discounts.min() > 0.0  # truncated, not terminated
 
 
 def test_the_same_seeds_give_the_same_replay():
-    first, second = turns_of("Healthy-v0"), turns_of("Healthy-v0")
-    for turns, *_ in (first, second):
-        turns.run(8, NEVER)
+    first, second = synchronous_of("Healthy-v0"), synchronous_of("Healthy-v0")
+    for synchronous, *_ in (first, second):
+        synchronous.run(8, NEVER)
     one, other = (np.concatenate([*replay.snapshot()[2]]) for _, _, _, replay, *_ in (first, second))
     assert one.tobytes() == other.tobytes()
     assert first[5] == second[5]
@@ -106,23 +113,23 @@ def test_the_same_seeds_give_the_same_replay():
 
 @pytest.mark.parametrize("moment", [0, 2])
 def test_stop_ends_it_between_two_calls(moment):
-    turns, learner, *_ = turns_of("Endless-v0", total=10**9)
+    synchronous, learner, *_ = synchronous_of("Endless-v0", total=10**9)
     stop = threading.Event()
     if not moment:
         stop.set()
     learner.advance = lambda keeper: (setattr(learner, "learner_step", learner.learner_step + 2), stop.set())
-    turns.run(8, stop)
+    synchronous.run(8, stop)
     assert learner.learner_step == moment
 
 
-def test_an_environment_that_fails_is_made_anew_and_too_often_is_the_end():
-    turns, *_, failures = turns_of("CrashInStep-v0", agents=1, env_restarts=3)
+def test_an_environment_that_fails_is_made_again_and_too_often_ends_the_run():
+    synchronous, *_, failures = synchronous_of("CrashInStep-v0", agents=1, env_restarts=3)
     with pytest.raises(EnvironmentFailure, match="the simulator exploded"):
-        turns.run(8, NEVER)
+        synchronous.run(8, NEVER)
     assert len(failures) == 3
 
 
-def test_reloading_is_the_keepers():
-    turns, _, keeper, *_ = turns_of("Healthy-v0")
-    assert turns.reload()
+def test_reload_is_passed_to_the_checkpointer():
+    synchronous, _, keeper, *_ = synchronous_of("Healthy-v0")
+    assert synchronous.reload()
     assert keeper.reloads == 1

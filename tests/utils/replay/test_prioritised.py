@@ -352,7 +352,7 @@ def test_many_writers_and_a_learner_leave_exact_trees_and_no_torn_row():
         while writing.is_set() or calls < 20:
             sample = replay.sample(2, 32, 0.5)
             for i, number in zip(sample.ids.ravel().tolist(), numbers_of(sample).ravel().tolist(), strict=True):
-                assert seen.setdefault(i, number) == number  # an id is one transition for ever
+                assert seen.setdefault(i, number) == number  # an id is one transition always
             assert np.isfinite(sample.weights).all()
             assert sample.weights.min() > 0
             assert sample.weights.max() <= 1
@@ -387,7 +387,7 @@ def test_many_writers_and_a_learner_leave_exact_trees_and_no_torn_row():
     assert len(replay) == capacity
     assert replay.problems() == []
     numbers = numbers_of(replay.sample(1, 20 * capacity, 0.5)).ravel()
-    assert len(set(numbers.tolist())) > capacity / 2  # many different ones: nobody wrote over another's rows
+    assert len(set(numbers.tolist())) > capacity / 2  # many different ones: no thread wrote over another's rows
 
 
 # ---- snapshots

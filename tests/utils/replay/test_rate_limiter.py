@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reliability.fuzzed_params import bounds_of
 
-from agent.agent import BATCH_LENGTH
 from agent.config import resolve
+from agent.training.workers import BATCH_LENGTH
 from params import TrainParams
 from utils.errors import ParameterError
 from utils.replay.rate_limiter import RateLimiter
@@ -148,7 +148,7 @@ def test_no_valid_parameters_can_stall(samples_per_insert, starts_share, batch_s
         blocks = most(lambda count: limiter._insert_fits(count * BATCH_LENGTH), enough)
         if blocks:
             insert(limiter, blocks * BATCH_LENGTH)
-        assert limiter.inserts >= learning_starts  # nobody was held up on the way there
+        assert limiter.inserts >= learning_starts  # no side was held up on the way there
         assert limiter._sample_fits(call)
         calls = most(lambda count: limiter._sample_fits(count * call), 10**18)
         assert limiter.may_sample(calls * call, NEVER)
@@ -157,7 +157,7 @@ def test_no_valid_parameters_can_stall(samples_per_insert, starts_share, batch_s
 
 @pytest.mark.parametrize("ratio", [1e-300, 1e-18])
 def test_a_ratio_at_which_the_learner_would_never_go_on_does_not_pass_validation(ratio):
-    # After two calls it would wait for 1 / ratio inserts for each sample, and that is for ever.
+    # After two calls it would wait for 1 / ratio inserts for each sample, without end.
     with pytest.raises(ParameterError, match="samples_per_insert"):
         resolve(TrainParams, {"samples_per_insert": ratio})
 
@@ -339,7 +339,7 @@ def test_counts_that_the_ratio_would_not_have_allowed_are_brought_within_it(inse
     limiter = RateLimiter(32.0, 1000, 4096.0)
     limiter.restore(inserts, samples)
     assert (limiter.inserts, limiter.samples) == (inserts, kept)
-    # Nobody stalls: the one or the other may go on.
+    # No side stalls: the one or the other may go on.
     assert not waits(limiter.may_insert, 16) or not waits(limiter.may_sample, 2048)
 
 

@@ -142,19 +142,19 @@ def test_folding_agrees_with_the_definition(episodes, n, rate):
         np.testing.assert_allclose(np.array(found), np.array(expected, np.float64), rtol=1e-9, atol=1e-9)
 
 
-def test_a_block_is_stacked_float32():
+def test_a_batch_is_stacked_float32():
     transition = Transition(np.array([1.0, 2.0]), np.array([3.0]), 4.0, 0.5, np.array([5.0, 6.0]))
-    block = TransitionBatch.stack([transition, transition, transition], [Episode(7.0, 8)], 9)
-    assert len(block) == 3
-    shapes = {name: getattr(block, name).shape for name in ("obs", "action", "reward", "discount", "next_obs")}
+    batch = TransitionBatch.stack([transition, transition, transition], [Episode(7.0, 8)], policy_version=9)
+    assert len(batch) == 3
+    shapes = {name: getattr(batch, name).shape for name in ("obs", "action", "reward", "discount", "next_obs")}
     assert shapes == {"obs": (3, 2), "action": (3, 1), "reward": (3,), "discount": (3,), "next_obs": (3, 2)}
-    assert all(getattr(block, name).dtype == np.float32 for name in shapes)
-    assert block.next_obs[2].tolist() == [5, 6]
-    assert block.episodes == [Episode(7.0, 8)]
-    assert block.policy_version == 9
+    assert all(getattr(batch, name).dtype == np.float32 for name in shapes)
+    assert batch.next_obs[2].tolist() == [5, 6]
+    assert batch.episodes == [Episode(7.0, 8)]
+    assert batch.policy_version == 9
 
 
-def test_nothing_is_not_a_block():
+def test_nothing_is_not_a_batch():
     with pytest.raises(ValueError, match="not enough values"):
         TransitionBatch.stack([])
 

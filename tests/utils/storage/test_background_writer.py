@@ -1,4 +1,4 @@
-"""The saver: one job after the other, in a thread that holds nobody up longer than it says."""
+"""The background writer: one job after the other, with bounded waits."""
 
 import threading
 import time
@@ -73,3 +73,22 @@ def test_a_saver_that_hangs_does_not_hold_the_process(run_code):
         print(saver.wait(0.1))
     """)
     assert (ended.returncode, ended.stdout) == (0, "False\n")
+
+
+def test_close_does_the_waiting_jobs_and_ends_the_thread():
+    done, writer = [], BackgroundWriter("closing writer")
+    writer.submit(lambda: done.append(1))
+    writer.submit(lambda: done.append(2))
+    assert writer.close(30.0)
+    assert done == [1, 2]
+    assert "closing writer" not in [thread.name for thread in threading.enumerate()]
+    assert writer.close(30.0)  # a second time changes nothing
+
+
+def test_close_gives_up_on_a_hanging_job_after_the_patience_given():
+    let_go, writer = threading.Event(), BackgroundWriter("hanging writer")
+    for _ in range(3):  # the queue is full
+        writer.submit(let_go.wait)
+    assert not writer.close(0.2)
+    let_go.set()
+    assert writer.close(30.0)

@@ -18,8 +18,8 @@ def test_checkpoints_are_listed_by_learner_step_and_nothing_else_is(tmp_path, ma
     for step in (100, 9, 20, 0):
         make_checkpoint(tmp_path, step)
     (tmp_path / "Toy-v0.ckpt-7").write_text("a file, as the original wrote")
-    for stranger in (".Toy-v0.ckpt-8.123.partial", ".Toy-v0.ckpt-8", "Toy-v0.ckpt-", "Toy-v0.ckpt-8x", "before-2020", "run"):
-        (tmp_path / stranger).mkdir()
+    for other in (".Toy-v0.ckpt-8.123.partial", ".Toy-v0.ckpt-8", "Toy-v0.ckpt-", "Toy-v0.ckpt-8x", "before-2020", "run"):
+        (tmp_path / other).mkdir()
     assert [path.name for path in list_checkpoints(tmp_path)] == [f"Toy-v0.ckpt-{step}" for step in (0, 9, 20, 100)]
     assert list_checkpoints(tmp_path)[0] == checkpoint_path(tmp_path, "Toy-v0", 0)
 

@@ -1,4 +1,4 @@
-"""The bell: wakes whoever waits when something happens in a folder, whatever happens to the folder."""
+"""The folder monitor: wakes a waiter when something happens in a folder, whatever happens to the folder."""
 
 import os
 import shutil

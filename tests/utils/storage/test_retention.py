@@ -40,7 +40,7 @@ def test_of_more_than_three_the_oldest_tested_go(steps, tested, best, go):
     [
         ([10, 20], None, 10, []),  # this training has written none: what is there may be all there is
         ([10, 20], 20, 20, [10]),  # the checkpoint of 20 is there
-        ([10, 20], 20, 15, []),  # it is not yet: whoever resumes at 15 needs that of 10
+        ([10, 20], 20, 15, []),  # it is not yet: a resume at 15 needs that of 10
         ([5, 10, 20], 20, 15, [5]),
         ([10, 20], 20, None, [10]),
         ([10, 20, 90], 20, 20, [10, 90]),  # 90 is of a future that was given up

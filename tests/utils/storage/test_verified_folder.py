@@ -77,7 +77,7 @@ def test_a_small_file_is_replaced_as_a_whole(tmp_path):
     write_file(tmp_path / "run.json", "first")
     with open(tmp_path / "run.json") as reader:
         write_file(tmp_path / "run.json", "second, which is longer")
-        assert reader.read() == "first"  # whoever has it open keeps the old one whole
+        assert reader.read() == "first"  # an open file keeps the old content
     assert (tmp_path / "run.json").read_text() == "second, which is longer"
     assert os.listdir(tmp_path) == ["run.json"]
 
