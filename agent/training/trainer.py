@@ -126,8 +126,10 @@ class Trainer:
                 try:
                     self._threads.run(self.stop)
                 finally:
-                    self._report_end()
-                    self._save_last(HURRY if is_interrupted() else SLOW_DISK)
+                    try:
+                        self._save_last(HURRY if is_interrupted() else SLOW_DISK)
+                    finally:
+                        self._report_end()
                 return self._finish(is_interrupted)
         finally:
             self._dispatcher.close()
