@@ -112,8 +112,9 @@ class Logs(Callback):
 
     def close(self) -> None:
         """Finish the event file."""
-        if self._writer is not None:
-            self._writer.close()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
     def _report_failures(self) -> None:
         for log in (self._learner, self._agents):
