@@ -96,7 +96,7 @@ class Logs(Callback):
     def on_checkpoint(self, path: Path) -> None:
         """Add histograms of the return distribution and of the priorities."""
         alpha = self._run.config.priority_alpha
-        self._learner.exhibit(lambda writer: add_histograms(writer, Critic.load(path), self._run.replay, alpha))
+        self._learner.write_to_tensorboard(lambda writer: add_histograms(writer, Critic.load(path), self._run.replay, alpha))
 
     def on_end(self, result: "Result") -> None:
         """Add the parameters with the score, and a film of the policy."""
@@ -104,10 +104,10 @@ class Logs(Callback):
         if score is None:
             return
         settings = {name: str(value) if isinstance(value, list) else value for name, value in recorded(run.config).items()}
-        self._learner.exhibit(lambda writer: writer.hparams(settings, {"score/final": score.mean}, step))
+        self._learner.write_to_tensorboard(lambda writer: writer.hparams(settings, {"score/final": score.mean}, step))
         film = self._film(result.checkpoint)
         if film is not None:
-            self._learner.exhibit(lambda writer: writer.gif("film", film, step))
+            self._learner.write_to_tensorboard(lambda writer: writer.gif("film", film, step))
         self._report_failures()
 
     def close(self) -> None:
