@@ -18,16 +18,13 @@ from utils.storage.verified_folder import write_verified
 ROOT = Path(__file__).resolve().parent.parent
 
 
-<<<<<<< HEAD
 @pytest.fixture(autouse=True)
 def may_render(monkeypatch):
     """Lets tests of films share a process with tests that load TensorFlow. They render with Pygame, which is safe there."""
     monkeypatch.setattr("utils.env_spec._check_may_render", lambda env_id: None)
 
 
-=======
 @pytest.hookimpl(trylast=True)  # pytest's own temporary folder is there by then
->>>>>>> b26d7c4 (The compile cache of a test session lies in pytest's temporary folder, which pytest removes)
 def pytest_configure(config):
     """Prepare this process, a worker of xdist or its controller, for the processes that it starts."""
     config.addinivalue_line("markers", "slow(seconds): takes about so long on a quiet machine; the slowest start first")

@@ -7,7 +7,7 @@ from agent.agent import Agent
 from agent.config import env_spec
 from agent.policy import Critic, Policy
 from agent.scaling import Scaling
-from agent.training.checkpointer import Checkpointer, Parts
+from agent.training.checkpointer import Checkpointer
 from agent.training.counters import RunCounters
 from agent.training.parts import Parts
 from agent.training.workers import WorkerPool

@@ -40,9 +40,9 @@ class Metrics:
     Several logs may share one TensorBoardWriter. Values are numbers or plain words: no cell needs quoting.
     """
 
-    def __init__(self, path: Path, step_column: str, board: TensorBoardWriter | None = None, keep_through: int | None = None):
+    def __init__(self, path: Path, step_column: str, writer: TensorBoardWriter | None = None, keep_through: int | None = None):
         """Append to `path`; rows whose `step_column` is past `keep_through` are cut (all of them when it is None)."""
-        self._path, self._step_column, self._board = path, step_column, board
+        self._path, self._step_column, self._writer = path, step_column, writer
         self._lock = threading.Lock()
         self._columns: list[str] | None = None
         self.failure: str | None = None  # the first thing that went wrong, for the console
@@ -63,21 +63,21 @@ class Metrics:
                 if name in groups and isinstance(value, int | float)
             }
             shown_at = step if tensorboard_step is None else tensorboard_step
-            if self._board is not None and not self._guarded(partial(self._board.scalars, numbers, shown_at)):
-                self._board = None  # an event file cannot be read past a record that was cut short
+            if self._writer is not None and not self._guarded(partial(self._writer.scalars, numbers, shown_at)):
+                self._writer = None  # an event file cannot be read past a record that was cut short
 
-    def exhibit(self, add: Callable[[TensorBoardWriter], None]) -> None:
+    def write_to_tensorboard(self, add: Callable[[TensorBoardWriter], None]) -> None:
         """Let `add` write more than scalars to TensorBoard. What it raises is kept in `failure`."""
         with self._lock:
-            if self._board is None:
+            if self._writer is None:
                 return
             try:
-                add(self._board)
-                self._board.flush()
+                add(self._writer)
+                self._writer.flush()
             except Exception as error:
                 self.failure = self.failure or f"TensorBoard lacks a picture or a histogram: {error!r}"
                 if isinstance(error, OSError):
-                    self._board = None
+                    self._writer = None
 
     def _append(self, row: dict[str, Any]) -> None:
         columns = self._columns or list(row)

@@ -34,15 +34,15 @@ class Scene:
 
 
 def scene(
-    choice: LoadedCheckpoint, env: Environment, seed: int, plane: StateSlice, action: str, action_dim: int, resolution: int
+    loaded: LoadedCheckpoint, env: Environment, seed: int, plane: StateSlice, action: str, action_dim: int, resolution: int
 ) -> Scene:
     """Play an episode and ask for the maps."""
-    steps = list(play(choice.policy, env, seed))
+    steps = list(play(loaded.policy, env, seed))
     x, y = (np.array(part, float) for part in plane.locate(np.array([step.obs for step, _ in steps])))
     jumps = np.flatnonzero(np.abs(np.diff(x)) > (plane.x.high - plane.x.low) / 2)  # an angle that goes once round
     x[jumps] = np.nan
-    maps = value_maps(choice.policy, choice.critic, plane, action, action_dim, resolution)
-    return Scene(choice.learner_step, maps, (x, y), np.array([score for _, score in steps]))
+    maps = value_maps(loaded.policy, loaded.critic, plane, action, action_dim, resolution)
+    return Scene(loaded.learner_step, maps, (x, y), np.array([score for _, score in steps]))
 
 
 def animate(scenes: Sequence[Scene], curve: Curve, title: str) -> Iterator[np.ndarray]:
@@ -74,7 +74,7 @@ def animate(scenes: Sequence[Scene], curve: Curve, title: str) -> Iterator[np.nd
 
 
 def _growing(figure: Any, moving: list[tuple["Axes", "Line2D"]], scene: Scene) -> Iterator[np.ndarray]:
-    # Only the lines are drawn anew: a whole figure takes some ten times as long.
+    # Only the lines are drawn again: a complete figure takes some ten times as long.
     canvas = figure.canvas
     canvas.draw()
     still = canvas.copy_from_bbox(figure.bbox)

@@ -53,47 +53,47 @@ def curves(params: CurvesParams) -> Drawing:
 
 def maps(params: MapsParams) -> Drawing:
     """Value maps of one checkpoint. Raises CheckpointError without one, ParameterError for a dimension that is none."""
-    choice = load_checkpoint(params, env_spec(params).make())
-    env = choice.env_spec.make()
-    plane, action = plane_of(params, env, choice)
-    found = value_maps(choice.policy, choice.critic, plane, action, params.action_dim, params.resolution)
-    draw = functools.partial(draw_maps, found, f"{params.env}, learner step {choice.learner_step:,}")
-    return Drawing(draw(), choice.notes, functools.partial(draw, narrow=True))
+    loaded = load_checkpoint(params, env_spec(params).make())
+    env = loaded.env_spec.make()
+    plane, action = plane_of(params, env, loaded)
+    found = value_maps(loaded.policy, loaded.critic, plane, action, params.action_dim, params.resolution)
+    draw = functools.partial(draw_maps, found, f"{params.env}, learner step {loaded.learner_step:,}")
+    return Drawing(draw(), loaded.notes, functools.partial(draw, narrow=True))
 
 
 def support(params: SupportParams) -> Drawing:
     """Where the return distributions lie over the training. Raises CheckpointError without a checkpoint."""
-    choices = load_series(params, env_spec(params).make(), CHECKPOINTS)
+    series = load_series(params, env_spec(params).make(), CHECKPOINTS)
     seeds = range(params.random_seed, params.random_seed + params.num_eps_play)
     log = read_log(run_folder(params.log_dir, params) / "learner.csv")
-    critic = choices[-1].critic
+    critic = series[-1].critic
     bounds = (float(edge) / critic.scaling.reward_scale for edge in (critic.atoms[0], critic.atoms[-1]))
     warned = warnings_of_log(log, *bounds)
-    found = support_of(choices, choices[-1].env_spec.make, seeds)
+    found = support_of(series, series[-1].env_spec.make, seeds)
     draw = functools.partial(draw_support, found, log, f"{params.env}: support of the returns", warned)
-    return Drawing(draw(), choices[-1].notes + warned, functools.partial(draw, narrow=True))
+    return Drawing(draw(), series[-1].notes + warned, functools.partial(draw, narrow=True))
 
 
 def animation(params: AnimationParams, path: Path) -> tuple[Recording, list[str]]:
     """The maps over a run's checkpoints as a film, not saved yet, and sentences beside it."""
-    choices = load_series(params, env_spec(params).make(), params.num_ckpts)
-    env = choices[-1].env_spec.make()
-    plane, action = plane_of(params, env, choices[-1])
-    scenes = [scene(choice, env, params.random_seed, plane, action, params.action_dim, params.resolution) for choice in choices]
+    series = load_series(params, env_spec(params).make(), params.num_ckpts)
+    env = series[-1].env_spec.make()
+    plane, action = plane_of(params, env, series[-1])
+    scenes = [scene(loaded, env, params.random_seed, plane, action, params.action_dim, params.resolution) for loaded in series]
     scores = run_scores(run_folder(params.results_dir, params), checkpoint_folder(params))
     curve = run_curve("Test score", scores, main_kind(scores, WatchParams.random_seed))
     seconds = len(scenes) * FRAMES_EACH / FPS
-    film = (
+    recording = (
         Mp4(path, FPS)
         if params.format == "mp4"
         else Gif(path, FPS, widest=960, seconds=seconds, most_bytes=10**8, one_palette=True)
     )
     for frame in animate(scenes, curve, params.env):
-        film.add(frame)
-    return film, choices[-1].notes
+        recording.add(frame)
+    return recording, series[-1].notes
 
 
-def plane_of(params: MapsParams, env: Environment, choice: LoadedCheckpoint) -> tuple[StateSlice, str]:
+def plane_of(params: MapsParams, env: Environment, loaded: LoadedCheckpoint) -> tuple[StateSlice, str]:
     """The plane that the maps are drawn over, and the name of the action they show.
 
     Pendulum's angle and speed unless dimensions are named; for other environments two dimensions of the observation,
@@ -112,15 +112,15 @@ def plane_of(params: MapsParams, env: Environment, choice: LoadedCheckpoint) -> 
         raise ParameterError(f"x_dim and y_dim must differ, got {params.x_dim} twice.")
     if params.state is not None and len(params.state) != env.obs_size:
         raise ParameterError(f"state has {len(params.state)} numbers, but an observation of {env.id} has {env.obs_size}.")
-    seen, _ = visited(choice, env, range(params.random_seed, params.random_seed + EPISODES))
-    x, y = two_dims(params.x_dim, params.y_dim, by_variation(seen, observation_scale(env, choice)))
+    seen, _ = visited(loaded, env, range(params.random_seed, params.random_seed + EPISODES))
+    x, y = two_dims(params.x_dim, params.y_dim, by_variation(seen, observation_scale(env, loaded)))
     held = seen[0] if params.state is None else np.array(params.state, np.float32)
     low, high = seen.min(axis=0), seen.max(axis=0)
     room = np.where(high > low, MARGIN * (high - low), 1.0)
     return observation_slice(observation_names(env.id, env.obs_size), x, y, held, low - room, high + room), action
 
 
-def observation_scale(env: Environment, choice: LoadedCheckpoint) -> np.ndarray:
+def observation_scale(env: Environment, loaded: LoadedCheckpoint) -> np.ndarray:
     """The unit [S] in which variation is compared: half the width of the observation space.
 
     Where the space has no bounds, it is obs_scale, by which the networks divide observations.
@@ -128,7 +128,7 @@ def observation_scale(env: Environment, choice: LoadedCheckpoint) -> np.ndarray:
     space = env.env.observation_space
     low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)  # type: ignore[attr-defined]
     half = high / 2 - low / 2
-    return np.where(half < UNBOUNDED, half, choice.policy.scaling.obs_scale)
+    return np.where(half < UNBOUNDED, half, loaded.policy.scaling.obs_scale)
 
 
 def _check(dim: int, size: int, name: str, env_id: str) -> None:

@@ -31,73 +31,73 @@ def film_seed(env_id: str, given: int | None = None) -> int:
     return given if given is not None else FILM_SEEDS.get(env_id, PlayParams.random_seed)
 
 
-def returns_window(choices: Sequence[LoadedCheckpoint], env: Environment, seed: int) -> Window:
+def returns_window(series: Sequence[LoadedCheckpoint], env: Environment, seed: int) -> Window:
     """The returns that hold the mass of each critic over an episode of its policy from `seed`.
 
     A panel's axis is fixed by this first pass, which draws nothing, so that it stays the same in the whole film.
     """
     windows = []
-    for choice in choices:
-        steps = [step for step, _ in play(choice.policy, env, seed)]
+    for loaded in series:
+        steps = [step for step, _ in play(loaded.policy, env, seed)]
         obs, action = np.array([step.obs for step in steps]), np.array([step.action for step in steps])
-        windows.append(mass_window(choice.critic.atoms, choice.critic.distribution(obs, action)))
+        windows.append(mass_window(loaded.critic.atoms, loaded.critic.distribution(obs, action)))
     low, high = zip(*windows, strict=True)
     return min(low), max(high)
 
 
-def record_episode(make: Make, choice: LoadedCheckpoint, seed: int, path: Path, overlay: bool = True) -> Episode:
+def record_episode(make: Make, loaded: LoadedCheckpoint, seed: int, path: Path, overlay: bool = True) -> Episode:
     """Film an episode and play it to its end, which may be later; the film's kind is the path's ending.
 
     Raises DependencyError when the environment draws no pictures or a writer is missing, and StorageError.
     """
     env = drawing(make)
-    film = _film(path, env)
+    recording = _film(path, env)
     length, score = 0, 0.0
-    with contextlib.closing(film), contextlib.closing(env):
-        window = returns_window([choice], env, seed) if overlay else None
-        for step, score in play(choice.policy, env, seed):
+    with contextlib.closing(recording), contextlib.closing(env):
+        window = returns_window([loaded], env, seed) if overlay else None
+        for step, score in play(loaded.policy, env, seed):
             length += step.env_steps
-            if film.wants_more():
-                film.add(picture(choice.critic, env.render(), film.width, step, score, overlay, window))
-        film.save()
+            if recording.wants_more():
+                recording.add(picture(loaded.critic, env.render(), recording.width, step, score, overlay, window))
+        recording.save()
     return Episode(score, length)
 
 
-def episode_gif(make: Make, choice: LoadedCheckpoint, seed: int) -> bytes:
+def episode_gif(make: Make, loaded: LoadedCheckpoint, seed: int) -> bytes:
     """The content of a GIF of one episode, with the overlay. Raises DependencyError as `record_episode` does."""
     env = drawing(make)
-    film = Gif(Path(), env.fps)
+    recording = Gif(Path(), env.fps)
     with contextlib.closing(env):
-        _take(film, frames(choice, env, seed, film.width, window=returns_window([choice], env, seed)))
-    return film.content()
+        _take(recording, frames(loaded, env, seed, recording.width, window=returns_window([loaded], env, seed)))
+    return recording.content()
 
 
 def record_pair(make: Make, pair: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True) -> None:
     """Film two checkpoints side by side from the same start; the one whose episode is shorter waits in its last frame."""
     envs = [drawing(make) for _ in pair]
-    film = _film(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * GIF_BYTES)
-    half = _film(path, envs[0]).width if isinstance(film, Gif) else film.width
+    recording = _film(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * GIF_BYTES)
+    half = _film(path, envs[0]).width if isinstance(recording, Gif) else recording.width
     window = returns_window(pair, envs[0], seed) if overlay else None
     halves = [
-        frames(choice, env, seed, half, overlay, f"learner step {choice.learner_step:,}", window)
-        for choice, env in zip(pair, envs, strict=True)
+        frames(loaded, env, seed, half, overlay, f"learner step {loaded.learner_step:,}", window)
+        for loaded, env in zip(pair, envs, strict=True)
     ]
-    _shoot(film, side_by_side(*halves))
+    _shoot(recording, side_by_side(*halves))
 
 
-def record_series(make: Make, choices: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True) -> None:
-    """Film `choices` one after the other, each from the same start, with its learner step in the frame."""
+def record_series(make: Make, series: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True) -> None:
+    """Film the checkpoints one after the other, each from the same start, with its learner step in the frame."""
     env = drawing(make)
-    seconds = SECONDS_EACH * len(choices)
-    film = _film(path, env, seconds=seconds, most_bytes=round(GIF_BYTES * max(1.0, seconds / GIF_SECONDS)))
-    limit = round(SECONDS_EACH * env.fps) if isinstance(film, Gif) else None
-    window = returns_window(choices, env, seed) if overlay else None
+    seconds = SECONDS_EACH * len(series)
+    recording = _film(path, env, seconds=seconds, most_bytes=round(GIF_BYTES * max(1.0, seconds / GIF_SECONDS)))
+    limit = round(SECONDS_EACH * env.fps) if isinstance(recording, Gif) else None
+    window = returns_window(series, env, seed) if overlay else None
 
-    def part(choice: LoadedCheckpoint) -> Iterator[np.ndarray]:
-        shots = frames(choice, env, seed, film.width, overlay, f"learner step {choice.learner_step:,}", window)
+    def part(loaded: LoadedCheckpoint) -> Iterator[np.ndarray]:
+        shots = frames(loaded, env, seed, recording.width, overlay, f"learner step {loaded.learner_step:,}", window)
         return itertools.islice(_held(shots, round(HOLD * env.fps)), limit)
 
-    _shoot(film, itertools.chain.from_iterable(map(part, choices)))
+    _shoot(recording, itertools.chain.from_iterable(map(part, series)))
 
 
 def _held(shots: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
@@ -110,7 +110,7 @@ def _held(shots: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
 
 
 def frames(
-    choice: LoadedCheckpoint,
+    loaded: LoadedCheckpoint,
     env: Environment,
     seed: int,
     width: Callable[[np.ndarray], int],
@@ -123,8 +123,8 @@ def frames(
     Below it, with `overlay`, what the critic expects of the state and the action that led to it; above it a title.
     `window` is the range of the panel's axis.
     """
-    for step, score in play(choice.policy, env, seed):
-        frame = picture(choice.critic, env.render(), width, step, score, overlay, window)
+    for step, score in play(loaded.policy, env, seed):
+        frame = picture(loaded.critic, env.render(), width, step, score, overlay, window)
         yield with_title(frame, title) if title else frame
 
 
@@ -159,14 +159,14 @@ def _film(path: Path, env: Environment, **limits: float) -> Recording:
     return Mp4(path, env.fps) if path.suffix == ".mp4" else Gif(path, env.fps, **limits)  # type: ignore[arg-type]
 
 
-def _shoot(film: Recording, pictures: Iterator[np.ndarray]) -> None:
-    with contextlib.closing(film):
-        _take(film, pictures)
-        film.save()
+def _shoot(recording: Recording, pictures: Iterator[np.ndarray]) -> None:
+    with contextlib.closing(recording):
+        _take(recording, pictures)
+        recording.save()
 
 
-def _take(film: Recording, pictures: Iterator[np.ndarray]) -> None:
+def _take(recording: Recording, pictures: Iterator[np.ndarray]) -> None:
     for shot in pictures:
-        film.add(shot)
-        if not film.wants_more():
+        recording.add(shot)
+        if not recording.wants_more():
             break

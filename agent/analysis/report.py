@@ -50,11 +50,11 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
     """
     new_figure(1, 1)  # without matplotlib there is no report: said now
     scores = sorted(read_scores(run_folder(params.results_dir, params)), key=lambda row: int(row["learner_step"]))
-    choice: LoadedCheckpoint | None = None
+    loaded: LoadedCheckpoint | None = None
     notes: list[str] = []
     try:
-        choice = load_checkpoint(params, env_spec(params).make())
-        notes += choice.notes
+        loaded = load_checkpoint(params, env_spec(params).make())
+        notes += loaded.notes
     except CheckpointError as error:
         if not scores:
             raise
@@ -62,12 +62,12 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
     page = Page(f"{params.env}{f', run {params.run}' if params.run else ''}")
     logs = run_folder(params.log_dir, params)
     log, episodes = read_log(logs / "learner.csv"), read_log(logs / "agents.csv")
-    _summary(page, params, choice, scores)
+    _summary(page, params, loaded, scores)
     for note in notes:
         page.text(note)
-    if choice is not None:
+    if loaded is not None:
         page.heading("Settings")
-        _settings(page, choice)
+        _settings(page, loaded)
 
     page.heading("Learning curve")
     shared = _fields(PlotParams, params)
@@ -81,13 +81,13 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
     _training(page, episodes, log)
     page.heading("Scores")
     _scores(page, scores)
-    if choice is not None:
+    if loaded is not None:
         own = _fields(RunPlotParams, params)
         page.heading("What it does")
         try:
             seed = film_seed(params.env, None if params.random_seed == ReportParams.random_seed else params.random_seed)
-            film = episode_gif(choice.env_spec.make, choice, seed)
-            caption = f"Learner step {choice.learner_step:,}, seed {seed}. {PANEL}"
+            film = episode_gif(loaded.env_spec.make, loaded, seed)
+            caption = f"Learner step {loaded.learner_step:,}, seed {seed}. {PANEL}"
             page.picture(film, "gif", f"Film of an episode of {params.env}", caption)
         except ToolkitError as error:
             notes.append(str(error))
@@ -130,14 +130,14 @@ def _narrowed(figure: "Figure") -> "Figure":
     return figure
 
 
-def _summary(page: Page, params: ReportParams, choice: LoadedCheckpoint | None, scores: list[dict[str, str]]) -> None:
+def _summary(page: Page, params: ReportParams, loaded: LoadedCheckpoint | None, scores: list[dict[str, str]]) -> None:
     run = read_run(run_folder(params.ckpt_dir, params))
-    rows = [("run", f"{run.get('run_id', choice.run_id if choice else 'unknown')} ({run.get('status', 'no training here')})")]
-    if choice is not None:
-        rows.append(("checkpoint", f"{choice.path.name}, learner step {choice.learner_step:,}"))
-        if choice.env_step != "":
-            rows.append(("experience", f"{choice.env_step:,} environment steps in {choice.seconds / 60:.1f} minutes"))
-        manifest = choice.manifest
+    rows = [("run", f"{run.get('run_id', loaded.run_id if loaded else 'unknown')} ({run.get('status', 'no training here')})")]
+    if loaded is not None:
+        rows.append(("checkpoint", f"{loaded.path.name}, learner step {loaded.learner_step:,}"))
+        if loaded.env_step != "":
+            rows.append(("experience", f"{loaded.env_step:,} environment steps in {loaded.seconds / 60:.1f} minutes"))
+        manifest = loaded.manifest
         if "command" in manifest:
             rows.append(("command", manifest["command"]))
         if "hardware" in manifest:
@@ -188,8 +188,8 @@ def _speed(page: Page, log: dict[str, np.ndarray]) -> None:
     )
 
 
-def _settings(page: Page, choice: LoadedCheckpoint) -> None:
-    settings, versions = choice.manifest.get("params", {}), choice.manifest.get("versions", {})
+def _settings(page: Page, loaded: LoadedCheckpoint) -> None:
+    settings, versions = loaded.manifest.get("params", {}), loaded.manifest.get("versions", {})
     if not settings:
         page.text("This checkpoint does not say what it was trained with.")
         return

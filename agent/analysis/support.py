@@ -37,20 +37,20 @@ class Support:
         return self.atoms[(self.probs.cumsum(axis=1) >= share - 1e-6).argmax(axis=1)]
 
 
-def visited(choice: LoadedCheckpoint, env: Environment, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+def visited(loaded: LoadedCheckpoint, env: Environment, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Observations [n, S] and actions [n, A] of a noise-free episode from each of `seeds`."""
-    steps = [step for seed in seeds for step, _ in play(choice.policy, env, seed)]
+    steps = [step for seed in seeds for step, _ in play(loaded.policy, env, seed)]
     return np.array([step.obs for step in steps]), np.array([step.action for step in steps])
 
 
-def support_of(choices: Sequence[LoadedCheckpoint], make: Callable[[], Environment], seeds: Sequence[int]) -> Support:
+def support_of(series: Sequence[LoadedCheckpoint], make: Callable[[], Environment], seeds: Sequence[int]) -> Support:
     """Ask each checkpoint's critic about an episode of its policy from each of `seeds`."""
-    atoms = choices[-1].critic.atoms
-    choices = [choice for choice in choices if np.array_equal(choice.critic.atoms, atoms)]
+    atoms = series[-1].critic.atoms
+    series = [loaded for loaded in series if np.array_equal(loaded.critic.atoms, atoms)]
     env = make()
-    probs = [choice.critic.distribution(*visited(choice, env, seeds)).mean(axis=0) for choice in choices]
+    probs = [loaded.critic.distribution(*visited(loaded, env, seeds)).mean(axis=0) for loaded in series]
     env.close()
-    return Support(np.array([choice.learner_step for choice in choices]), atoms, np.array(probs))
+    return Support(np.array([loaded.learner_step for loaded in series]), atoms, np.array(probs))
 
 
 def outside(log: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -25,6 +25,7 @@ class Dispatcher:
     def __init__(self, callbacks: Sequence[Callback], stop: threading.Event, console: Console):
         self._callbacks = [_Background(callback, stop) if callback.slow else callback for callback in callbacks]
         self._stop, self._console = stop, console
+        self._failed: set[int] = set()  # ids of callbacks whose exception ends the run: they get no further events
         self._episodes: deque[FinishedEpisode] = deque(maxlen=MOST_EPISODES)
         self._checkpoints: queue.SimpleQueue[Path] = queue.SimpleQueue()
 
@@ -37,8 +38,10 @@ class Dispatcher:
         self._checkpoints.put(path)
 
     def start(self, run: RunInfo) -> None:
-        """Call on_start."""
-        self._call("on_start", run)
+        """Call on_start. Raises what any callback raises: nothing has been learned yet."""
+        for callback in self._callbacks:
+            if callback.on_start(run) is True:
+                self._stop.set()
 
     def run(self, measurements: "Measurements") -> None:
         """Call the callbacks until the run stops."""
@@ -48,7 +51,7 @@ class Dispatcher:
 
     def flush(self, row: tuple[int, Mapping[str, float]] | None, status: Status) -> None:
         """Hand over what is queued, then the row where there is one, then the status."""
-        while self._episodes:
+        for _ in range(len(self._episodes)):  # those of now: slow callbacks with fast agents would never be done
             self._call("on_episode", self._episodes.popleft())
         while not self._checkpoints.empty():
             self._call("on_checkpoint", self._checkpoints.get())
@@ -63,19 +66,24 @@ class Dispatcher:
     def close(self) -> None:
         """Call close of every callback, whatever the others raise."""
         with contextlib.ExitStack() as stack:
-            for callback in self._callbacks:
-                stack.callback(callback.close)
+            for callback in reversed(self._callbacks):
+                stack.callback(self._guarded, callback, "close")
 
     def _call(self, method: str, *arguments: Any) -> None:
         for callback in self._callbacks:
-            try:
-                if getattr(callback, method)(*arguments) is True:
-                    self._stop.set()
-            except Exception as error:
-                if not callback.is_optional:
-                    raise
-                name = type(callback).__name__
-                self._console.say_once(f"{name} failed in {method} and is reported once: {error!r}.", f"{name}.{method}")
+            if id(callback) not in self._failed:
+                self._guarded(callback, method, *arguments)
+
+    def _guarded(self, callback: Callback, method: str, *arguments: Any) -> None:
+        try:
+            if getattr(callback, method)(*arguments) is True:
+                self._stop.set()
+        except Exception as error:
+            if not callback.is_optional:
+                self._failed.add(id(callback))
+                raise
+            name = callback.name if isinstance(callback, _Background) else type(callback).__name__
+            self._console.say_once(f"{name} failed in {method} and is reported once: {error!r}.", f"{name}.{method}")
 
 
 class _Background(Callback):
@@ -83,14 +91,15 @@ class _Background(Callback):
 
     def __init__(self, callback: Callback, stop: threading.Event):
         self._callback, self._stop = callback, stop
-        self.is_optional = callback.is_optional
+        self.is_optional, self.name = callback.is_optional, type(callback).__name__
         self._latest: Path | None = None
         self._changed = threading.Condition()
         self._is_ending = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name=type(callback).__name__, daemon=True)
+        self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)
 
     def on_start(self, run: RunInfo) -> bool | None:
+        self._is_interrupted = run.is_interrupted
         self._thread.start()
         return self._callback.on_start(run)
 
@@ -101,9 +110,7 @@ class _Background(Callback):
         return self._callback.on_metrics(learner_step, metrics)
 
     def on_tick(self, status: Status) -> bool | None:
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        self._raise_error()
         return self._callback.on_tick(status)
 
     def on_checkpoint(self, path: Path) -> bool | None:
@@ -113,26 +120,33 @@ class _Background(Callback):
         return None
 
     def on_end(self, result: "Result") -> None:
+        """Wait for the latest checkpoint, unless a signal came: then the thread is left behind."""
         with self._changed:
             self._is_ending = True
             self._changed.notify()
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
+        while self._thread.is_alive() and not self._is_interrupted():
+            self._thread.join(0.1)
+        self._raise_error()
         self._callback.on_end(result)
 
     def close(self) -> None:
+        with self._changed:
+            self._is_ending, self._latest = True, None
+            self._changed.notify()
         self._callback.close()
+
+    def _raise_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._latest is not None or self._is_ending or self._stop.is_set(), 0.5)
+                self._changed.wait_for(lambda: self._latest is not None or self._is_ending)
                 path, self._latest = self._latest, None
-                if path is None:
-                    if self._is_ending or self._stop.is_set():
-                        return
-                    continue
+            if path is None:
+                return
             try:
                 if self._callback.on_checkpoint(path) is True:
                     self._stop.set()

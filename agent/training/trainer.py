@@ -125,9 +125,9 @@ class Trainer:
                     self._threads.run(self.stop)
                 finally:
                     try:
-                        self._report_end()
-                    finally:
                         self._save_last(HURRY if is_interrupted() else SLOW_DISK)
+                    finally:
+                        self._report_end()
                 return self._finish(is_interrupted)
         finally:
             sys.setswitchinterval(interval)

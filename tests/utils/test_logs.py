@@ -59,11 +59,11 @@ def test_the_folder_is_made(tmp_path):
 
 
 def test_tensorboard_gets_the_numbers_by_group_and_name(tmp_path):
-    board = TensorBoardWriter(tmp_path)
-    metrics = Metrics(tmp_path / "learner.csv", "learner_step", board)
+    writer = TensorBoardWriter(tmp_path)
+    metrics = Metrics(tmp_path / "learner.csv", "learner_step", writer)
     metrics.write(8, group="learner/", loss=0.5, updates=3, note="no number")
     metrics.write(16, group="learner/", loss=0.25)
-    board.close()
+    writer.close()
     assert scalars_in(tmp_path) == [("learner/loss", 8, 0.5), ("learner/updates", 8, 3.0), ("learner/loss", 16, 0.25)]
     assert metrics.failure is None
 
@@ -208,8 +208,8 @@ def test_a_damaged_log_never_raises_and_keeps_no_new_row_out(tmp_path, damage):
 def on_a_full_disk(script, *arguments):
     # A limit on the size of files is what a full disk is: a write that crosses it is cut short, the next one fails.
     code = (
-        "import resource, sys\nfrom pathlib import Path\nfrom utils.tensorboard import TensorBoardWriter\nfrom utils.logs import Metrics\n"
-        + script
+        "import resource, sys\nfrom pathlib import Path\nfrom utils.tensorboard import TensorBoardWriter\n"
+        "from utils.logs import Metrics\n" + script
     )
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
@@ -245,7 +245,7 @@ metrics.write(16, loss=0.25)
 
 
 def test_a_full_disk_under_tensorboard_never_raises_nor_holds_up_who_writes(tmp_path):
-    # TensorBoard's own writers feed a thread through a queue: when that thread has died nobody empties it.
+    # TensorBoard's own writers feed a thread through a queue: when that thread has died, the queue fills up.
     script = """
 import faulthandler
 from utils.tensorboard import TensorBoardWriter
@@ -287,46 +287,46 @@ def test_a_log_that_is_deleted_while_training_goes_on_is_begun_anew(tmp_path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, True, None, "text", np.float64(1.5), np.float32(1.5)])
 def test_any_value_can_be_logged(tmp_path, value):
-    board = TensorBoardWriter(tmp_path)
-    metrics = Metrics(tmp_path / "learner.csv", "learner_step", board)
+    writer = TensorBoardWriter(tmp_path)
+    metrics = Metrics(tmp_path / "learner.csv", "learner_step", writer)
     metrics.write(8, value=value)
-    board.close()
+    writer.close()
     assert rows_of(tmp_path / "learner.csv")[1] == ["8", "" if value is None else str(value)]
     assert metrics.failure is None
 
 
 def test_each_column_can_have_a_group_and_those_without_one_are_not_shown(tmp_path):
-    board = TensorBoardWriter(tmp_path)
+    writer = TensorBoardWriter(tmp_path)
     groups = {"loss": "critic/", "beta": "replay/"}
-    Metrics(tmp_path / "learner.csv", "learner_step", board).write(8, groups, loss=0.5, beta=1, agent=3)
-    board.close()
+    Metrics(tmp_path / "learner.csv", "learner_step", writer).write(8, groups, loss=0.5, beta=1, agent=3)
+    writer.close()
     assert scalars_in(tmp_path) == [("critic/loss", 8, 0.5), ("replay/beta", 8, 1.0)]
     assert rows_of(tmp_path / "learner.csv")[1] == ["8", "0.5", "1", "3"]
 
 
 def test_two_logs_with_different_steps_share_a_board(tmp_path):
-    board = TensorBoardWriter(tmp_path)
-    learner, agents = (Metrics(tmp_path / f"{name}.csv", f"{name}_step", board) for name in ("learner", "env"))
+    writer = TensorBoardWriter(tmp_path)
+    learner, agents = (Metrics(tmp_path / f"{name}.csv", f"{name}_step", writer) for name in ("learner", "env"))
     learner.write(8, loss=0.5)
     agents.write(640, "rollout/", tensorboard_step=8, length=200)
-    board.close()
+    writer.close()
     assert scalars_in(tmp_path) == [("loss", 8, 0.5), ("rollout/length", 8, 200.0)]
     assert rows_of(tmp_path / "env.csv")[1] == ["640", "200"]
 
 
-def test_an_exhibit_that_fails_is_said_and_does_not_raise(tmp_path):
-    board = TensorBoardWriter(tmp_path)
-    metrics = Metrics(tmp_path / "learner.csv", "learner_step", board)
-    metrics.exhibit(lambda board: 1 / 0)
+def test_picture_that_fails_is_reported_and_does_not_raise(tmp_path):
+    writer = TensorBoardWriter(tmp_path)
+    metrics = Metrics(tmp_path / "learner.csv", "learner_step", writer)
+    metrics.write_to_tensorboard(lambda writer: 1 / 0)
     assert "division by zero" in metrics.failure
-    metrics.exhibit(lambda board: board.scalars({"later": 1.0}, 8))  # the file is as good as before
+    metrics.write_to_tensorboard(lambda writer: writer.scalars({"later": 1.0}, 8))  # the file is as good as before
     assert scalars_in(tmp_path) == [("later", 8, 1.0)]
-    board.close()
+    writer.close()
 
 
-def test_without_tensorboard_an_exhibit_is_nothing(tmp_path):
+def test_without_tensorboard_no_picture_is_written(tmp_path):
     metrics = Metrics(tmp_path / "learner.csv", "learner_step")
-    metrics.exhibit(lambda board: 1 / 0)
+    metrics.write_to_tensorboard(lambda writer: 1 / 0)
     assert metrics.failure is None
 
 

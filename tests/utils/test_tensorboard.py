@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_numbers_are_events_by_name_and_step(tmp_path):
-    board = TensorBoardWriter(tmp_path)
-    board.scalars({"learner/loss": 0.5, "learner/updates": 3}, 8)
-    board.scalars({"agent 0/return": -1.5}, 10**12)
-    board.close()
+    writer = TensorBoardWriter(tmp_path)
+    writer.scalars({"learner/loss": 0.5, "learner/updates": 3}, 8)
+    writer.scalars({"agent 0/return": -1.5}, 10**12)
+    writer.close()
     assert scalars_in(tmp_path) == [
         ("learner/loss", 8, 0.5),
         ("learner/updates", 8, 3.0),
@@ -36,9 +36,9 @@ def test_the_file_says_its_version_first(tmp_path):
 
 
 def test_every_event_has_its_time(tmp_path):
-    board = TensorBoardWriter(tmp_path)
-    board.scalars({"loss": 0.5}, 8)
-    board.close()
+    writer = TensorBoardWriter(tmp_path)
+    writer.scalars({"loss": 0.5}, 8)
+    writer.close()
     assert all(event.wall_time > 1e9 for event in events_in(tmp_path))
 
 
@@ -55,34 +55,34 @@ def test_a_resume_at_step_zero_is_one(tmp_path):
 
 
 def test_files_of_one_folder_made_in_the_same_second_are_kept_apart(tmp_path):
-    boards = [TensorBoardWriter(tmp_path) for _ in range(3)]
-    for step, board in enumerate(boards):
-        board.scalars({"eval/score": -150.0}, step)
-        board.close()
+    writers = [TensorBoardWriter(tmp_path) for _ in range(3)]
+    for step, writer in enumerate(writers):
+        writer.scalars({"eval/score": -150.0}, step)
+        writer.close()
     assert sorted(scalars_in(tmp_path)) == [("eval/score", step, -150.0) for step in range(3)]
 
 
 def test_another_process_adds_to_the_same_run(tmp_path):
-    board = TensorBoardWriter(tmp_path)
-    board.scalars({"loss/critic_loss": 0.5}, 8)
+    writer = TensorBoardWriter(tmp_path)
+    writer.scalars({"loss/critic_loss": 0.5}, 8)
     code = (
         "import sys; from pathlib import Path; from utils.tensorboard import TensorBoardWriter\n"
         "TensorBoardWriter(Path(sys.argv[1])).scalars({'eval/score': -150.0}, 8)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True, timeout=60)
-    board.scalars({"loss/critic_loss": 0.25}, 16)
-    board.close()
+    writer.scalars({"loss/critic_loss": 0.25}, 16)
+    writer.close()
     expected = [("eval/score", 8, -150.0), ("loss/critic_loss", 8, 0.5), ("loss/critic_loss", 16, 0.25)]
     assert sorted(scalars_in(tmp_path)) == expected
 
 
 def test_what_was_flushed_can_be_read_while_training_goes_on(tmp_path):
-    board = TensorBoardWriter(tmp_path)
-    board.scalars({"loss": 0.5}, 8)
-    board.flush()
-    board.scalars({"loss": 0.25}, 16)
+    writer = TensorBoardWriter(tmp_path)
+    writer.scalars({"loss": 0.5}, 8)
+    writer.flush()
+    writer.scalars({"loss": 0.25}, 16)
     assert ("loss", 8, 0.5) in scalars_in(tmp_path)
-    board.close()
+    writer.close()
 
 
 def test_the_folder_is_made(tmp_path):
@@ -100,11 +100,11 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from utils.tensorboard import TensorBoardWriter
-board = TensorBoardWriter(Path(sys.argv[1]))
+writer = TensorBoardWriter(Path(sys.argv[1]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 try:
     for step in range(1000):
-        board.scalars({"loss": 0.5}, step)
+        writer.scalars({"loss": 0.5}, step)
 except OSError:
     print("raised")
 """
@@ -120,17 +120,18 @@ def test_no_thread_and_no_unpickling_is_behind_it(tmp_path):
     code = (
         "import sys, threading; from pathlib import Path; from utils.tensorboard import TensorBoardWriter; seen = []\n"
         "sys.addaudithook(lambda event, _: seen.append(event) if event in ('pickle.find_class', 'socket.bind') else None)\n"
-        "board = TensorBoardWriter(Path(sys.argv[1])); board.scalars({'loss': 0.5}, 8); print(threading.active_count(), seen)\n"
-        "board.close()"
+        "writer = TensorBoardWriter(Path(sys.argv[1])); writer.scalars({'loss': 0.5}, 8)\n"
+        "print(threading.active_count(), seen)\n"
+        "writer.close()"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert done.stdout == "1 []\n", done.stderr
 
 
 def test_a_histogram_is_its_edges_and_counts(tmp_path):
-    board = TensorBoardWriter(tmp_path)
-    board.histogram("value/returns", np.array([-1.0, 0.0, 1.0, 3.0]), np.array([0.5, 0.0, 2.0]), 8)
-    board.close()
+    writer = TensorBoardWriter(tmp_path)
+    writer.histogram("value/returns", np.array([-1.0, 0.0, 1.0, 3.0]), np.array([0.5, 0.0, 2.0]), 8)
+    writer.close()
     (event,) = events_in(tmp_path)[1:]
     (value,) = event.summary.value
     histogram = value.histo
@@ -141,17 +142,17 @@ def test_a_histogram_is_its_edges_and_counts(tmp_path):
 
 def test_a_gif_is_an_image_as_it_is(tmp_path):
     content = b"GIF89a" + struct.pack("<HH", 320, 200) + b"rest"
-    board = TensorBoardWriter(tmp_path)
-    board.gif("film", content, 8)
-    board.close()
+    writer = TensorBoardWriter(tmp_path)
+    writer.gif("film", content, 8)
+    writer.close()
     image = events_in(tmp_path)[1].summary.value[0].image
     assert (image.width, image.height, image.encoded_image_string) == (320, 200, content)
 
 
 def test_hyper_parameters_come_with_the_scores_they_led_to(tmp_path):
-    board = TensorBoardWriter(tmp_path)
-    board.hparams({"tau": 0.5, "env": "Toy-v0", "render": False, "obs_mean": None}, {"score/final": -1.5}, 8)
-    board.close()
+    writer = TensorBoardWriter(tmp_path)
+    writer.hparams({"tau": 0.5, "env": "Toy-v0", "render": False, "obs_mean": None}, {"score/final": -1.5}, 8)
+    writer.close()
     values = {value.tag: value for event in events_in(tmp_path) for value in event.summary.value}
     content = values["_hparams_/session_start_info"].metadata.plugin_data.content
     settings = HParamsPluginData.FromString(content).session_start_info.hparams

@@ -72,7 +72,8 @@ class Callback:
 
     One thread calls all callbacks, so that a slow one delays the others but never the learner or the agents. Under load
     episodes may be dropped, checkpoints never. With `slow` set, on_checkpoint runs in a thread of its own and sees the latest
-    checkpoint only. An exception ends the run and is raised, except where `is_optional` is set: there it is reported once.
+    checkpoint only. An exception ends the run and is raised. Where `is_optional` is set, only one of on_start does that; others
+    are reported once.
     """
 
     slow = False

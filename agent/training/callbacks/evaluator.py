@@ -69,6 +69,7 @@ class Evaluator(Callback):
         self._collect()  # a test that has just ended still gets its line
         if self._child is not None:
             self._child.end()
+            self._child = None
 
     def _start(self) -> None:
         path, self._due = self._due, None

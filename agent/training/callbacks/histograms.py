@@ -10,7 +10,7 @@ SAMPLE = 1024  # transitions of the replay, at least, that a histogram is made o
 BUCKETS = 40  # of the histogram of priorities
 
 
-def add_histograms(board: TensorBoardWriter, critic: Critic, replay: PrioritisedReplay, alpha: float) -> None:
+def add_histograms(writer: TensorBoardWriter, critic: Critic, replay: PrioritisedReplay, alpha: float) -> None:
     """The critic's return distribution, and the priorities, over what the replay holds.
 
     Nothing is drawn: in the synchronous mode that would change the run.
@@ -19,8 +19,8 @@ def add_histograms(board: TensorBoardWriter, critic: Critic, replay: Prioritised
     probs = critic.distribution(rows["obs"], rows["action"])  # [n, K]
     half = (critic.atoms[1] - critic.atoms[0]) / 2
     edges = np.append(critic.atoms - half, critic.atoms[-1] + half)
-    board.histogram("value/return_distribution", edges, probs.sum(axis=0), critic.version)
+    writer.histogram("value/return_distribution", edges, probs.sum(axis=0), critic.version)
     if alpha > 0:  # otherwise all are the same
         priorities = rows["mass"] ** (1.0 / alpha)
         edges = np.geomspace(priorities.min() * 0.999, priorities.max() * 1.001, BUCKETS + 1)
-        board.histogram("replay/priorities", edges, np.histogram(priorities, edges)[0], critic.version)
+        writer.histogram("replay/priorities", edges, np.histogram(priorities, edges)[0], critic.version)

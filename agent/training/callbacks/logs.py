@@ -1,5 +1,6 @@
 """The logs of a run as a callback: CSV files and TensorBoard."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,9 @@ class Logs(Callback):
 
     is_optional = True
 
+    def __init__(self) -> None:
+        self._writer: TensorBoardWriter | None = None
+
     def on_start(self, run: RunInfo) -> None:
         """Open the logs, cut back to the steps that the run continues from. Raises StorageError."""
         self._run = run
@@ -62,11 +66,11 @@ class Logs(Callback):
             paths = [run.logs / name for name in ("learner.csv", "agents.csv", "tensorboard")]
             move_aside([path for path in paths if path.exists()])
         try:
-            self._board = TensorBoardWriter(run.logs / "tensorboard", resumed_after=learner_step)
+            self._writer = TensorBoardWriter(run.logs / "tensorboard", resumed_after=learner_step)
         except OSError as error:
             raise StorageError(f"{run.logs} cannot be written: {error}. Choose another with --log-dir.") from None
-        self._learner = Metrics(run.logs / "learner.csv", "learner_step", self._board, keep_through=learner_step)
-        self._agents = Metrics(run.logs / "agents.csv", "env_step", self._board, keep_through=env_step)
+        self._learner = Metrics(run.logs / "learner.csv", "learner_step", self._writer, keep_through=learner_step)
+        self._agents = Metrics(run.logs / "agents.csv", "env_step", self._writer, keep_through=env_step)
 
     def on_episode(self, episode: FinishedEpisode) -> None:
         """Write a row of agents.csv."""
@@ -87,14 +91,12 @@ class Logs(Callback):
 
     def on_tick(self, status: Status) -> None:
         """Report a log that could not be written."""
-        for log in (self._learner, self._agents):
-            if log.failure:
-                self._run.console.say_once(f"Training continues without the log lines that were lost: {log.failure}.")
+        self._report_failures()
 
     def on_checkpoint(self, path: Path) -> None:
         """Add histograms of the return distribution and of the priorities."""
         alpha = self._run.config.priority_alpha
-        self._learner.exhibit(lambda board: add_histograms(board, Critic.load(path), self._run.replay, alpha))
+        self._learner.write_to_tensorboard(lambda writer: add_histograms(writer, Critic.load(path), self._run.replay, alpha))
 
     def on_end(self, result: "Result") -> None:
         """Add the parameters with the score, and a film of the policy."""
@@ -102,18 +104,31 @@ class Logs(Callback):
         if score is None:
             return
         settings = {name: str(value) if isinstance(value, list) else value for name, value in recorded(run.config).items()}
-        self._learner.exhibit(lambda board: board.hparams(settings, {"score/final": score.mean}, step))
-        if "rgb_array" not in run.make_env().render_modes:
-            return
-        try:
-            film = film_of(run.config, result.checkpoint, run.is_interrupted)
-        except (OSError, ToolkitError) as error:
-            if not run.is_interrupted():
-                run.console.say(f"TensorBoard shows no film of {result.checkpoint.name}: {error}")
-            return
-        self._learner.exhibit(lambda board: board.gif("film", film, step))
+        self._learner.write_to_tensorboard(lambda writer: writer.hparams(settings, {"score/final": score.mean}, step))
+        film = self._film(result.checkpoint)
+        if film is not None:
+            self._learner.write_to_tensorboard(lambda writer: writer.gif("film", film, step))
+        self._report_failures()
 
     def close(self) -> None:
         """Finish the event file."""
-        if hasattr(self, "_board"):
-            self._board.close()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    def _report_failures(self) -> None:
+        for log in (self._learner, self._agents):
+            if log.failure:
+                self._run.console.say_once(f"Training continues without the log lines that were lost: {log.failure}.")
+
+    def _film(self, checkpoint: Path) -> bytes | None:
+        run = self._run
+        try:
+            with contextlib.closing(run.make_env()) as env:
+                if "rgb_array" not in env.render_modes:
+                    return None
+            return film_of(run.config, checkpoint, run.is_interrupted)
+        except (OSError, ToolkitError) as error:
+            if not run.is_interrupted():
+                run.console.say(f"TensorBoard shows no film of {checkpoint.name}: {error}")
+            return None

@@ -1,4 +1,4 @@
-"""Prints a warning once when a run shows a fault: mass outside the support, skipped updates, lost log lines."""
+"""Prints a warning once when a run shows a fault: mass outside the support, or skipped updates."""
 
 from collections.abc import Mapping
 

@@ -34,7 +34,7 @@ class Window(Callback):
             self.close()
             if code not in (0, *INTERRUPTED):
                 console.say_once(f"There is no window: {self._last_line}", key="no window")
-        if self._newest is None or status.has_ended:
+        if self._newest is None or status.is_ending or status.has_ended:
             return
         path, self._newest = self._newest, None
         given = env_flags(self._run.config) | {"num_eps_play": 1}

@@ -116,8 +116,8 @@ def test_a_support_that_is_too_narrow_is_said(place):
 @pytest.mark.parametrize("scores", [(), (10, 20)])
 def test_the_animation_has_its_frames_for_each_checkpoint(place, tmp_path, scores):
     params = place.checkpoints(10, 20).scores(*scores).params(AnimationParams, resolution=5)
-    film, _ = plots.animation(params, tmp_path / "film.gif")
-    film.save()
+    recording, _ = plots.animation(params, tmp_path / "film.gif")
+    recording.save()
     with Image.open(tmp_path / "film.gif") as image:
         assert image.size == (960, 760)
         seconds = sum(image.seek(i) or image.info["duration"] for i in range(image.n_frames)) / 1000
@@ -126,8 +126,8 @@ def test_the_animation_has_its_frames_for_each_checkpoint(place, tmp_path, score
 
 def test_of_many_checkpoints_the_animation_shows_so_many(place, tmp_path):
     params = place.checkpoints(*range(10, 100, 10)).params(AnimationParams, resolution=3, num_ckpts=1)
-    film, _ = plots.animation(params, tmp_path / "film.gif")
-    assert len(film._frames) == plots.FRAMES_EACH
+    recording, _ = plots.animation(params, tmp_path / "film.gif")
+    assert len(recording._frames) == plots.FRAMES_EACH
 
 
 def test_two_observed_dimensions_over_the_range_that_the_policy_visits(place):
@@ -144,9 +144,9 @@ def test_the_maps_of_another_environment_show_the_two_dimensions_that_vary_most(
     lander = "LunarLanderContinuous-v3"
     env = EnvSpec(lander, max_ep_length=200).make()
     params = MapsParams(env=lander, ckpt_dir=str(place.folder / "none"), max_ep_length=200)
-    choice = load_checkpoint(params, env)
-    plane, _ = plots.plane_of(params, env, choice)
-    seen, _ = visited(choice, env, range(params.random_seed, params.random_seed + 3))
+    loaded = load_checkpoint(params, env)
+    plane, _ = plots.plane_of(params, env, loaded)
+    seen, _ = visited(loaded, env, range(params.random_seed, params.random_seed + 3))
     half_widths = [2.5, 2.5, 10, 10, 2 * np.pi, 10]  # of LunarLander's space, without the legs' contacts
     spread = seen[:, :6].std(axis=0) / half_widths
     names = [observation_names(lander, 8)[i] for i in sorted(np.argsort(spread)[-2:])]

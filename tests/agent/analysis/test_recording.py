@@ -103,21 +103,21 @@ def test_a_step_that_was_not_saved_names_the_only_one_that_was(tmp_path):
 
 @pytest.mark.parametrize(("at_most", "steps"), [(9, [10, 20, 30, 40]), (3, [10, 30, 40]), (2, [10, 40]), (1, [40])])
 def test_a_run_thinned_out_keeps_its_newest(params, at_most, steps):
-    assert [choice.learner_step for choice in load_series(params, make(), at_most)] == steps
+    assert [loaded.learner_step for loaded in load_series(params, make(), at_most)] == steps
 
 
 def test_a_damaged_one_is_left_out_of_a_series_and_said(params, tmp_path):
     (tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-20" / "policy.npz").write_bytes(b"rubbish")
     series = load_series(params, make(), 9)
-    assert [choice.learner_step for choice in series] == [10, 30, 40]
+    assert [loaded.learner_step for loaded in series] == [10, 30, 40]
     assert "ckpt-20" in series[-1].notes[0]
 
 
 def test_growth_shows_each_for_a_while_with_its_step_above(params, tmp_path):
     long = EnvSpec("Pendulum-v1", max_ep_length=200).make
     young, old = load_series(params, make(), 2)
-    choices = [dataclasses.replace(young, policy=Pushes(-2.0)), dataclasses.replace(old, policy=Pushes(2.0))]
-    record_series(long, choices, 0, tmp_path / "film.gif")
+    checkpoints = [dataclasses.replace(young, policy=Pushes(-2.0)), dataclasses.replace(old, policy=Pushes(2.0))]
+    record_series(long, checkpoints, 0, tmp_path / "film.gif")
     frames_shown = shown(tmp_path / "film.gif")
     assert len(frames_shown) == 2 * SECONDS_EACH * 15 + 1  # of 30 frames a second every other, and the last
     first = frames_shown[0][:20].astype(int)
@@ -135,10 +135,10 @@ def test_growth_holds_the_end_of_a_short_episode(params, tmp_path):
 def test_the_axis_of_a_film_holds_the_mass_of_its_whole_episode(params):
     pair = load_series(params, make(), 2)
     low, high = returns_window(pair, make(), 0)
-    for choice in pair:
-        for step, _ in play(choice.policy, make(), 0):
-            (probs,) = choice.critic.distribution(step.obs[None], step.action[None])
-            outside = (choice.critic.atoms < low) | (choice.critic.atoms > high)
+    for loaded in pair:
+        for step, _ in play(loaded.policy, make(), 0):
+            (probs,) = loaded.critic.distribution(step.obs[None], step.action[None])
+            outside = (loaded.critic.atoms < low) | (loaded.critic.atoms > high)
             assert probs[outside].sum() <= 0.01
 
 

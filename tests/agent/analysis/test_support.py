@@ -18,17 +18,17 @@ def make():
 
 
 @pytest.fixture
-def choice(tmp_path):
+def loaded(tmp_path):
     save(tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-10", make())
     return load_checkpoint(SupportParams(ckpt_dir=str(tmp_path)), make())
 
 
-def test_the_critic_is_asked_about_the_states_that_the_policy_visits(choice):
-    obs, action = visited(choice, make(), [1, 2])
+def test_the_critic_is_asked_about_the_states_that_the_policy_visits(loaded):
+    obs, action = visited(loaded, make(), [1, 2])
     assert obs.shape == (40, 3)
-    np.testing.assert_allclose(action, choice.policy.act(obs), atol=1e-5)
-    support = support_of([choice], make, [1, 2])
-    np.testing.assert_allclose(support.probs[0], choice.critic.distribution(obs, action).mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(action, loaded.policy.act(obs), atol=1e-5)
+    support = support_of([loaded], make, [1, 2])
+    np.testing.assert_allclose(support.probs[0], loaded.critic.distribution(obs, action).mean(axis=0), rtol=1e-5)
     assert support.probs.sum() == pytest.approx(1.0, rel=1e-5)
 
 

@@ -28,13 +28,13 @@ def noise(i, height, width):
     return np.random.default_rng(i).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def shoot(film, frames):
+def shoot(recording, frames):
     """Film an episode as play.py does: until the film wants no more."""
     for frame in frames:
-        film.add(frame)
-        if not film.wants_more():
+        recording.add(frame)
+        if not recording.wants_more():
             break
-    film.save()
+    recording.save()
 
 
 def read_gif(path):
@@ -86,13 +86,13 @@ def test_an_environment_slower_than_12_a_second_keeps_every_picture(tmp_path):
 
 @pytest.mark.parametrize("fps", [30, 50, 60, 100])
 def test_a_gif_ends_after_ten_seconds(tmp_path, fps):
-    film, taken = Gif(tmp_path / "film.gif", fps), 0
-    while film.wants_more():
-        film.add(numbered(taken, 16))
+    recording, taken = Gif(tmp_path / "film.gif", fps), 0
+    while recording.wants_more():
+        recording.add(numbered(taken, 16))
         taken += 1
     assert taken == 10 * fps
-    film.add(numbered(0))  # whoever goes on filming does no harm
-    film.save()
+    recording.add(numbered(0))  # a frame beyond the last is ignored
+    recording.save()
     pictures, seconds = read_gif(tmp_path / "film.gif")
     assert sum(seconds) == pytest.approx(10.0, abs=0.011)
     assert number_of(pictures[-1]) > 9.9 * fps
@@ -168,7 +168,7 @@ def test_an_episode_of_one_picture_is_a_film_that_repeats(tmp_path):
         assert number_of(image.convert("RGB")) == 7
     shoot(Gif(tmp_path / "film.gif", 30), [numbered(1), numbered(1), numbered(2)])
     with Image.open(tmp_path / "film.gif") as image:
-        assert image.info["loop"] == 0  # for ever
+        assert image.info["loop"] == 0  # without end
 
 
 def test_a_gif_makes_its_folder_and_leaves_nothing_else_in_it(tmp_path):
@@ -192,9 +192,9 @@ def test_a_file_in_place_of_the_folder_is_an_error_of_storage(tmp_path, kind):
 def test_of_a_film_that_was_not_saved_nothing_is_left_and_the_one_before_stays(tmp_path, kind):
     path = tmp_path / "film"
     path.write_text("the one before")
-    film = kind(path.with_suffix(".mp4") if kind is Mp4 else path, 30)
-    film.add(np.zeros((64, 64, 3), np.uint8))
-    film.close()
+    recording = kind(path.with_suffix(".mp4") if kind is Mp4 else path, 30)
+    recording.add(np.zeros((64, 64, 3), np.uint8))
+    recording.close()
     assert [file.name for file in tmp_path.iterdir()] == ["film"]
     assert path.read_text() == "the one before"
 
@@ -212,11 +212,11 @@ def test_an_mp4_has_every_picture_in_full_size_at_the_true_rate(tmp_path, height
 
 
 def test_an_mp4_has_no_end_but_the_episodes(tmp_path):
-    film = Mp4(tmp_path / "film.mp4", 10)
+    recording = Mp4(tmp_path / "film.mp4", 10)
     for i in range(150):  # 15 seconds
-        assert film.wants_more()
-        film.add(numbered(i, 16))
-    film.save()
+        assert recording.wants_more()
+        recording.add(numbered(i, 16))
+    recording.save()
     pictures, _ = read_mp4(tmp_path / "film.mp4")
     assert len(pictures) == 150
 

@@ -1,10 +1,13 @@
 """What the live view says of known numbers."""
 
+import contextlib
 import io
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from callback_events import Screen, make_episode, make_run, make_status
 from rich.console import Console
 from rich.progress_bar import ProgressBar
 
@@ -83,22 +86,15 @@ def test_percentage_is_100_at_the_end_only():
     assert last["time"] == ["0:00:52 elapsed"]
 
 
-def test_warnings_are_the_last_row():
-    assert "warning" not in rows(LEARNING, RATES)
-    name, (text,) = list(rows(replace(LEARNING, warnings=("raise v_max",)), RATES).items())[-1]
-    assert (name, str(text)) == ("warning", "raise v_max")
-
-
 @pytest.mark.parametrize("width", [40, 80])
 def test_no_word_is_broken(width):
     large = replace(LEARNING, num_steps_train=8_000_000, learner_step=7_654_321, env_step=61_234_568, episodes=1_234_567)
-    large = replace(large, warnings=("7% of the target mass lies above the support: raise v_max (now 0).",))
     console = Console(width=width, record=True, file=io.StringIO())
     console.print(table(rows(large, RATES)))
     drawn = console.export_text()
     assert max(map(len, drawn.splitlines())) <= width
     words = re.findall(r"\S+", drawn)
-    for word in ("7,654,321", "61,234,568", "environment", "1,234,567", "episodes", "-1,600.0", "support:"):
+    for word in ("7,654,321", "61,234,568", "environment", "1,234,567", "episodes", "-1,600.0"):
         assert word in words
 
 
@@ -131,23 +127,60 @@ def test_rate_follows_a_change_smoothly():
     assert rate.per_second < 1.0
 
 
-class Screen:
-    """Keeps the lines of the view."""
+@pytest.fixture
+def view(tmp_path):
+    """A view that has started, and the lines that it shows."""
+    run = make_run(tmp_path)
+    view = LiveView()
+    view.on_start(run)
+    return SimpleNamespace(view=view, lines=run.console.lines, run=run)
 
-    def __init__(self):
-        self.lines = []
 
-    def show(self, rows, line, is_last=False):
-        self.lines.append((line, is_last))
-
-
-def test_compilation_does_not_lower_the_rate_of_updates_nor_the_end():
-    screen = Screen()
-    view = LiveView(screen)
+def test_compilation_does_not_lower_the_rate_of_updates_nor_the_end(view):
+    status = make_status(num_steps_train=5000, inserts=10_000, learning_starts=10_000)
     for second, learner_step in enumerate([0] * 10 + [100, 200, 300]):
-        view.show(replace(START, seconds=float(second), inserts=10_000, learner_step=learner_step))
-    view.show(replace(START, seconds=15.0, learner_step=300, has_ended=True))
-    assert not any("updates/s" in line for line, _ in screen.lines[:11])
-    assert "| 100 updates/s | 0:00:12 elapsed | 0:00:47 left" in screen.lines[-2][0]
-    assert "| 100 updates/s | 0:00:15 elapsed" in screen.lines[-1][0]
-    assert [is_last for _, is_last in screen.lines] == [False] * 13 + [True]
+        view.view.on_tick(replace(status, seconds=float(second), learner_step=learner_step))
+    view.view.on_tick(replace(status, seconds=15.0, learner_step=300, has_ended=True))
+    assert not any("updates/s" in line for line, _ in view.lines[:11])
+    assert "| 100 updates/s | 0:00:12 elapsed | 0:00:47 left" in view.lines[-2][0]
+    assert "| 100 updates/s | 0:00:15 elapsed" in view.lines[-1][0]
+    assert [is_last for _, is_last in view.lines] == [False] * 13 + [True]
+
+
+def test_returns_of_episodes_are_shown(view):
+    for episode_return in (-100.0, -50.0):
+        view.view.on_episode(make_episode(episode_return))
+    view.view.on_tick(make_status())
+    assert "return -75.0" in view.lines[0][0]
+
+
+def test_last_state_is_shown_after_the_learner_has_ended(view):
+    for learner_step, phase in ((88, {}), (88, {"is_ending": True}), (100, {"has_ended": True})):
+        view.view.on_tick(make_status(learner_step=learner_step, **phase))
+    first, ending, last = (line for line, _ in view.lines)
+    assert "learning | 88 of 100" in first
+    assert "stopping" in ending
+    assert "done | 100 of 100 learner steps (100 %)" in last
+
+
+@pytest.mark.parametrize("has_ended", [True, False])  # False: the run failed before its last status
+def test_table_is_closed_once_at_the_end(tmp_path, has_ended):
+    class Table(Screen):
+        events = []
+
+        @contextlib.contextmanager
+        def live(self):
+            yield
+            self.events.append("closed")
+
+    run = make_run(tmp_path, console=Table())
+    view = LiveView()
+    view.on_start(run)
+    view.on_tick(make_status(has_ended=has_ended))
+    assert run.console.events == ["closed"] * has_ended
+    view.close()
+    assert run.console.events == ["closed"]
+
+
+def test_close_before_the_start_does_nothing():
+    LiveView().close()

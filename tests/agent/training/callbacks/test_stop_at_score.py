@@ -1,69 +1,52 @@
-"""The examiner ends a training at the score that was asked for, and not before."""
+"""StopAtScore ends a training at the score that was asked for, and not before."""
 
-import threading
-from pathlib import Path
-
+import pytest
+from callback_events import make_pendulum, make_run
 from factories import save_checkpoint
 
-from agent.training import stop_at_score as examiner
+import params
+from agent.training.callbacks import stop_at_score
 from agent.training.callbacks.stop_at_score import StopAtScore
-from utils.console import Console
-from utils.env_spec import EnvSpec
-
-make = EnvSpec("Pendulum-v1", max_ep_length=5).make
 
 
-class Shelf:
-    """Where an archive would keep its newest checkpoint."""
+@pytest.fixture
+def started(tmp_path):
+    """Makes the callback for a goal; `started.run` is the run."""
 
-    newest: Path | None = None
+    def start(goal):
+        callback = StopAtScore(goal)
+        callback.on_start(start.run)
+        return callback
 
-
-def put(shelf, folder, step):
-    shelf.newest = save_checkpoint(folder / f"E.ckpt-{step}", make())
-
-
-def run(goal, shelf, stop):
-    thread = threading.Thread(target=StopAtScore(goal, shelf, make, Console()).run, args=(stop,), daemon=True)
-    thread.start()
-    return thread
+    start.run = make_run(tmp_path)
+    return start
 
 
-def test_it_ends_once_a_checkpoint_is_good_enough(tmp_path, capsys):
-    shelf = Shelf()
-    thread = run(-1000.0, shelf, threading.Event())
-    thread.join(0.7)
-    assert thread.is_alive()  # nothing to examine yet
-    put(shelf, tmp_path, 10)
-    thread.join(20)
-    assert not thread.is_alive()
+@pytest.mark.parametrize(("goal", "reached"), [(-1000.0, True), (0.0, False)])
+def test_checkpoint_that_reaches_the_goal_asks_for_the_stop(started, tmp_path, goal, reached):
+    path = save_checkpoint(tmp_path / "E.ckpt-10", make_pendulum())
+    assert started(goal).on_checkpoint(path) is reached
+    (sentence,) = started.run.console.said
+    assert sentence.startswith("Learner step ")
+    assert sentence.endswith(" over 20 noise-free episodes.")
 
 
-def test_it_goes_on_until_told_to_stop_while_nothing_is_good_enough(tmp_path):
-    shelf, stop = Shelf(), threading.Event()
-    put(shelf, tmp_path, 10)
-    thread = run(0.0, shelf, stop)
-    thread.join(1.5)
-    assert thread.is_alive()
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()
+def test_checkpoint_that_was_removed_is_passed_over(started, tmp_path):
+    assert started(-1000.0).on_checkpoint(tmp_path / "E.ckpt-10") is False
 
 
-def test_a_checkpoint_that_vanished_is_passed_over(tmp_path):
-    shelf, stop = Shelf(), threading.Event()
-    shelf.newest = tmp_path / "E.ckpt-10"
-    thread = run(-1000.0, shelf, stop)
-    thread.join(0.8)
-    assert thread.is_alive()
-    put(shelf, tmp_path, 20)
-    thread.join(20)
-    assert not thread.is_alive()
+def test_scoring_ends_with_the_run(started, tmp_path):
+    path = save_checkpoint(tmp_path / "E.ckpt-10", make_pendulum())
+    started.run.stop.set()
+    assert started(-1000.0).on_checkpoint(path) is False
+    assert started.run.console.said == []
 
 
-def test_its_seeds_are_nobody_elses():
-    from params import TestParams, WatchParams
+def test_it_runs_beside_the_other_callbacks():
+    assert StopAtScore.slow
 
-    for params in (TestParams(), WatchParams()):
-        theirs = range(params.random_seed, params.random_seed + 100_000)
-        assert not set(theirs) & set(range(examiner.FIRST_SEED, examiner.FIRST_SEED + examiner.EPISODES))
+
+def test_its_seeds_are_used_by_no_other_score():
+    for scored in (params.TestParams(), params.WatchParams()):
+        theirs = range(scored.random_seed, scored.random_seed + 100_000)
+        assert not set(theirs) & set(range(stop_at_score.FIRST_SEED, stop_at_score.FIRST_SEED + stop_at_score.EPISODES))
