@@ -24,7 +24,7 @@ def save(folder, step):
     write_verified(checkpoint_path(folder, "Toy-v0", step), files(step), {"learner_step": step, "run_id": "a run"})
 
 
-def valid_steps(folder):
+def whole_steps(folder):
     """The learner steps of all visible checkpoints; raises CheckpointError unless each is valid and holds what was saved."""
     found = [Checkpoint(path).verify() for path in list_checkpoints(folder)]
     for checkpoint in found:
@@ -77,7 +77,7 @@ def random_kills(root, count, seed=0):
         while reported := os.read(read, 4):
             acknowledged = int.from_bytes(reported, "big")
         os.close(read)
-        steps = valid_steps(root)
+        steps = whole_steps(root)
         if not (acknowledged in steps and steps[-1] <= acknowledged + 1):
             raise AssertionError(f"{acknowledged} was reported and {steps} are there")
         acknowledged = steps[-1]

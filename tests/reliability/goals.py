@@ -1,6 +1,6 @@
 """The eleven goals of reliability, each as a function that tries it and returns its figures.
 
-Each raises AssertionError where the goal is missed. tests/reliability/test_goals.py calls the short forms, tests/reliability/long_run.py the long ones.
+Each raises AssertionError where the goal is missed. test_goals.py calls the short forms, long_run.py the long ones.
 In a process of its own: some fork, some measure the process. Counts are arguments; `folder` is an empty one.
 """
 
@@ -557,6 +557,9 @@ def watch(folder):
         return "failed" if ended.returncode else "tested"
 
     Watcher(folder / "ckpts", Ledger(folder / "tested.jsonl"), test).run(threading.Event(), exit_when_done=True)
+
+
+WATCH = "import sys; from reliability import goals; goals.watch(sys.argv[1])"
 
 
 def burst(folder, checkpoints, kills, seed=0):

@@ -93,7 +93,8 @@ def test_the_codes_hold_under_optimisation(run_code):
     ended = run_code(
         """
         import os, subprocess, sys
-        code = "from utils.errors import *\\nfrom utils.script import run_script\\ndef main():\\n    raise StorageError('full')\\nrun_script(main)"
+        code = "from utils.errors import StorageError\\nfrom utils.script import run_script\\n"
+        code += "def main():\\n    raise StorageError('full')\\nrun_script(main)"
         print(subprocess.run([sys.executable, "-O", "-c", code], stderr=subprocess.DEVNULL).returncode)
         """
     )
