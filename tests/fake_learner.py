@@ -1,16 +1,17 @@
-"""A training that stands still: a whole run, of which only the learner is none, so that no TensorFlow is loaded."""
+"""A run whose learner is a fake, so that no TensorFlow is loaded."""
 
 import numpy as np
 from factories import make_replay
 
 from agent.agent import Agent
-from agent.policy import Critic, Policy, Scaling
+from agent.policy import Critic, Policy
+from agent.scaling import Scaling
 from agent.training.checkpointer import Checkpointer, Parts
 from agent.training.counters import RunCounters
 from agent.training.workers import WorkerPool
 from params import HERE, TrainParams
 from utils.console import Console
-from utils.envs import make_env
+from utils.env_spec import EnvSpec
 from utils.replay.rate_limiter import RateLimiter
 from utils.replay.transitions import TransitionBatch
 from utils.storage.run_folder import Run
@@ -26,7 +27,7 @@ class FrozenLearner:
         self.learner_step = 0
 
     def snapshot(self):
-        """The networks, and the step in place of all that learning on needs."""
+        """The networks, and the step in place of a learner's arrays."""
         return self.policy, self.critic, {"step": np.array(self.learner_step)}
 
     def restore(self, arrays, learner_step):
@@ -41,14 +42,14 @@ class FakeRun:
     def __init__(self, folder, capacity=64, **changes):
         given = {"v_min": -20.0, "v_max": 0.0, "num_agents": 2, "save_ckpt_step": 10, "results_dir": str(folder / "results")}
         self.params = params = TrainParams(**given | changes)
-        scaling = Scaling.fitting(make_env(params.env), params)
+        scaling = Scaling.from_env(EnvSpec(params.env).make(), params)
         self.run = Run(folder)
         self.learner = FrozenLearner()
         self.replay = make_replay(capacity, 3, 1)
         self.limiter = RateLimiter(1.0, 10, 1000.0)
 
         def make_agent(index):
-            return Agent(index, lambda: make_env(params.env), params, scaling, np.random.SeedSequence(index))
+            return Agent(index, EnvSpec(params.env).make, params, scaling, np.random.SeedSequence(index))
 
         console = Console()
         self.workers = WorkerPool(make_agent, params.num_agents, 10, 60.0, print, folder / "stacks.txt", console)
