@@ -12,10 +12,10 @@ if __name__ == "__main__":
 
     quiet_signals()
 
+from agent.analysis.summary import print_summary
 from agent.training.callbacks.live_view import LiveView
 from agent.training.resume import resolve_training
 from agent.training.runs import each_seed, prepare
-from agent.training.summary import print_summary
 from params import ALIASES, TrainParams
 from utils import flags
 from utils.console import Console

@@ -28,7 +28,7 @@ class FrozenLearner:
         self.learner_step = 0
 
     def snapshot(self):
-        """The networks, and the step in place of all that learning on needs."""
+        """The networks, and the step in place of a learner's arrays."""
         return self.policy, self.critic, {"step": np.array(self.learner_step)}
 
     def restore(self, arrays, learner_step):

@@ -23,9 +23,23 @@ def test_its_pictures_are_there_have_words_and_are_small():
     assert sum((ROOT / path).stat().st_size for _, path in PICTURES) < 2_000_000
 
 
-def test_its_table_names_every_file_of_the_code():
-    files = [path.relative_to(ROOT).as_posix() for folder in (".", "agent", "utils") for path in (ROOT / folder).glob("*.py")]
-    assert [name for name in files if f"`{name}`" not in README and not name.endswith("__init__.py")] == []
+def paths_of(tree):
+    """The paths of the files in a tree of names, in which two spaces are one level."""
+    folders, found = [], []
+    for line in tree.splitlines():
+        name = line.split()[0]
+        folders = folders[: (len(line) - len(line.lstrip())) // 2]
+        if name.endswith("/"):
+            folders.append(name)
+        else:
+            found.append("".join(folders) + name)
+    return found
+
+
+def test_its_tree_names_every_file_of_the_code():
+    paths = paths_of(re.search(r"## The code\n.*?```\n(.*?)```", README, re.DOTALL)[1])
+    files = [*ROOT.glob("*.py"), *ROOT.glob("agent/**/*.py"), *ROOT.glob("utils/**/*.py")]
+    assert sorted(paths) == sorted(path.relative_to(ROOT).as_posix() for path in files if path.name != "__init__.py")
 
 
 @pytest.mark.parametrize("line", DRAWN)

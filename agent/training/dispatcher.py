@@ -13,7 +13,7 @@ from utils.console import Console
 
 if TYPE_CHECKING:
     from agent.training.measurements import Measurements
-    from agent.training.trainer import Result
+    from agent.training.result import Result
 
 TICK = 0.5  # seconds between two calls of on_tick
 MOST_EPISODES = 10_000  # that wait for the callbacks; older ones are dropped under load

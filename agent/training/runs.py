@@ -11,8 +11,9 @@ from agent.training.callbacks.logs import Logs
 from agent.training.callbacks.run_warnings import RunWarnings
 from agent.training.callbacks.stop_at_score import StopAtScore
 from agent.training.callbacks.window import Window
+from agent.training.result import Result
 from agent.training.resume import resolve_training
-from agent.training.trainer import Result, Trainer
+from agent.training.trainer import Trainer
 from params import TrainParams
 from utils.console import Console
 from utils.env_spec import env_problem

@@ -3,8 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +13,6 @@ from agent.agent import Agent
 from agent.config import env_flags, env_spec, run_folder
 from agent.evaluation import Score, evaluate
 from agent.loading import load_checkpoint
-from agent.policy import Policy
 from agent.scaling import Scaling
 from agent.training.callbacks.callback import Callback, RunInfo
 from agent.training.checkpointer import SLOW_DISK, Checkpointer
@@ -22,6 +20,7 @@ from agent.training.dispatcher import Dispatcher
 from agent.training.measurements import Measurements
 from agent.training.parts import build_parts
 from agent.training.replay_writer import ReplayWriter
+from agent.training.result import Result
 from agent.training.resume import check_resumable, checkpoint_to_resume, next_resume_count, nothing_to_do
 from agent.training.synchronous import SynchronousLoop
 from params import TestParams, TrainParams
@@ -39,23 +38,6 @@ from utils.threads import ThreadGroup
 WRITER_PATIENCE = 1.0  # seconds that the checkpoint writer's thread has to end
 HURRY = 8.0  # seconds that the last save has after a signal
 SWITCH_INTERVAL = 0.0005  # seconds; with Python's default of 5 ms the learner waits for the agents' Python
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of a run. `score` is None where the run was interrupted or could not be scored."""
-
-    checkpoint: Path
-    score: Score | None
-    learner_step: int
-    env_steps: int
-    seconds: float
-    status: str  # "done" or "stopped"
-
-    @cached_property
-    def policy(self) -> Policy:
-        """The policy of the checkpoint."""
-        return Policy.load(self.checkpoint)
 
 
 class Trainer:

@@ -23,7 +23,7 @@ def misdeed(event, arguments, log):
     if event == "subprocess.Popen" and CHILD in files_of(frame):
         return
     place = Path(frame.f_code.co_filename)
-    ours = place.parent in (ROOT, ROOT / "agent", ROOT / "utils")
+    ours = place.parent == ROOT or any(place.is_relative_to(ROOT / folder) for folder in ("agent", "utils"))
     # urllib3, which Keras imports, binds a socket for an instant to see whether there is IPv6. Connecting is never an import.
     if ours if event in OWN_CODE else event == "socket.connect" or not importing(frame):
         log.write(f"{event} {str(arguments)[:200]!r} at {place}:{frame.f_lineno}\n")
@@ -46,9 +46,9 @@ def main():
     path, script = sys.argv[1], ROOT / sys.argv[2]
     sys.argv = [str(script), *sys.argv[3:]]
     sys.path[0] = str(ROOT)
-    import utils.errors
+    import utils.script
 
-    run_script = utils.errors.run_script
+    run_script = utils.script.run_script
     log = open(path, "w")  # noqa: SIM115 (it stays open to the end)
 
     def watched(script_main):
@@ -57,7 +57,7 @@ def main():
         log.flush()
         run_script(script_main)
 
-    utils.errors.run_script = watched
+    utils.script.run_script = watched
     runpy.run_path(str(script), run_name="__main__")
 
 

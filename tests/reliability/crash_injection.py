@@ -1,4 +1,4 @@
-"""Kills of a process that saves: small checkpoints of known content, and a fork that dies at an instant of one's choice.
+"""Kills of a process that saves: small checkpoints of known content, and a fork that dies at a chosen operation.
 
 For a process of its own, without threads: it forks.
 """
@@ -25,7 +25,7 @@ def save(folder, step):
 
 
 def whole_steps(folder):
-    """The learner steps of all visible checkpoints; raises CheckpointError unless each is whole and what was saved."""
+    """The learner steps of all visible checkpoints; raises CheckpointError unless each is valid and holds what was saved."""
     found = [Checkpoint(path).verify() for path in list_checkpoints(folder)]
     for checkpoint in found:
         assert checkpoint.json("state.json") == {"episodes": [checkpoint.step]}

@@ -1,6 +1,6 @@
 """The eleven goals of reliability, each as a function that tries it and returns its figures.
 
-Each raises AssertionError where the goal is missed. tests/test_goals.py calls the short forms, tests/reliability/long_run.py the long ones.
+Each raises AssertionError where the goal is missed. test_goals.py calls the short forms, long_run.py the long ones.
 In a process of its own: some fork, some measure the process. Counts are arguments; `folder` is an empty one.
 """
 
@@ -19,7 +19,6 @@ import sys
 import tempfile
 import threading
 import time
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -36,6 +35,8 @@ from agent.agent import Agent
 from agent.evaluation import evaluate
 from agent.policy import Critic, Policy
 from agent.scaling import Scaling
+from agent.training.counters import RunCounters
+from agent.training.replay_writer import ReplayWriter
 from agent.training.workers import WorkerPool
 from params import ENVS, TrainParams
 from utils.console import Console
@@ -75,7 +76,7 @@ def kill_trainings(folder, kills, longest=3.0, seed=0):
         training = Training(folder, num_steps_train=10**6, resume=True)
         training.until_reported(beyond=reported)  # it goes on
         if reported:
-            (line,) = [line for line in training.text().splitlines() if line.startswith("Going on from")]
+            (line,) = [line for line in training.text().splitlines() if line.startswith("Resuming from")]
             resumed = int(line.rpartition(RESUMED)[2].rstrip(".").replace(",", ""))
             behind += resumed < reported
             expect(resumed >= reported, f"resumed at {resumed}, reported were {reported}")
@@ -104,14 +105,14 @@ def kill_at_every_operation(folder):
 
         def act(place=place):
             run = FakeRun(place, synchronous=True, max_ckpts=1)
-            run.archive.restore(newest_checkpoint(place)[0])
+            run.checkpointer.restore(newest_checkpoint(place)[0])
             run.save(30)
 
         finished = killed_before_operation(n, act)
         run = FakeRun(place, synchronous=True, max_ckpts=1)
         newest, passed_over = newest_checkpoint(place)
         expect(not passed_over and newest.step in (20, 30), f"operation {n}: {newest}, {passed_over}")
-        said = run.archive.restore(newest)
+        said = run.checkpointer.restore(newest)
         expected = [f"The replay is that of learner step {newest.step}, {len(run.replay)} transitions."]
         expect(said == expected, f"operation {n}: {said}")
         rows = np.concatenate([*run.replay.snapshot()[2]])
@@ -125,7 +126,7 @@ def kill_at_every_operation(folder):
     raise AssertionError("it never came to its end")
 
 
-# ---- 3 and 4: files and parameters from strangers
+# ---- 3 and 4: files and parameters that others made
 
 
 def tiny_checkpoint(path):
@@ -134,7 +135,7 @@ def tiny_checkpoint(path):
     files = {
         Policy.FILE: policy.arrays(),
         Critic.FILE: critic.arrays(),
-        "state.json": {"incarnation": 0, "agents": [{"episodes": 3}]},
+        "state.json": {"resume_count": 0, "agents": [{"episodes": 3}]},
         "counters.json": {"limiter": {"inserts": 5, "samples": 160}},
     }
     write_verified(path, files, {"learner_step": 5, "run_id": "a run", "env": "Toy-v0"})
@@ -205,7 +206,7 @@ def mutate(folder, count, seed=0):
             new = mutated(rng.choice(hostile), rng) if rng.random() < 0.5 else rng.choice(hostile)
         (path / name).write_bytes(new)
         if forged:
-            seal_anew(path, name, new, contents["manifest.json"])
+            reseal(path, name, new, contents["manifest.json"])
         watching = True
         try:
             silently_wrong += content_of(path, name) != whole[name] and not forged
@@ -221,7 +222,7 @@ def mutate(folder, count, seed=0):
     return {"checkpoints": count, "refused": refused, "silently_wrong": silently_wrong, "code_run": len(deeds)}
 
 
-def seal_anew(path, name, content, manifest):
+def reseal(path, name, content, manifest):
     """Make the manifest agree with one file's new content, as a forger can."""
     forged = json.loads(manifest)
     forged["files"][name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
@@ -238,61 +239,71 @@ def fuzz(folder, sets):
 # ---- 5: environments
 
 
-def crew_of(env_id, folder, size=1, **changes):
-    """A workers on an environment, and the replay that it fills."""
-    import faulty_envs  # noqa: F401  (registers)
+class Acting:
+    """Workers on an environment and the replay that they fill, without a limit of pace. No learner."""
 
-    params = TrainParams(**{"env": env_id, "v_min": -1.0, "v_max": 1.0, "env_timeout": 1.0, "env_restarts": 2} | changes)
-    try:
-        env = EnvSpec(env_id).make()
-    except EnvironmentFailure:
-        env = EnvSpec("Healthy-v0").make()
-    scaling = Scaling.from_env(env, params)
-    learner = type("Nobody", (), {"policy": None})()
-    replay = make_replay(100_000, env.obs_size, env.action_size)
+    policy = None  # what a worker reads of a learner: uniform actions
 
-    def make_agent(index):
-        return Agent(index, EnvSpec(env_id).make, learner, params, scaling, np.random.SeedSequence(index))
+    def __init__(self, env_id, folder, size=1, **changes):
+        import faulty_envs  # noqa: F401  (registers)
 
-    return WorkerPool(make_agent, size, params.env_timeout, folder / "stacks.txt", Console()), replay
-
-
-def acting(replay, stop, failed):
-    """What each agent of a workers is to do: act without a limit until told to stop."""
-    free = RateLimiter(0.0, 1, 1.0)
-    return partial(Agent.run, replay=replay, limiter=free, stop=stop, report=lambda *_: None, failed=failed)
-
-
-def outcome_of(env_id, folder, steps=300, seconds=None):
-    """How a workers fares: "goes on", or what its error says; and after how many seconds. Raises where numbers went bad."""
-    workers, replay = crew_of(env_id, folder)
-    seconds = slowed(30.0) if seconds is None else seconds
-    stop, said, begun = threading.Event(), [], time.monotonic()
-    work = acting(replay, stop, lambda *_: None)
-
-    def run():
+        params = TrainParams(**{"env": env_id, "v_min": -1.0, "v_max": 1.0, "env_timeout": 1.0, "env_restarts": 2} | changes)
         try:
-            workers.run(stop, work)
-        except EnvironmentFailure as error:
-            said.append(str(error))
-        finally:
-            stop.set()
+            env = EnvSpec(env_id).make()
+        except EnvironmentFailure:
+            env = EnvSpec("Healthy-v0").make()
+        scaling = Scaling.from_env(env, params)
+        self.replay, self.failures, self.stop = make_replay(100_000, env.obs_size, env.action_size), [], threading.Event()
+        self.error = None  # EnvironmentFailure that ended the workers
+        self._writer = ReplayWriter(self.replay, RateLimiter(0.0, 1, 1.0), RunCounters(), lambda batch: None)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    while thread.is_alive() and replay.added < steps and time.monotonic() - begun < seconds:
-        time.sleep(0.02)
-    took, hung = time.monotonic() - begun, thread.is_alive() and replay.added < steps
-    stop.set()
-    thread.join(slowed(10.0))
-    expect(not hung and not thread.is_alive(), f"{env_id} hung for {seconds:g} seconds")
-    for chunk in replay.snapshot()[2]:
+        def make_agent(index):
+            return Agent(index, EnvSpec(env_id).make, params, scaling, np.random.SeedSequence(index))
+
+        self._workers = WorkerPool(
+            make_agent,
+            size,
+            params.env_restarts,
+            params.env_timeout,
+            lambda agent, error: self.failures.append(error),
+            folder / "stacks.txt",
+            Console(silent=True),
+        )
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        try:
+            self._workers.run(self, self._writer, self.stop)
+        except EnvironmentFailure as error:
+            self.error = error
+        finally:
+            self.stop.set()
+
+    def run_until(self, condition, seconds):
+        """Run until a condition is true, the workers have failed, or so many seconds have passed; returns the seconds."""
+        begun = time.monotonic()
+        self._thread.start()
+        while self._thread.is_alive() and not condition() and time.monotonic() - begun < seconds:
+            time.sleep(0.02)
+        took = time.monotonic() - begun
+        self.stop.set()
+        self._thread.join(slowed(10.0))
+        expect(not self._thread.is_alive(), "the workers do not stop")
+        return took
+
+
+def outcome_of(env_id, folder, steps=300):
+    """What became of a worker ("goes on", or what its error says), and after how many seconds. Raises on bad numbers."""
+    acting, seconds = Acting(env_id, folder), slowed(30.0)
+    took = acting.run_until(lambda: acting.replay.added >= steps, seconds)
+    expect(acting.error or acting.replay.added >= steps, f"{env_id} hung for {seconds:g} seconds")
+    for chunk in acting.replay.snapshot()[2]:
         expect(all(np.isfinite(chunk[name]).all() for name in chunk.dtype.names), f"{env_id}: a bad number is in the replay")
-    return (said[0] if said else "goes on"), took
+    return (str(acting.error) if acting.error else "goes on"), took
 
 
 def faulty_environments(folder, crashes):
-    """Each of the faulty environments in a workers of its own, and one that crashes now and then for so many crashes."""
+    """Each faulty environment with a worker for itself, and one that crashes now and then for so many crashes."""
     import faulty_envs
 
     with contextlib.redirect_stdout(io.StringIO()):
@@ -322,19 +333,11 @@ def faulty_environments(folder, crashes):
 
 
 def survive(folder, crashes, seconds=600.0):
-    """A workers whose environments crash with the probability 0.0005 a step goes on for so many crashes."""
-    workers, replay = crew_of("Flaky-v0", folder, size=2, env_restarts=10)
-    stop, failures = threading.Event(), []
-    work = acting(replay, stop, lambda agent, error: failures.append(error))
-    thread = threading.Thread(target=workers.run, args=(stop, work))
-    thread.start()
-    deadline = time.monotonic() + seconds
-    while thread.is_alive() and len(failures) < crashes and time.monotonic() < deadline:
-        time.sleep(0.05)
-    stop.set()
-    thread.join(10.0)
-    expect(len(failures) >= crashes, f"{len(failures)} crashes in {seconds:g} seconds")
-    return len(failures), replay.added
+    """Two agents whose environments crash with the probability 0.0005 a step go on for so many crashes."""
+    acting = Acting("Flaky-v0", folder, size=2, env_restarts=10)
+    acting.run_until(lambda: len(acting.failures) >= crashes, seconds)
+    expect(len(acting.failures) >= crashes, f"{len(acting.failures)} crashes in {seconds:g} seconds")
+    return len(acting.failures), acting.replay.added
 
 
 def learn_through_crashes(folder, learner_steps, least):
@@ -556,6 +559,9 @@ def watch(folder):
     Watcher(folder / "ckpts", Ledger(folder / "tested.jsonl"), test).run(threading.Event(), exit_when_done=True)
 
 
+WATCH = "import sys; from reliability import goals; goals.watch(sys.argv[1])"
+
+
 def burst(folder, checkpoints, kills, seed=0):
     """Checkpoints that appear in a burst, tests that crash, kills of the watcher: exactly one line for each."""
     rng, killed = random.Random(seed), 0
@@ -574,7 +580,8 @@ def burst(folder, checkpoints, kills, seed=0):
 
     def start():
         return subprocess.Popen(
-            [sys.executable, "-c", "import goals, sys; goals.watch(sys.argv[1])", str(folder)], env=os.environ | PATHS
+            [sys.executable, "-c", "import sys; from reliability import goals; goals.watch(sys.argv[1])", str(folder)],
+            env=os.environ | PATHS,
         )
 
     watcher = start()
@@ -613,7 +620,7 @@ def repeat_bit_for_bit(folder, steps=80, seed=0):
     resumed = Training(folder / "killed", audited=True, resume=True, **given)
     for training in (whole, resumed):
         expect(training.wait(600.0) == 0, training.text())
-    expect("Going on from" in resumed.text() and "bit for bit" not in resumed.text(), resumed.text())
+    expect("Resuming from" in resumed.text() and "bit for bit" not in resumed.text(), resumed.text())
     ends = [newest_checkpoint(training.checkpoints)[0] for training in (whole, resumed)]
     expect([end.step for end in ends] == [2 * steps] * 2, resumed.text())
     different = [name for name in SAME if ends[0].bytes(name) != ends[1].bytes(name)]

@@ -76,7 +76,7 @@ def main():
             continue
         counts = counts | {name: value for name, value in given.items() if name in trial.long}
         begun = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(prefix="long-run-", ignore_cleanup_errors=True) as folder:
             try:
                 found = trial.act(Path(folder), **counts)
             except AssertionError as error:

@@ -1,4 +1,4 @@
-"""Checkpoints that somebody else made: whole ones to begin with, and the hostile archives to put into them."""
+"""Checkpoints that somebody else made: valid ones, and the hostile archives to put into them."""
 
 import hashlib
 import io

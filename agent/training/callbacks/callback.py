@@ -12,7 +12,7 @@ from utils.envs import Environment
 from utils.replay.prioritised import PrioritisedReplay
 
 if TYPE_CHECKING:
-    from agent.training.trainer import Result
+    from agent.training.result import Result
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from utils.storage.checkpoints import step_of
 from utils.storage.results import LEDGER_ENDING, Ledger
 
 if TYPE_CHECKING:
-    from agent.training.trainer import Result
+    from agent.training.result import Result
 
 NICE = 10  # scheduling priority of the test below that of the training
 

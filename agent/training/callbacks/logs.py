@@ -16,7 +16,7 @@ from utils.storage.run_folder import move_aside
 from utils.tensorboard import TensorBoardWriter
 
 if TYPE_CHECKING:
-    from agent.training.trainer import Result
+    from agent.training.result import Result
 
 # The TensorBoard group of each column of learner.csv.
 GROUPS = {
