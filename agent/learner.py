@@ -21,7 +21,7 @@ MOST_SKIPPED = 10  # updates in a row
 
 
 class CheckpointKeeper(Protocol):
-    """Whoever keeps the learner's checkpoints (agent/training/checkpointer.py)."""
+    """Saves and reloads the learner's checkpoints (agent/training/checkpointer.py)."""
 
     def save(self) -> None:
         """Keep the learner as it is now."""

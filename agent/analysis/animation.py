@@ -74,7 +74,7 @@ def animate(scenes: Sequence[Scene], curve: Curve, title: str) -> Iterator[np.nd
 
 
 def _growing(figure: Any, moving: list[tuple["Axes", "Line2D"]], scene: Scene) -> Iterator[np.ndarray]:
-    # Only the lines are drawn anew: a whole figure takes some ten times as long.
+    # Redraw only the lines: a complete figure takes some ten times as long.
     canvas = figure.canvas
     canvas.draw()
     still = canvas.copy_from_bbox(figure.bbox)

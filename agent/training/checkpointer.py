@@ -212,6 +212,6 @@ class Checkpointer:
             remove_verified(path)
 
     def _prune_replays(self) -> None:
-        """Remove the replays that nobody would go on with any more."""
+        """Remove the replays that no resume would use."""
         for path in superfluous_replays(list_snapshots(self._run.folder), self._replay_step, self._saved_step):
             remove_verified(path)

@@ -86,7 +86,7 @@ def nothing_to_do(checkpoint: Checkpoint | None, config: TrainParams) -> str | N
 def checkpoint_to_resume(run: Run, params: TrainParams) -> tuple[Checkpoint | None, list[str]]:
     """The checkpoint that the flags ask to go on from, and what a person should know about the choice.
 
-    None means a new run. Raises CheckpointError when a run shall be resumed of which no checkpoint is whole, and
+    None means a new run. Raises CheckpointError when the run to resume has no valid checkpoint, and
     ParameterError when the folder holds a run and nothing says what to do with it.
     """
     notes = []
@@ -113,7 +113,7 @@ def checkpoint_to_resume(run: Run, params: TrainParams) -> tuple[Checkpoint | No
     newest, passed_over = newest_checkpoint(run.folder)
     notes += [f"Passed over: {error}" for error in passed_over]
     if newest is None and passed_over:
-        raise CheckpointError(f"no checkpoint in {run.folder} is whole ({passed_over[0]}); start anew with --fresh.")
+        raise CheckpointError(f"no checkpoint in {run.folder} is whole ({passed_over[0]}); start over with --fresh.")
     if newest is None:
         notes.append(f"There is nothing to resume in {run.folder}, so this is a new run.")
     return newest, notes

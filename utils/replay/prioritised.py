@@ -9,7 +9,7 @@ import numpy as np
 from utils.replay.segment_tree import SegmentTree
 from utils.replay.transitions import TransitionBatch
 
-HIGHEST_PRIORITY = 1e4  # a greater one, from a loss gone wild, would be drawn for ever
+HIGHEST_PRIORITY = 1e4  # a greater one, from a loss gone wild, would be drawn again and again
 CHUNK = 8192  # transitions copied at once for a snapshot: the lock is held for some milliseconds
 
 
@@ -92,7 +92,7 @@ class PrioritisedReplay:
 
         A transition overwritten since it was drawn is skipped, and of one drawn twice the last loss counts.
         A loss that is negative or not finite is refused and counted, and its transition gets the lowest priority that
-        any has: what spoils an update shall be drawn again as seldom as can be. (A lower one than that would be the
+        any has: invalid losses get the lowest priority that there is. (A lower one than that would be the
         measure of all importance weights, and shrink them to nothing.) A huge loss is limited.
         """
         ids, losses = ids.ravel(), np.asarray(losses, np.float64).ravel()

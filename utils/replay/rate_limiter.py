@@ -11,7 +11,7 @@ class RateLimiter:
 
     The learner waits when it has sampled too much, the agents when they have inserted too much. Both can never wait
     at once as long as `tolerance` covers two of the learner's calls and all inserts in flight (times
-    samples_per_insert); `fitting` sees to that. With samples_per_insert 0 nobody waits once learning has started.
+    samples_per_insert); `fitting` sees to that. With samples_per_insert 0 no one waits once learning has started.
     """
 
     def __init__(self, samples_per_insert: float, learning_starts: int, tolerance: float):
@@ -25,7 +25,7 @@ class RateLimiter:
 
     @classmethod
     def fitting(cls, samples_per_insert: float, learning_starts: int, samples_per_call: int, in_flight: int) -> Self:
-        """With the least tolerance at which nobody can stall, or a tenth of what learning_starts stands for.
+        """With the least tolerance at which no thread can stall, or a tenth of what learning_starts stands for.
 
         `samples_per_call` is what the learner asks for at once, `in_flight` the inserts that all agents may ask for at once.
         """

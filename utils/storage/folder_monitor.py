@@ -13,8 +13,8 @@ from watchdog.observers.api import BaseObserver
 class FolderMonitor:
     """Wakes `wait` when watchdog reports a change in `folder`.
 
-    Events get lost in bursts, on network folders and when a folder is made anew, so `wait` always returns after its
-    timeout, and whoever waits must list the folder. A folder that does not exist yet is watched once it does.
+    Events get lost in bursts, on network folders and when a folder is made again, so `wait` always returns after its
+    timeout, and the waiter must list the folder. A folder that does not exist yet is watched once it does.
     """
 
     def __init__(self, folder: Path):

@@ -48,7 +48,7 @@ class Run:
         if self.holds_a_run:
             step = read_run(self.folder).get("learner_step", "?")
             raise ParameterError(
-                f"{self.folder} already holds a run (learner step {step}): go on with --resume, start anew with --fresh "
+                f"{self.folder} already holds a run (learner step {step}): go on with --resume, start over with --fresh "
                 "(the old one is moved aside), or keep both with --run NAME."
             )
 
@@ -64,7 +64,7 @@ class Run:
         )
 
     def is_held(self) -> bool:
-        """Whether the folder is still the one that was locked, and not one that somebody removed or made anew."""
+        """Whether the folder is still the one that was locked, and not removed or made again."""
         try:
             return os.path.samestat(os.stat(self.folder / LOCK_FILE), os.fstat(self._lock))
         except OSError:

@@ -164,7 +164,7 @@ def sync_folder(path: Path) -> None:
 
 def _read(path: Path, at_most: int) -> bytes:
     """A regular file's content; raises ValueError when it is larger, before reading it, or no file at all."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place must hold nobody up
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place must not block
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -38,4 +38,4 @@ def _try_to_write(path: Path, made: list[Path]) -> None:
     with tempfile.TemporaryFile(dir=path.parent, buffering=0) as file:  # has no name, so that even a kill leaves nothing
         file.write(b"?")
     if path.exists():
-        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK))  # a pipe must hold nobody up
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK))  # a pipe must not block
