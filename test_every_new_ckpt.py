@@ -2,7 +2,7 @@
 
 python test_every_new_ckpt.py
 python test_every_new_ckpt.py --exit-when-done      end when training has ended and all is tested
-python test_every_new_ckpt.py --report              write plots/<env>/report.html anew after each test
+python test_every_new_ckpt.py --report              write plots/<env>/report.html again after each test
 """
 
 if __name__ == "__main__":
@@ -73,7 +73,7 @@ def show_in_tensorboard(params: WatchParams, path: Path) -> None:
 
 
 def report(params: WatchParams, stop: threading.Event, console: Console) -> None:
-    """Write the page of the run anew; one that fails is no failed test."""
+    """Write the run's page again. A failure of it does not count as a failed test."""
     start(params, stop, console, ["plot.py", "report"], (*SHARED, "ckpt_dir", "log_dir", "plot_dir"), None)
 
 

@@ -104,10 +104,10 @@ def decision(size: int, rounds: int) -> dict[str, float]:
             decide()  # type: ignore[operator]
         return DECISIONS
 
-    turns = timing.SynchronousLoop(
+    timer = timing.AlternatingTimer(
         {"NumPy": lambda: repeat(lambda: policy.act(obs)), "tf.function": lambda: repeat(lambda: traced(obs).numpy())}, rounds
     )
-    return {f"microseconds for {size} observations, {by}": turns.seconds(by) * 1e6 for by in ("NumPy", "tf.function")}
+    return {f"microseconds for {size} observations, {by}": timer.seconds(by) * 1e6 for by in ("NumPy", "tf.function")}
 
 
 def weights(obs_size: int, action_size: int) -> dict[str, np.ndarray]:

@@ -68,18 +68,18 @@ def measure(obs_size: int, action_size: int, params: TrainParams, rounds: int) -
         learner.run(RateLimiter(0.0, 0, 0.0), stop, keeper)  # until its first checkpoint is due, and no limit before
         return learner.learner_step
 
-    turns = timing.SynchronousLoop({"gemm": gemm, "compiled": compiled, "step": step, "run": run}, rounds)
+    timer = timing.AlternatingTimer({"gemm": gemm, "compiled": compiled, "step": step, "run": run}, rounds)
     work, product_work = operations(obs_size, action_size, params), 2.0 * SIDE**3
     return {
-        "gemm_fraction": turns.ratio("gemm", "compiled") * work / product_work,
-        "gemm GFLOP/s": product_work / turns.seconds("gemm") / 1e9,
+        "gemm_fraction": timer.ratio("gemm", "compiled") * work / product_work,
+        "gemm GFLOP/s": product_work / timer.seconds("gemm") / 1e9,
         "GFLOP an update": work / 1e9,
-        **{f"{name} updates/s": 1.0 / turns.seconds(name) for name in ("compiled", "step", "run")},
+        **{f"{name} updates/s": 1.0 / timer.seconds(name) for name in ("compiled", "step", "run")},
     }
 
 
 def make(obs_size: int, action_size: int, params: TrainParams) -> tuple[Learner, PrioritisedReplay]:
-    """A learner with a full replay, nobody acting."""
+    """A learner with a full replay, no agents acting."""
     rng = np.random.default_rng(1)
     replay = PrioritisedReplay(
         params.replay_mem_size, obs_size, action_size, params.priority_alpha, params.priority_epsilon, rng

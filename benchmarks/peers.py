@@ -33,7 +33,7 @@ SAME_WORK: dict[str, Any] = dict(batch_size=256, buffer_size=1_000_000, learning
 ZOO: dict[str, Any] = dict(gamma=0.98, buffer_size=200_000, learning_starts=10_000, learning_rate=1e-3)
 ZOO_NOISE = 0.1
 CONFIRMING = range(100)  # the seeds of test.py, by which nothing is stopped
-UNBOUNDED = 10**9  # environment steps; whoever started it ends it
+UNBOUNDED = 10**9  # environment steps; its parent ends it
 
 Look = Callable[[dict[str, Any], dict[str, Any]], bool]  # what Stable-Baselines3 calls after each environment step
 
@@ -124,7 +124,7 @@ def score(model: Any, env: str, seeds: Sequence[int]) -> float:
 
 
 def print_line(**values: float) -> None:
-    """One line of JSON for whoever started this."""
+    """One line of JSON for the parent process."""
     print(json.dumps(values), flush=True)
 
 

@@ -44,11 +44,11 @@ def main() -> None:
         fill(lambda block: peer.add(**columns(block)), capacity, rng)
         result.figures["MB resident, cpprb"] = (resident() - before) / 1e6
         contenders |= {f"cpprb {name}": work for name, work in theirs(peer, rng).items()}
-    turns = timing.SynchronousLoop(contenders, rounds)
+    timer = timing.AlternatingTimer(contenders, rounds)
     for verb in ours(replay, rng):
-        row = {"microseconds for": verb, "toolkit": turns.seconds(f"toolkit {verb}") * 1e6}
+        row = {"microseconds for": verb, "toolkit": timer.seconds(f"toolkit {verb}") * 1e6}
         if not result.skipped:
-            row |= {"cpprb": turns.seconds(f"cpprb {verb}") * 1e6, "ratio": turns.ratio(f"toolkit {verb}", f"cpprb {verb}")}
+            row |= {"cpprb": timer.seconds(f"cpprb {verb}") * 1e6, "ratio": timer.ratio(f"toolkit {verb}", f"cpprb {verb}")}
         result.rows.append(row)
     switch_interval = sys.getswitchinterval()
     sys.setswitchinterval(0.0005)  # as in train.py

@@ -27,7 +27,7 @@ from utils.replay.transitions import TransitionBatch  # noqa: E402  (found by th
 PACKAGES = ("tensorflow", "keras", "numpy", "gymnasium", "cpprb", "stable-baselines3", "torch", "sbx-rl", "jax")
 
 
-class SynchronousLoop:
+class AlternatingTimer:
     """Times of several contenders that took turns, so that a machine that slows down slows all of them alike.
 
     A contender is a function that does some work and returns how many units of it (1 where it returns None).

@@ -2,7 +2,7 @@
 
 python benchmarks/training.py          twenty minutes; without the peers' packages ten
 
-Each contender runs in a process of its own, started anew in each of three rounds, one after the other: train.py as a
+Each contender runs in a process of its own, started again in each of three rounds, one after the other: train.py as a
 user starts it, learner.py, and the TD3 and DDPG of SB3 and SBX with the same networks and batch. Ratios are of one round.
 """
 

@@ -87,7 +87,7 @@ def shared_folder(tmp_path_factory):
 def spawn(tmp_path):
     """Starts Python code in a process of its own, which can import the toolkit and tests/ and does not outlive the test.
 
-    `closed` is the number of a file (1 for stdout, 2 for stderr) that the process shall not have.
+    `closed` is the number of a file (1 for stdout, 2 for stderr) that the process does not have.
     """
     started = []
     foreign = ("FORCE_COLOR", "TTY_COMPATIBLE", "PYTHONUNBUFFERED")  # would change what is written, and when

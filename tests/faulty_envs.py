@@ -20,7 +20,7 @@ UNIT = Box(-1.0, 1.0, (1,), np.float32)
 
 
 class Tiny(gymnasium.Env):
-    """Observes a number drawn anew in each step, rewards an action near it, and ends after `length` steps.
+    """Observes a number drawn again in each step, rewards an action near it, and ends after `length` steps.
 
     `fault(obs, reward)` replaces what step FAULTY_STEP of each episode would give, or raises; `answer` replaces all five
     things that this step would return; `picture` what it would draw then, or raises when called. What was done to it is

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 PICTURES = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README)
-NAMED_IN_TESTS = sorted(set(re.findall(r"`(\w+\.py)(?:::(\w+))?`", (ROOT / "tests" / "README.md").read_text())))
+NAMED_IN_TESTS = sorted(set(re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (ROOT / "tests" / "README.md").read_text())))
 DRAWN = [line.strip() for line in re.findall(r"python plot\.py [^`|\n]*(?:--ckpt-dir none|--shipped)[^`|\n]*", README)]
 
 

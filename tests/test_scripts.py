@@ -573,7 +573,7 @@ def test_ctrl_c_in_the_watcher_says_nothing_of_the_test_it_interrupts(start, che
     assert not list((tmp_path / "results").glob("*.tested.jsonl"))
 
 
-# ---- nobody listens, or nobody waits
+# ---- closed streams and signals
 
 SCRIPTS = ["train.py", "test.py", "play.py", "test_every_new_ckpt.py"]
 

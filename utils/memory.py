@@ -1,4 +1,4 @@
-"""Memory: what a replay takes, and what there is, of the machine and of the container's share of it."""
+"""Memory: what a replay takes, and how much the machine or its container has."""
 
 import os
 from pathlib import Path

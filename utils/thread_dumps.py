@@ -29,7 +29,7 @@ def write_thread_dumps(path: Path, threads: Iterable[threading.Thread]) -> str:
 
 
 def _frames() -> dict[int, FrameType]:
-    """The frame of each thread. Python 3.11 hangs for ever where a garbage collection falls into this call (gh-106883)."""
+    """The frame of each thread. Python 3.11 hangs without end where a garbage collection falls into this call (gh-106883)."""
     collects = gc.isenabled()
     gc.disable()
     try:

@@ -108,11 +108,11 @@ def test_medians_count_a_run_that_never_reached_its_goal_with_its_cap(room):
 
 def test_contenders_take_turns_and_ratios_are_of_one_round(room):
     calls = []
-    turns = room("timing").SynchronousLoop({"a": lambda: calls.append("a"), "b": lambda: calls.append("b") or 4}, rounds=3)
+    timer = room("timing").AlternatingTimer({"a": lambda: calls.append("a"), "b": lambda: calls.append("b") or 4}, rounds=3)
     assert calls == ["a", "b"] * 4  # the first round warms up
-    turns._seconds = {"a": [1.0, 10.0, 4.0], "b": [2.0, 20.0, 1.0]}
-    assert turns.seconds("a") == 4.0
-    assert turns.ratio("a", "b") == 0.5
+    timer._seconds = {"a": [1.0, 10.0, 4.0], "b": [2.0, 20.0, 1.0]}
+    assert timer.seconds("a") == 4.0
+    assert timer.ratio("a", "b") == 0.5
 
 
 def test_operations_of_an_update_are_those_of_its_dense_layers(room):

@@ -210,7 +210,7 @@ def test_after_a_failure_a_reset_starts_a_sound_episode():
     assert np.isfinite(reward)
 
 
-# ---- whatever it does is the environment's failure, and nobody else's
+# ---- every exception of an environment is an EnvironmentFailure
 
 
 @pytest.mark.parametrize("name", [name for name in [*faulty_envs.FAULTS, *faulty_envs.ANSWERS] if name != "HangInStep"])

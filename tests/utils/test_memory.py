@@ -1,4 +1,4 @@
-"""Memory: what a replay takes is what its arrays take, and what there is heeds every limit."""
+"""Memory: what a replay takes is what its arrays take, and the available memory respects every limit."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_where_nothing_fits_that_is_said():
         check_replay(1000, 3, 1, available=REST)
 
 
-# ---- what there is, from the files in which Linux tells it
+# ---- available memory, from the files in which Linux tells it
 
 MACHINE = "MemTotal:  16000000 kB\nMemFree:  1000 kB\nMemAvailable:  8000000 kB\n"
 NO_LIMIT_1 = 9223372036854771712  # what version 1 says then
