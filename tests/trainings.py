@@ -42,7 +42,7 @@ def flags_of(values):
 
 
 class Training:
-    """A process of train.py in `folder`, where its output goes to a file. It compiles again without the tests' compile cache."""
+    """A process of train.py in `folder`, where its output goes to a file. It uses no compile cache."""
 
     def __init__(self, folder, audited=False, compile_cache=True, env="Pendulum-v1", small=SMALL, **given):
         self.checkpoints = folder / "ckpts" / env.replace(":", "_")
