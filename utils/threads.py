@@ -1,8 +1,15 @@
-"""Threads that start together and end together."""
+"""Threads that start together and end together, and the stacks of those that hang."""
 
+import gc
+import sys
 import threading
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+
+from utils.storage.lines import append
 
 _left_behind: list[threading.Thread] = []
 
@@ -59,3 +66,30 @@ class ThreadGroup:
 def is_held() -> bool:
     """Whether a thread that was left behind still hangs: the interpreter's own end would wait for it."""
     return any(thread.is_alive() for thread in _left_behind)
+
+
+def write_thread_dumps(path: Path, threads: Iterable[threading.Thread]) -> str:
+    """Append the stacks of `threads` to a file; returns where they are, in words. Never raises."""
+    frames = _frames()
+    text = ""
+    for thread in threads:
+        frame = frames.get(thread.ident or 0)
+        if frame is not None:
+            text += f"{time.strftime('%Y-%m-%d %H:%M:%S')} {thread.name}\n{''.join(traceback.format_stack(frame))}\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        append(path, text)
+    except OSError as error:
+        return f"its stack could not be written: {error}"
+    return f"its stack is in {path}"
+
+
+def _frames() -> dict[int, FrameType]:
+    """The frame of each thread. Python 3.11 hangs without end where a garbage collection falls into this call (gh-106883)."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if collects:
+            gc.enable()

@@ -32,8 +32,7 @@ from utils.storage.checkpoints import Checkpoint
 from utils.storage.results import append_result, result_files
 from utils.storage.run_folder import RUN_FILE, Run
 from utils.storage.writable import check_writable
-from utils.thread_dumps import write_thread_dumps
-from utils.threads import ThreadGroup
+from utils.threads import ThreadGroup, write_thread_dumps
 
 WRITER_PATIENCE = 1.0  # seconds that the checkpoint writer's thread has to end
 HURRY = 8.0  # seconds that the last save has after a signal

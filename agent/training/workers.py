@@ -13,7 +13,7 @@ from utils.console import Console
 from utils.errors import EnvironmentFailure
 from utils.replay.transitions import TransitionBatch
 from utils.retry_budget import RetryBudget
-from utils.thread_dumps import write_thread_dumps
+from utils.threads import write_thread_dumps
 
 BATCH_LENGTH = 16  # transitions that an agent hands over at once
 CHECK_EVERY = 0.5  # seconds between two checks of the workers

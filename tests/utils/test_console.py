@@ -14,7 +14,7 @@ import rich.console
 from rich.progress_bar import ProgressBar
 
 from utils.console import Console, quiet_stderr, table
-from utils.sparkline import Sparkline
+from utils.media.sparkline import Sparkline
 
 
 def test_sentence_without_a_terminal_is_one_line(capsys):

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.progress_bar import ProgressBar
 
 from agent.training.callbacks.callback import Callback, FinishedEpisode, RunInfo, Status
-from utils.sparkline import BinnedMeans, Sparkline
+from utils.media.sparkline import BinnedMeans, Sparkline
 
 SMOOTHING = 10.0  # seconds in which a shown rate follows a change
 BAR_WIDTH = 40

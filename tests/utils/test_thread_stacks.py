@@ -2,7 +2,7 @@
 
 import threading
 
-from utils.thread_dumps import write_thread_dumps
+from utils.threads import write_thread_dumps
 
 
 def waiting_for_godot(event):
@@ -45,7 +45,7 @@ def test_a_garbage_collection_does_not_fall_into_the_look_at_the_threads(run_cod
     code = """
     import faulthandler, gc, sys, threading
     from pathlib import Path
-    from utils.thread_dumps import write_thread_dumps
+    from utils.threads import write_thread_dumps
 
     faulthandler.dump_traceback_later(20, exit=True)
     over = threading.Event()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.sparkline import ASCII, BinnedMeans, sparkline
+from utils.media.sparkline import ASCII, BinnedMeans, sparkline
 
 
 @pytest.mark.parametrize(
