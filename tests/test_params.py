@@ -498,6 +498,8 @@ def good_values(cls, name):
         }.get(name, st.sampled_from(["x", "Toy-v9", "a b"]))
     if name == "runs":
         return st.lists(st.from_regex(r"[a-z]{0,5}", fullmatch=True), min_size=1, max_size=3).map(tuple)
+    if name == "seeds":
+        return st.lists(st.integers(0, 10**6), min_size=1, max_size=3, unique=True).map(tuple)
     if name == "compare":
         return st.tuples(st.integers(0, 10**6), st.integers(0, 10**6))
     return st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=4).map(tuple)
