@@ -212,8 +212,8 @@ class Trainer:
 
     def _earlier_result(self) -> Result:
         checkpoint = cast(Checkpoint, self._checkpoint)
-        manifest = checkpoint.manifest
-        return Result(checkpoint.path, None, checkpoint.step, manifest["env_step"], manifest["seconds"], "done")
+        counts = int(checkpoint.manifest.get("env_step", 0)), float(checkpoint.manifest.get("seconds", 0.0))
+        return Result(checkpoint.path, None, checkpoint.step, *counts, "done")
 
     def _score(self, path: Path, is_interrupted: Callable[[], bool]) -> Score | None:
         """Score a checkpoint as test.py does, so that every training ends with a score."""
