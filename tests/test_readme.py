@@ -70,3 +70,14 @@ def test_every_test_that_the_tests_own_page_names_exists(file, test):
     path = ROOT / "tests" / file
     tree = ast.parse((path if path.exists() else ROOT / file).read_text())
     assert not test or test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.slow(seconds=20)
+def test_its_example_from_python_runs(tmp_path):
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    folders = ", ".join(f"{name}_dir={str(tmp_path)!r}" for name in ("ckpt", "log", "results"))
+    small = f"num_steps_train=64, learning_starts=200, {folders}"
+    code = example.replace("num_steps_train=2000", small)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert "Pendulum-v1.ckpt-64" in done.stdout
