@@ -74,7 +74,7 @@ def test_every_test_that_the_tests_own_page_names_exists(file, test):
 
 @pytest.mark.slow(seconds=20)
 def test_its_example_from_python_runs(tmp_path):
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "agent.training" in code)
     folders = ", ".join(f"{name}_dir={str(tmp_path)!r}" for name in ("ckpt", "log", "results"))
     small = f"num_steps_train=64, learning_starts=200, {folders}"
     code = example.replace("num_steps_train=2000", small)
