@@ -90,7 +90,8 @@ def spawn(tmp_path):
     `closed` is the number of a file (1 for stdout, 2 for stderr) that the process does not have.
     """
     started = []
-    foreign = ("FORCE_COLOR", "TTY_COMPATIBLE", "PYTHONUNBUFFERED")  # would change what is written, and when
+    # These would change what is written, and when. The workers of xdist have COLUMNS.
+    foreign = ("FORCE_COLOR", "TTY_COMPATIBLE", "PYTHONUNBUFFERED", "COLUMNS", "LINES")
     env = {name: value for name, value in os.environ.items() if name not in foreign}
 
     def start(code, *argv, closed=None, **options):
