@@ -80,7 +80,7 @@ def trained(shared_folder, tmp_path):
     """A folder after a training of 64 learner steps, and what it printed: a copy, which the test may change."""
 
     def train(folder):
-        done = run("train.py", folder, *TINY, "--save-ckpt-step", "32")
+        done = run("train.py", folder, *TINY, "--num-agents", "1", "--save-ckpt-step", "32")  # one agent ends episodes for sure
         assert done.returncode == 0, done.stdout + done.stderr
         (folder / "printed.txt").write_text(done.stdout)
 
