@@ -101,6 +101,7 @@ class TrainParams:
     reward_scale: Annotated[Divisor, ARCHITECTURE] = 1.0  # divides rewards
     v_min: Annotated[Number, ARCHITECTURE] | None = None  # lowest discounted return the critic can express, in scaled rewards
     v_max: Annotated[Number, ARCHITECTURE] | None = None  # the highest
+    automatic_support: Annotated[bool, ARCHITECTURE] = False  # choose support and reward scale, as without v_min and v_max
     seeds: Annotated[tuple[Seed, ...], MinLen(1), RUN] | None = None  # train once for each seed, each in its own folder
     summary: Annotated[bool, RUN] = False  # print both networks and every parameter with its source, and stop
 
@@ -166,8 +167,13 @@ class TrainParams:
     results_dir: Folder = str(HERE / "test_results")  # root of the scores
 
     @property
+    def has_automatic_support(self) -> bool:
+        """Whether the support and the reward scale follow the rewards (agent/support.py)."""
+        return self.automatic_support or self.v_min is None
+
+    @property
     def support(self) -> tuple[float, float]:
-        """v_min and v_max, which resolve() has checked to be given."""
+        """v_min and v_max, where has_automatic_support is false."""
         return cast(tuple[float, float], (self.v_min, self.v_max))
 
 

@@ -9,9 +9,11 @@ import numpy as np
 from agent.exploration import GaussianNoise
 from agent.policy import Policy, UniformPolicy
 from agent.scaling import Scaling
+from agent.support import horizon
 from params import TrainParams
 from utils.envs import Environment
 from utils.errors import EnvironmentFailure
+from utils.replay.returns import PIECE, ReturnRange, ReturnTracker
 from utils.replay.transitions import Episode, NStep, Step, Transition, TransitionBatch, rollout
 
 
@@ -44,6 +46,7 @@ class Agent:
         self._making_since: float | None = None  # monotonic start of the construction in progress
         self._ready: list[Transition] = []
         self._episodes: list[Episode] = []
+        self._ranges: list[ReturnRange] = []  # of discounted returns, for the support
         self._reported_steps = 0  # environment steps that earlier batches have counted
         self.restart()
 
@@ -54,6 +57,7 @@ class Agent:
         count = self._params.envs_per_agent
         self._envs = []
         self._windows = [NStep(self._params.n_step_returns, self._params.discount_rate) for _ in range(count)]
+        self._trackers = [self._tracker() for _ in range(count)]
         self._returns = [0.0] * count  # of the episodes in progress
         self._lengths = [0] * count
         self._steps: Iterator[tuple[int, Step]] = self._rollout()
@@ -89,7 +93,7 @@ class Agent:
             if self._lengths[i]:
                 self._finish_episode(i)
         batch = self._batch(len(self._ready)) if self._ready else None
-        self._episodes = []
+        self._episodes, self._ranges = [], []
         self.restart()
         return batch
 
@@ -116,9 +120,18 @@ class Agent:
             env_steps=self.env_steps - self._reported_steps,
             agent=self.index,
             noise=self.noise.deviation,
+            returns=self._ranges,
         )
-        self._ready, self._episodes, self._reported_steps = self._ready[transitions:], [], self.env_steps
+        self._ready, self._reported_steps = self._ready[transitions:], self.env_steps
+        self._episodes, self._ranges = [], []
         return batch
+
+    def _tracker(self) -> ReturnTracker:
+        """A tracker of discounted returns. Its pieces are short enough for two from each environment before learning starts."""
+        params = self._params
+        endless = horizon(params)
+        first = params.learning_starts // (2 * params.num_agents * params.envs_per_agent)
+        return ReturnTracker(params.discount_rate, max(1, min(int(PIECE * endless), first)), endless)
 
     def _rollout(self) -> Iterator[tuple[int, Step]]:
         self._acted = None
@@ -142,6 +155,8 @@ class Agent:
         self.env_steps += step.env_steps
         self._returns[i] += step.reward
         self._lengths[i] += step.env_steps
+        if (piece := self._trackers[i].push(step.reward, step.terminated, step.truncated)) is not None:
+            self._ranges.append(piece)
         if step.terminated or step.truncated:
             self._finish_episode(i)
 

@@ -107,13 +107,10 @@ def broken_rules(config: Any) -> Iterator[tuple[set[str], str]]:
 
 def _support_rules(config: TrainParams) -> Iterator[tuple[set[str], str]]:
     low, high = config.v_min, config.v_max
+    if low is None and high is None:
+        return
     if low is None or high is None:
-        near = next((env for env in ENVS if _without_version(env) == _without_version(config.env)), None)
-        yield (
-            {"env", "v_min", "v_max"},
-            f"{config.env} has no entry in ENVS of params.py{f' (did you mean {near}?)' if near else ''}, so give --v-min "
-            "and --v-max: the least and greatest discounted return, in rewards divided by --reward-scale",
-        )
+        yield {"v_min", "v_max"}, "v_min and v_max go together: give both, or neither for an automatic support"
     elif not low < high:
         yield {"v_min", "v_max"}, f"v_min must be less than v_max, got {low} and {high}"
     elif (high - low) / (config.num_atoms - 1) < max(1 / LARGE, ATOM_DISTANCE * max(abs(low), abs(high))):

@@ -36,6 +36,10 @@ class CategoricalHead:
         """Expected return [B] of one critic's outputs."""
         return losses.mean_value(outputs, support)
 
+    def td_errors(self, target: tf.Tensor, outputs: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
+        """Distance [B] between the means of the target [B, K] and of one critic's outputs."""
+        return tf.abs(tf.reduce_sum(target * support, axis=1) - self.mean(outputs, support))
+
     def priority(self, target: tf.Tensor, outputs: list[tf.Tensor]) -> tf.Tensor:
         """Priority [B], not negative: the cross-entropy, as a mean over the critics."""
         return tf.add_n([losses.cross_entropies(target, logits) for logits in outputs]) / len(outputs)

@@ -192,12 +192,9 @@ def _choice(checkpoint: Checkpoint, params: CheckpointRequest, env: Environment,
 def _original(path: Path, params: CheckpointRequest, env: Environment) -> LoadedCheckpoint:
     from agent.original import load_original, step_of
 
-    try:
-        train: TrainParams = resolve(TrainParams, {"env": env.id}).values
-    except ParameterError:
-        raise CheckpointError(
-            f"{path} is a checkpoint of the original; its scaling for {env.id} is not in ENVS of params.py."
-        ) from None
+    train: TrainParams = resolve(TrainParams, {"env": env.id}).values
+    if train.has_automatic_support:
+        raise CheckpointError(f"{path} is a checkpoint of the original; its scaling for {env.id} is not in ENVS of params.py.")
     atoms = np.linspace(*train.support, train.num_atoms, dtype=np.float32)
     policy, critic = load_original(path, Scaling.from_env(env, train), atoms)
     notes = ["This is a checkpoint of the original (TensorFlow 1)."]

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+LOGIT_SLOPE, LOWEST_LOGIT = 3.0, 9.0  # how far logits fall beyond an old support: for each atom's distance, and at most
+
 
 def make_actor(
     obs_size: int,
@@ -104,3 +106,19 @@ def _dense(units: int, limit: float, name: str, rng: np.random.Generator) -> ker
 
 def _uniform(limit: float, rng: np.random.Generator) -> keras.initializers.Initializer:
     return keras.initializers.RandomUniform(-limit, limit, seed=int(rng.integers(2**31)))
+
+
+def interpolate_outputs(critic: keras.Model, old: np.ndarray, new: np.ndarray) -> None:
+    """Change the last layer of a critic of logits at the returns `old` [K] to that of nearly the same density at `new` [K].
+
+    Between two old returns the logits are interpolated. Beyond them they fall by LOGIT_SLOPE for each step of `old`.
+    """
+    places = np.interp(new, old, np.arange(len(old)))  # [K], in steps of `old`
+    lower = np.minimum(places.astype(int), len(old) - 2)
+    share = (places - lower).astype(np.float32)
+    layer = critic.get_layer("output")
+    for variable in (layer.kernel, layer.bias):  # [H, K] and [K]
+        values = np.array(variable)
+        variable.assign((1.0 - share) * values[..., lower] + share * values[..., lower + 1])
+    beyond = np.maximum(old[0] - new, new - old[-1]).clip(min=0.0) / (old[1] - old[0])
+    layer.bias.assign(np.array(layer.bias) - np.minimum(LOGIT_SLOPE * beyond, LOWEST_LOGIT).astype(np.float32))

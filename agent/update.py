@@ -9,45 +9,27 @@ import tensorflow as tf
 from agent import losses, networks
 from agent.heads import CategoricalHead
 from agent.scaling import Scaling
+from agent.scaling_tensors import ScalingTensors
 from params import TrainParams
 from utils.errors import CheckpointError
 from utils.replay.prioritised import Sample
 from utils.storage.arrays import Arrays
 
-# Logged besides the head's. actor_loss, with the saturation penalty, is in scaled rewards, mean_q in raw ones.
-METRICS = ("mean_importance_weight", "actor_loss", "saturated_actions", "mean_q")
-
-
-class ScalingTensors(NamedTuple):
-    """A Scaling and the supports as float32 tensors, arguments of the compiled call: other numbers need no compilation."""
-
-    obs_mean: tf.Tensor  # [S]
-    obs_scale: tf.Tensor  # [S]
-    obs_clip: tf.Tensor
-    reward_scale: tf.Tensor
-    action_low: tf.Tensor  # [A]
-    action_high: tf.Tensor  # [A]
-    target_support: tf.Tensor  # [K], scaled rewards
-    support: tf.Tensor  # [K]
-
-    def normalise(self, obs: tf.Tensor) -> tf.Tensor:
-        """Raw observations [..., S] as the networks see them."""
-        return tf.clip_by_value((obs - self.obs_mean) * (1.0 / self.obs_scale), -self.obs_clip, self.obs_clip)
-
-    def to_unit(self, action: tf.Tensor) -> tf.Tensor:
-        """Actions [..., A] in the environment's units, in [-1, 1]."""
-        return 2.0 * (action - self.action_low) * (1.0 / (self.action_high - self.action_low)) - 1.0
+# Logged besides the head's. actor_loss, with the saturation penalty, is in scaled rewards, mean_q and td_error in raw ones.
+METRICS = ("mean_importance_weight", "actor_loss", "saturated_actions", "mean_q", "td_error")
 
 
 class UpdateResult(NamedTuple):
     """Result of a call: priorities [updates, B], sums of the metrics over the finite updates, the number of these, the number
-    of updates skipped in a row at its end, and the actor as it is now, by the name layer/variable.
+    of updates skipped in a row at its end, the sum of the mean projected targets [K], and the actor as it is now, by the name
+    layer/variable.
     """
 
     priorities: np.ndarray
     sums: dict[str, float]
     finite: int
     skipped_in_a_row: int
+    target_mass: np.ndarray
     actor: Arrays
 
 
@@ -73,8 +55,7 @@ class CompiledUpdate:
         self.target_actor, self.target_critics = make_networks()
         for network, target in self._pairs():
             target.set_weights(network.get_weights())
-        self.atoms = np.linspace(*params.support, params.num_atoms, dtype=np.float32)
-        self.rescale(scaling, self.atoms)
+        self.rescale(scaling, np.linspace(-1.0, 1.0, params.num_atoms, dtype=np.float32))
         self._actor_inside = keras.Model(self.actor.input, [self.actor.output, self.actor.get_layer("output").output])
         self._actor_optimiser = keras.optimizers.Adam(params.actor_learning_rate, epsilon=1e-8, name="adam")
         self._actor_optimiser.build(self.actor.trainable_variables)
@@ -93,10 +74,10 @@ class CompiledUpdate:
         the step. It is counted.
         """
         counts = tf.constant(count, tf.int32), tf.constant(skipped_in_a_row, tf.int32)
-        priorities, sums, finite, skipped, actor = self._compiled(*counts, self._scaling, sample)
+        priorities, sums, finite, skipped, mass, actor = self._compiled(*counts, self._scaling, sample)
         arrays = {variable.path: tensor.numpy() for variable, tensor in zip(self.actor.variables, actor, strict=True)}
         sums = {name: float(total) for name, total in sums.items()}
-        return UpdateResult(priorities.numpy()[:count], sums, int(finite), int(skipped), arrays)
+        return UpdateResult(priorities.numpy()[:count], sums, int(finite), int(skipped), mass.numpy(), arrays)
 
     @staticmethod
     def to_tensors(sample: Sample) -> Sample:
@@ -111,11 +92,26 @@ class CompiledUpdate:
     def rescale(self, scaling: Scaling, support: np.ndarray, target_support: np.ndarray | None = None) -> None:
         """Use these numbers from the next call on; the supports are atoms [K] in scaled rewards. Nothing is compiled again.
 
-        `target_support` is what the target critics' outputs refer to, `support` by default.
+        `target_support` is what the target critics' outputs refer to, `support` by default. Where it is given, the target
+        critics keep their weights until the next call of this.
         """
         numbers = [*vars(scaling).values(), support if target_support is None else target_support, support]
         self.atoms = np.asarray(support, np.float32)
-        self._scaling = ScalingTensors(*(tf.constant(number, tf.float32) for number in numbers))
+        pace = 1.0 if target_support is None else 0.0
+        self._scaling = ScalingTensors(*(tf.constant(number, tf.float32) for number in [*numbers, pace]))
+
+    def fit_critics(self, old: np.ndarray, new: np.ndarray) -> None:
+        """Change the critics' last layers so that their distributions over atoms `old` [K] stay nearly the same over `new` [K].
+
+        Both are in the same units.
+        """
+        for critic in self.critics:
+            networks.interpolate_outputs(critic, old, new)
+
+    def copy_critics(self) -> None:
+        """Give the target critics the weights of the critics."""
+        for critic, target in zip(self.critics, self.target_critics, strict=True):
+            target.set_weights(critic.get_weights())
 
     # ---- keeping
 
@@ -155,7 +151,7 @@ class CompiledUpdate:
 
     def _updates(
         self, updates: tf.Tensor, skipped_in_a_row: tf.Tensor, scaling: ScalingTensors, sample: Sample
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         """Do the first `updates` of the sample's U; `skipped_in_a_row` updates were skipped right before them.
 
         Returns the priorities [U, B], the sums of the metrics over the finite updates, their number, how many updates were
@@ -170,17 +166,21 @@ class CompiledUpdate:
         names = self._head.METRICS + METRICS
         priorities = tf.TensorArray(tf.float32, size=self._params.updates_per_call, element_shape=sample.reward.shape[1:])
         sums, finite_updates = {name: tf.constant(0.0) for name in names}, tf.constant(0)
+        mass = tf.zeros_like(scaling.support)
         for i in tf.range(updates):
-            priority, metrics, finite = self._one_update(scaling, Sample(*(column[i] for column in sample)))
+            priority, metrics, target, finite = self._one_update(scaling, Sample(*(column[i] for column in sample)))
             priorities = priorities.write(i, priority)
             sums = {name: sums[name] + tf.where(finite, metrics[name], 0.0) for name in names}
+            mass += tf.where(finite, tf.reduce_mean(target, axis=0), 0.0)
             finite_updates += tf.cast(finite, tf.int32)
             skipped_in_a_row = tf.where(finite, 0, skipped_in_a_row + 1)
         actor = [tf.identity(variable.value) for variable in self.actor.variables]
-        return priorities.stack(), sums, finite_updates, skipped_in_a_row, actor
+        return priorities.stack(), sums, finite_updates, skipped_in_a_row, mass, actor
 
-    def _one_update(self, scaling: ScalingTensors, batch: Sample) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
-        """From a scaled batch to the priorities [B], the metrics by name, and whether all numbers were finite."""
+    def _one_update(
+        self, scaling: ScalingTensors, batch: Sample
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        """From a scaled batch to the priorities [B], the metrics by name, the target, and whether all numbers were finite."""
         head, support = self._head, scaling.support  # [K]
         next_action = self.target_actor(batch.next_obs, training=False)  # [B, A]
         next_outputs = [critic([batch.next_obs, next_action], training=False) for critic in self.target_critics]  # [B, K] each
@@ -208,7 +208,7 @@ class CompiledUpdate:
         self._keep_where(finite, before)
         self._step.assign_add(1)
         for network, follower in self._pairs():
-            self._update_target(network, follower, finite)
+            self._update_target(network, follower, finite, tf.constant(1.0) if network is self.actor else scaling.target_pace)
         metrics = {
             **head.metrics(target, outputs),
             **head.target_metrics(*target_inputs),
@@ -216,8 +216,9 @@ class CompiledUpdate:
             "actor_loss": actor_loss,
             "saturated_actions": losses.saturated_share(chosen),
             "mean_q": mean_q * scaling.reward_scale,
+            "td_error": tf.reduce_mean(head.td_errors(target, outputs[0], support)) * scaling.reward_scale,
         }
-        return head.priority(target, outputs), metrics, finite
+        return head.priority(target, outputs), metrics, target, finite
 
     def _apply_gradients(
         self, optimiser: keras.optimizers.Adam, network: keras.Model, loss: tf.Tensor, tape: tf.GradientTape
@@ -246,14 +247,15 @@ class CompiledUpdate:
         for variable, old in zip(self._learned(), before, strict=True):
             variable.assign(tf.where(finite, variable.value, old))
 
-    def _update_target(self, network: keras.Model, target: keras.Model, finite: tf.Tensor) -> None:
+    def _update_target(self, network: keras.Model, target: keras.Model, finite: tf.Tensor, pace: tf.Tensor) -> None:
         """Move a target network towards its network: by a share tau, or copy it every target_update_period.
 
-        A skipped update moves no target; a copy that is due in it is left out.
+        With the pace 0 it keeps its weights. A skipped update moves no target; a copy that is due in it is left out.
         """
         period = self._params.target_update_period
         share = tf.where(self._step % period == 0, 1.0, 0.0) if period else tf.constant(self._params.tau)
+        moves = finite & (pace > 0.0)
         for old, new in zip(target.trainable_variables, network.trainable_variables, strict=True):
-            old.assign(tf.where(finite, old.value + share * (new.value - old.value), old.value))
+            old.assign(tf.where(moves, old.value + share * (new.value - old.value), old.value))
         for old, new in zip(target.non_trainable_variables, network.non_trainable_variables, strict=True):
-            old.assign(new.value)  # moving statistics of batch normalisation
+            old.assign(tf.where(pace > 0.0, new.value, old.value))  # moving statistics of batch normalisation

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.config import ARCHITECTURE_FIELDS, SCORE_SEEDS, env_spec, folder_name, recorded, run_folder, trained_env_spec
 from agent.policy import Critic, Policy
@@ -19,9 +19,6 @@ from utils.storage.checkpoints import Checkpoint, checkpoint_path, list_checkpoi
 from utils.storage.retention import judged, superfluous, superfluous_replays
 from utils.storage.run_folder import Run
 from utils.storage.verified_folder import remove_verified, write_verified
-
-if TYPE_CHECKING:
-    pass  # TensorFlow, which nothing here needs
 
 STATE = "state.json"
 LEARNER = "learner.npz"
@@ -104,7 +101,8 @@ class Checkpointer:
         newest, _ = newest_checkpoint(self._run.folder)
         if newest is None:
             return False
-        self._parts.learner.restore(newest.arrays(LEARNER), self._parts.learner.learner_step)
+        step = self._parts.learner.learner_step
+        self._parts.learner.restore(newest.arrays(LEARNER), step, newest.json(STATE).get("support"))
         self._console.say(f"The learner's numbers went bad, so its networks are again those of {newest.path.name}.")
         return True
 
@@ -119,11 +117,12 @@ class Checkpointer:
         unfit = [f"{name} was {changed[name][0]} and is {changed[name][1]}" for name in ARCHITECTURE_FIELDS if name in changed]
         if unfit:
             raise CheckpointError(f"{checkpoint.path} cannot be continued with these parameters: {'; '.join(unfit)}.")
-        self._parts.learner.restore(checkpoint.arrays(LEARNER), checkpoint.step)
+        state = checkpoint.json(STATE)
         try:
-            self._parts.workers.restore(checkpoint.json(STATE)["agents"])
+            self._parts.learner.restore(checkpoint.arrays(LEARNER), checkpoint.step, state.get("support"))
+            self._parts.workers.restore(state["agents"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise CheckpointError(f"{checkpoint.path / STATE} does not hold the agents' state: {error!r}.") from None
+            raise CheckpointError(f"{checkpoint.path / STATE} does not hold the run's state: {error!r}.") from None
         manifest = checkpoint.manifest
         self._parts.counters.restore(int(manifest.get("env_step", 0)), float(manifest.get("seconds", 0.0)))
         notes = [f"{name} was {old} and is {new} from here on." for name, (old, new) in changed.items()]
@@ -146,7 +145,11 @@ class Checkpointer:
 
     def _submit(self, with_replay: bool) -> None:
         step = self._parts.learner.learner_step
-        state = {"resume_count": self._resume_count, "agents": self._parts.workers.state()}
+        state = {
+            "resume_count": self._resume_count,
+            "agents": self._parts.workers.state(),
+            "support": self._parts.learner.support.state(),
+        }
         policy, critic, arrays = self._parts.learner.snapshot()
         files = {Policy.FILE: policy.arrays(), Critic.FILE: critic.arrays(), LEARNER: arrays, STATE: state}
         scaling = policy.scaling

@@ -32,7 +32,7 @@ def resolve_training(
     and CheckpointError, with the flags to add where the checkpoint was trained on another environment.
     """
     try:
-        which: TrainParams = resolve(cls, {"v_min": -1.0, "v_max": 1.0} | {name: given.get(name) for name in _NAMING}).values
+        which: TrainParams = resolve(cls, {name: given.get(name) for name in _NAMING}).values
     except ParameterError:
         return resolve(cls, given, env_problem=env_problem)  # raises this problem together with all others
     checkpoint = _recording_checkpoint(which)

@@ -146,7 +146,8 @@ class Trainer:
 
     def _loops(self) -> dict[str, Callable[[], object]]:
         config, parts, stop = self.config, self._parts, self.stop
-        writer = ReplayWriter(parts.replay, parts.limiter, parts.counters, self._report_episodes)
+        observed = parts.learner.support.observed
+        writer = ReplayWriter(parts.replay, parts.limiter, parts.counters, observed, self._report_episodes)
         loops: dict[str, Callable[[], object]] = {"callbacks": partial(self._dispatcher.run, self._measurements)}
         if config.synchronous:
             turns = SynchronousLoop(parts.learner, parts.workers.workers, writer, parts.limiter, self._checkpointer)

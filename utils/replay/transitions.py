@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from utils.replay.returns import ReturnRange
+
 
 class Resets(Protocol):
     """The two methods of a Gymnasium environment that `rollout` calls (utils/envs.py)."""
@@ -57,7 +59,8 @@ class TransitionBatch:
     """n transitions, stacked: obs and next_obs [n, S], action [n, A], reward and discount [n], all float32.
 
     With them: the episodes that ended meanwhile, the learner step of the policy that acted, the environment steps that were
-    made for it, the index of the agent, and the standard deviation of its exploration noise.
+    made for it, the index of the agent, the standard deviation of its exploration noise, and the ranges of the discounted
+    returns that were observed.
     """
 
     obs: np.ndarray
@@ -70,6 +73,7 @@ class TransitionBatch:
     env_steps: int = 0
     agent: int = 0
     noise: float = 0.0
+    returns: list[ReturnRange] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.reward)

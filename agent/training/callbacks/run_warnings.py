@@ -23,6 +23,6 @@ class RunWarnings(Callback):
                 "An update was skipped, because its numbers were not finite; learner.csv counts them (skipped_updates).",
                 "skipped",
             )
-        if learner_step >= SETTLED * params.num_steps_train:
+        if not params.has_automatic_support and learner_step >= SETTLED * params.num_steps_train:
             for name, sentence in support_warnings(metrics["target_mass_below"], metrics["target_mass_above"], *params.support):
                 console.say_once(sentence, key=name)
