@@ -55,7 +55,8 @@ class CompiledUpdate:
         self.target_actor, self.target_critics = make_networks()
         for network, target in self._pairs():
             target.set_weights(network.get_weights())
-        self.rescale(scaling, np.linspace(-1.0, 1.0, params.num_atoms, dtype=np.float32))
+        bounds = (-1.0, 1.0) if params.has_automatic_support else params.support  # the learner rescales an automatic one
+        self.rescale(scaling, np.linspace(*bounds, params.num_atoms, dtype=np.float32))
         self._actor_inside = keras.Model(self.actor.input, [self.actor.output, self.actor.get_layer("output").output])
         self._actor_optimiser = keras.optimizers.Adam(params.actor_learning_rate, epsilon=1e-8, name="adam")
         self._actor_optimiser.build(self.actor.trainable_variables)

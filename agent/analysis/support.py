@@ -23,9 +23,10 @@ CHECKPOINTS = 40  # at most so many are asked
 
 @dataclass(frozen=True)
 class Support:
-    """By checkpoint, oldest first: learner_steps [c], and the return distribution [c, K] over `atoms` [K], raw rewards.
+    """By checkpoint, oldest first: learner_steps [c], and the return distribution [c, K] over `atoms` [c, K], raw rewards.
 
-    Each distribution is the mean of those of the states that the checkpoint's own policy visits.
+    Each distribution is the mean of those of the states that the checkpoint's own policy visits. Atoms differ where an
+    automatic support has moved.
     """
 
     learner_steps: np.ndarray
@@ -34,7 +35,13 @@ class Support:
 
     def quantile(self, share: float) -> np.ndarray:
         """The return [c] below which `share` of the mass lies."""
-        return self.atoms[(self.probs.cumsum(axis=1) >= share - 1e-6).argmax(axis=1)]
+        index = (self.probs.cumsum(axis=1) >= share - 1e-6).argmax(axis=1)
+        return np.take_along_axis(self.atoms, index[:, None], axis=1)[:, 0]
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean return [c]."""
+        return (self.probs * self.atoms).sum(axis=1)
 
 
 def visited(loaded: LoadedCheckpoint, env: Environment, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -45,11 +52,11 @@ def visited(loaded: LoadedCheckpoint, env: Environment, seeds: Sequence[int]) ->
 
 def support_of(series: Sequence[LoadedCheckpoint], make: Callable[[], Environment], seeds: Sequence[int]) -> Support:
     """Ask each checkpoint's critic about an episode of its policy from each of `seeds`."""
-    atoms = series[-1].critic.atoms
-    series = [loaded for loaded in series if np.array_equal(loaded.critic.atoms, atoms)]
+    series = [loaded for loaded in series if len(loaded.critic.atoms) == len(series[-1].critic.atoms)]
     env = make()
     probs = [loaded.critic.distribution(*visited(loaded, env, seeds)).mean(axis=0) for loaded in series]
     env.close()
+    atoms = np.array([loaded.critic.atoms for loaded in series])
     return Support(np.array([loaded.learner_step for loaded in series]), atoms, np.array(probs))
 
 
@@ -81,6 +88,7 @@ def draw_support(
     figure = new_figure(4.6, 8.0) if narrow else new_figure(9.6, 6.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     _draw_quantiles(upper, support)
+    _draw_bounds(upper, support, log)
     _draw_edges(lower, support, log)
     lower.set_xlabel("learner steps")
     lower.xaxis.set_major_formatter(lambda value, _: thousands(value))
@@ -105,13 +113,26 @@ def _draw_quantiles(axes: "Axes", support: Support) -> None:
         axes.fill_between(steps, bottom, top, color=colour, linewidth=0, label=label)
         if marker:  # a band of no width is not to be seen
             axes.vlines(steps, bottom, top, color=colour, linewidth=16)
-    axes.plot(steps, support.probs @ support.atoms, color=INK, linewidth=1.6, marker=marker, label="mean")
-    for name, edge in (("v_min", support.atoms[0]), ("v_max", support.atoms[-1])):
-        axes.axhline(edge, color=COLOURS[1], linewidth=1.4, linestyle="--")
+    axes.plot(steps, support.mean, color=INK, linewidth=1.6, marker=marker, label="mean")
+    axes.margins(y=0.12)  # room for the names of the bounds
+    axes.set_title("Return distribution of the states that the policy visits", fontsize=10)
+    axes.set_ylabel("discounted return, raw rewards")
+
+
+def _draw_bounds(axes: "Axes", support: Support, log: Mapping[str, np.ndarray]) -> None:
+    """v_min and v_max: constant where they were given, with the moves of the log where they were chosen."""
+    for name, atom in (("v_min", 0), ("v_max", -1)):
+        edges = support.atoms[:, atom]
+        if np.all(edges == edges[0]):
+            axes.axhline(edges[0], color=COLOURS[1], linewidth=1.4, linestyle="--")
+        else:
+            logged = f"{name}_raw" in log and len(log["learner_step"]) > 0
+            steps, values = (log["learner_step"], log[f"{name}_raw"]) if logged else (support.learner_steps, edges)
+            axes.step(steps, values, where="post", color=COLOURS[1], linewidth=1.4, linestyle="--")
         below = name == "v_min"  # each name stands outside the support, where no mass is drawn
         axes.annotate(
-            f"{name}: {edge:g}",
-            (1.0, edge),
+            f"{name}: {edges[-1]:.4g}",
+            (1.0, edges[-1]),
             xytext=(0, -4 if below else 4),
             textcoords="offset points",
             xycoords=("axes fraction", "data"),
@@ -120,9 +141,6 @@ def _draw_quantiles(axes: "Axes", support: Support) -> None:
             color=COLOURS[1],
             fontsize=9,
         )
-    axes.margins(y=0.12)  # room for the names of the bounds
-    axes.set_title("Return distribution of the states that the policy visits", fontsize=10)
-    axes.set_ylabel("discounted return, raw rewards")
 
 
 def _draw_edges(axes: "Axes", support: Support, log: Mapping[str, np.ndarray]) -> None:

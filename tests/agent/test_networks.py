@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from agent.networks import kernels, make_actor, make_critic, named_arrays
+from agent.networks import interpolate_outputs, kernels, make_actor, make_critic, named_arrays
 
 
 def actor(batch_norm=False, seed=0):
@@ -74,3 +74,35 @@ def test_batch_normalisation_is_on_the_input_and_before_each_hidden_relu(make):
 
 def test_kernels_are_the_matrices_of_the_dense_layers():
     assert [tuple(kernel.shape) for kernel in kernels(critic(batch_norm=True))] == [(3, 40), (40, 30), (2, 30), (30, 51)]
+
+
+def distributions(network, rng):
+    inputs = [rng.normal(size=(50, 3)).astype(np.float32), rng.uniform(-1, 1, (50, 2)).astype(np.float32)]
+    logits = network(inputs).numpy().astype(np.float64)
+    probs = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return probs / probs.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-2.0, 2.0), (-1.0, 3.0), (-0.9, 0.8), (-20.0, 20.0)])
+def test_interpolated_outputs_keep_the_distribution_over_other_returns(low, high):
+    # A density around a return that depends on the inputs, from -0.35 to 0.35, with a standard deviation of 0.2.
+    old, new = np.linspace(-1.0, 1.0, 51), np.linspace(low, high, 51)
+    network, hidden = critic(), np.random.default_rng(1)
+    layer = network.get_layer("output")
+    layer.kernel.assign(np.outer(hidden.normal(size=30), old) * 4.0)
+    layer.bias.assign(-0.5 * (old / 0.2) ** 2)
+    before = distributions(network, np.random.default_rng(0))
+    interpolate_outputs(network, old, new)
+    after = distributions(network, np.random.default_rng(0))
+    spacing = new[1] - new[0]
+    assert np.abs(before @ old).max() > 0.1
+    np.testing.assert_allclose(after @ new, before @ old, atol=0.02 + 0.5 * max(0.0, spacing - 0.3))
+
+
+def test_atoms_beyond_the_old_support_get_hardly_any_probability():
+    old, new = np.linspace(-1.0, 1.0, 51), np.linspace(-1.0, 3.0, 51)
+    network = critic()
+    interpolate_outputs(network, old, new)  # a new critic is uniform
+    probs = distributions(network, np.random.default_rng(0))
+    assert probs[:, new > 1.0].sum(axis=1).max() < 0.01
+    np.testing.assert_allclose(probs[:, :26], 1 / 26, rtol=0.1)

@@ -54,6 +54,40 @@ def test_the_supports_of_targets_and_critics_can_differ():
     assert update._compiled.experimental_get_tracing_count() == 1
 
 
+def critic_of(arrays, owner):
+    return {name.partition("/")[2]: array for name, array in arrays.items() if name.startswith(f"{owner}/")}
+
+
+def test_target_critics_keep_their_weights_while_their_support_differs():
+    update = CompiledUpdate(small(updates_per_call=1), scaling(), np.random.default_rng(0))
+    before, sample = update.arrays(), sample_of()
+    update.rescale(scaling(), SUPPORT, 0.5 * SUPPORT)
+    update(1, 0, sample)
+    after = update.arrays()
+    for name in critic_of(before, "target_critic"):
+        np.testing.assert_array_equal(after[f"target_critic/{name}"], before[f"target_critic/{name}"])
+    assert (after["target_actor/dense1/kernel"] != before["target_actor/dense1/kernel"]).any()
+
+    update.copy_critics()
+    update.rescale(scaling(), SUPPORT)
+    copied = update.arrays()
+    assert critic_of(copied, "target_critic").keys() == critic_of(copied, "critic").keys()
+    for name, array in critic_of(copied, "critic").items():
+        np.testing.assert_array_equal(copied[f"target_critic/{name}"], array)
+    update(1, 0, sample)
+    assert (update.arrays()["target_critic/dense1/kernel"] != copied["target_critic/dense1/kernel"]).any()
+
+
+def test_results_hold_the_mean_target_and_the_td_error_in_raw_rewards():
+    update = CompiledUpdate(small(updates_per_call=2), scaling(reward_scale=10.0), np.random.default_rng(0))
+    sample = sample_of(2)
+    sample = sample._replace(reward=np.full_like(sample.reward, 16.0))  # terminal: the target is 1.6, a new critic says 0
+    result = update(2, 0, sample)
+    assert result.target_mass.sum() == pytest.approx(2.0, abs=1e-5)
+    assert result.target_mass @ SUPPORT == pytest.approx(2 * 1.6, abs=1e-4)
+    assert result.sums["td_error"] == pytest.approx(2 * 16.0, abs=1.5)
+
+
 def test_one_critic_keeps_the_names_of_its_arrays():
     update = CompiledUpdate(small(), scaling(), np.random.default_rng(0))
     owners = {"actor", "critic", "target_actor", "target_critic", "actor_optimiser", "critic_optimiser"}

@@ -33,7 +33,7 @@ def test_the_critic_is_asked_about_the_states_that_the_policy_visits(loaded):
 
 
 def test_a_quantile_is_the_first_atom_with_that_much_mass_below():
-    support = Support(np.array([1, 2]), ATOMS, np.array([[0.1, 0.2, 0.4, 0.3, 0.0], [0, 0, 0, 0, 1.0]]))
+    support = Support(np.array([1, 2]), np.tile(ATOMS, (2, 1)), np.array([[0.1, 0.2, 0.4, 0.3, 0.0], [0, 0, 0, 0, 1.0]]))
     assert list(support.quantile(0.05)) == [-20.0, 0.0]
     assert list(support.quantile(0.5)) == [-10.0, 0.0]
     assert list(support.quantile(0.99)) == [-5.0, 0.0]
@@ -62,7 +62,7 @@ def test_the_first_tenth_of_a_run_is_no_reason_for_a_warning():
 
 def legend_of(below, above):
     """The names of the lines about the edge atoms, for a run whose whole target mass may lie outside."""
-    support = Support(np.array([10, 20]), ATOMS, np.array([[1.0, 0, 0, 0, 0]] * 2))
+    support = Support(np.array([10, 20]), np.tile(ATOMS, (2, 1)), np.array([[1.0, 0, 0, 0, 0]] * 2))
     log = {} if below is None else log_of([5, 30], [below] * 2, [above] * 2)
     _, lower = draw_support(support, log, "Toy-v0").axes
     return [line.get_label() for line in lower.lines[:2]]
@@ -77,7 +77,9 @@ def test_the_legend_says_no_fault_only_where_no_target_lies_outside():
 
 @pytest.mark.parametrize("steps", [[10], [10, 20, 30]])
 def test_the_names_of_the_bounds_stand_where_no_mass_is_drawn(steps):
-    figure = draw_support(Support(np.array(steps), ATOMS, np.full((len(steps), 5), 0.2)), {}, "Toy-v0")
+    figure = draw_support(
+        Support(np.array(steps), np.tile(ATOMS, (len(steps), 1)), np.full((len(steps), 5), 0.2)), {}, "Toy-v0"
+    )
     figure.canvas.draw()
     upper = figure.axes[0]
     bottom, top = (upper.transData.transform((steps[0], edge))[1] for edge in (ATOMS[0], ATOMS[-1]))
@@ -91,9 +93,20 @@ def test_the_names_of_the_bounds_stand_where_no_mass_is_drawn(steps):
 
 @pytest.mark.parametrize("steps", [[10], [10, 20, 30]])
 def test_the_drawing_shows_both_bounds_and_the_warning(steps):
-    support = Support(np.array(steps), ATOMS, np.full((len(steps), 5), 0.2))
+    support = Support(np.array(steps), np.tile(ATOMS, (len(steps), 1)), np.full((len(steps), 5), 0.2))
     figure = draw_support(support, log_of([5, 30], [0, 0], [0, 0.08]), "Toy-v0", ["raise v_max"])
     upper, lower = figure.axes
     assert {text.get_text() for text in upper.texts} == {"v_min: -20", "v_max: 0"}
     assert "raise v_max" in figure.get_suptitle()
     assert "target mass above the support" in [line.get_label() for line in lower.lines]
+
+
+def test_a_support_that_moved_has_quantiles_and_bounds_of_its_own_at_each_checkpoint():
+    atoms = np.array([ATOMS, 2.0 * ATOMS])
+    support = Support(np.array([10, 30]), atoms, np.full((2, 5), 0.2))
+    assert list(support.quantile(0.05)) == [-20.0, -40.0]
+    assert list(support.mean) == [-10.0, -20.0]
+    log = {**log_of([5, 20, 30], [0] * 3, [0] * 3), "v_min_raw": np.array([-20.0, -20.0, -40.0]), "v_max_raw": np.zeros(3)}
+    upper = draw_support(support, log, "Toy-v0").axes[0]
+    assert [list(line.get_ydata()) for line in upper.lines if len(line.get_xdata()) == 3] == [[-20.0, -20.0, -40.0]]
+    assert {text.get_text() for text in upper.texts} == {"v_min: -40", "v_max: 0"}
