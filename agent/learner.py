@@ -1,7 +1,6 @@
 """The learner: draws batches, has the networks updated, gives the losses back as priorities and publishes the policy."""
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 from typing import Any, NamedTuple, Protocol
@@ -10,14 +9,13 @@ import numpy as np
 
 from agent import networks
 from agent.policy import Critic, Policy
+from agent.running_scaling import RunningScaling
 from agent.scaling import Scaling
-from agent.support import WIDTH, Move, Statistics, Support, make_support
 from agent.update import CompiledUpdate, UpdateResult
 from params import TrainParams
 from utils.errors import DivergenceError
 from utils.replay.prioritised import PrioritisedReplay, Sample
 from utils.replay.rate_limiter import RateLimiter
-from utils.replay.returns import Bounds
 from utils.storage.arrays import Arrays
 
 MOST_SKIPPED = 10  # updates in a row
@@ -36,11 +34,12 @@ class CheckpointKeeper(Protocol):
 
 
 class Call(NamedTuple):
-    """A compiled call that was made: the transitions it drew, ids [updates, B], and the learner step after it."""
+    """A compiled call that was made: the transitions it drew, ids [updates, B], the learner step after it, and its scaling."""
 
     ids: np.ndarray
     result: UpdateResult
     learner_step: int
+    scaling: Scaling
 
 
 class Learner:
@@ -55,13 +54,12 @@ class Learner:
         scaling: Scaling,
         replay: PrioritisedReplay,
         rng: np.random.Generator,
-        support: Support | None = None,
+        say: Callable[[str], object] = lambda sentence: None,
     ):
-        """`support` is what the parameters ask for by default."""
-        self._params, self._scaling, self._replay = params, scaling, replay
+        """`say` gets a sentence for each move of an automatic support."""
+        self._params, self._replay = params, replay
         self.update = CompiledUpdate(params, scaling, rng)
-        self.support = support or make_support(params)
-        self._rescale()
+        self.scaling = RunningScaling(params, scaling, self.update, say)
         self.learner_step = 0
         self.skipped_updates = 0  # whose numbers were not finite
         self._skipped_in_a_row = 0
@@ -129,43 +127,21 @@ class Learner:
         return self._replay.sample(self._params.updates_per_call, self._params.batch_size, np.array(betas))
 
     def _call(self, sample: Sample) -> Call:
-        self._move(self.support.begin())
+        self.scaling.prepare()
         updates = self.updates_due(self.learner_step)
         result = self.update(updates, self._skipped_in_a_row, sample)
         self.learner_step += updates
         self.skipped_updates += updates - result.finite
         self._skipped_in_a_row = result.skipped_in_a_row
-        if result.finite:
-            self._move(self.support.judge(_statistics(result), result.finite))
-        return Call(sample.ids[:updates], result, self.learner_step)
-
-    def _move(self, move: Move | None) -> None:
-        """Do what the support asks for."""
-        if move is None:
-            return
-        if move.moved_from is not None:
-            self.update.fit_critics(self._atoms(move.moved_from), self._atoms(self.support.bounds))
-        if move.has_agreed:
-            self.update.copy_critics()
-        self._rescale()
-
-    def _rescale(self) -> None:
-        """Hand the support, and the reward scale where it follows the support, to the update."""
-        support, scaling = self.support, self._scaling
-        scale = support.bounds.width / WIDTH if self._params.has_automatic_support else scaling.reward_scale
-        self._scaling = dataclasses.replace(scaling, reward_scale=scale)
-        online, target = self._atoms(support.bounds, scale), self._atoms(support.target_bounds, scale)
-        self.update.rescale(self._scaling, online, None if support.bounds == support.target_bounds else target)
-
-    def _atoms(self, bounds: Bounds, scale: float = 1.0) -> np.ndarray:
-        """The atoms [K], divided by a reward scale."""
-        return np.linspace(bounds.low / scale, bounds.high / scale, self._params.num_atoms, dtype=np.float32)
+        call = Call(sample.ids[:updates], result, self.learner_step, self.scaling.scaling)
+        self.scaling.judge(result)
+        return call
 
     def _hand_over(self, call: Call | None) -> None:
         """Give what came of a call to the replay, to those who act, and to those who report."""
         if call is not None:
             self._replay.update_priorities(call.ids, call.result.priorities)
-            self.policy = Policy(call.result.actor, self._scaling, call.learner_step)
+            self.policy = Policy(call.result.actor, call.scaling, call.learner_step)
             self.averages.add(call.result.sums, call.result.finite)
 
     def _settle(self, keeper: CheckpointKeeper) -> None:
@@ -190,26 +166,25 @@ class Learner:
     def snapshot(self) -> tuple[Policy, Critic, Arrays]:
         """What acts, what judges, and all that learning on needs. Call it from the learner's own thread."""
         policy, judge = self._acting(), networks.named_arrays(self.update.critics[0]) | {"atoms": self.update.atoms}
-        critic = Critic(judge, self._scaling, self.learner_step)
+        critic = Critic(judge, self.scaling.scaling, self.learner_step)
         if not all(np.isfinite(array).all() for network in (policy, critic) for array in network.weights().values()):
             raise DivergenceError("the networks hold numbers that are not finite; they are not saved.")
         return policy, critic, self.update.arrays()
 
-    def restore(self, arrays: Arrays, learner_step: int, support: dict[str, Any] | None = None) -> None:
-        """Take over the arrays of a snapshot, and the state of its support. Without a state the support stays as it is.
+    def restore(self, arrays: Arrays, learner_step: int, scaling: dict[str, Any] | None = None) -> None:
+        """Take over the arrays of a snapshot, and the state of its `scaling`; without one that stays as it is.
 
-        Raises CheckpointError naming every array that does not fit, and KeyError, TypeError or ValueError where `support` is
-        no state.
+        Raises CheckpointError naming every array that does not fit, and KeyError, TypeError or ValueError where `scaling` is no
+        state.
         """
         self.update.restore(arrays, learner_step)
-        if support is not None:
-            self.support.restore(support)
-            self._rescale()
+        if scaling is not None:
+            self.scaling.restore(scaling)
         self.learner_step = learner_step
         self.policy = self._acting()
 
     def _acting(self) -> Policy:
-        return Policy(networks.named_arrays(self.update.actor), self._scaling, self.learner_step)
+        return Policy(networks.named_arrays(self.update.actor), self.scaling.scaling, self.learner_step)
 
 
 class Averages:
@@ -232,10 +207,3 @@ class Averages:
             sums, updates = self._sums, self._updates
             self._sums, self._updates = {}, 0
         return {name: value / updates for name, value in sums.items()} if updates else {}
-
-
-def _statistics(result: UpdateResult) -> Statistics:
-    """Means over the finite updates of a call."""
-    means = {name: total / result.finite for name, total in result.sums.items()}
-    mass = result.target_mass / result.finite
-    return Statistics(means["target_mass_below"], means["target_mass_above"], means["td_error"], mass)

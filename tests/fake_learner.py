@@ -20,18 +20,26 @@ from utils.storage.run_folder import Run
 SHIPPED = HERE / "ckpts/shipped/Pendulum-v1/Pendulum-v1.ckpt-190000"
 
 
+class FrozenScaling:
+    """Follows nothing."""
+
+    def state(self):
+        return {}
+
+
 class FrozenLearner:
     """Has the shipped networks. Only its learner step changes."""
 
     def __init__(self):
         self.policy, self.critic = Policy.load(SHIPPED), Critic.load(SHIPPED)
         self.learner_step = 0
+        self.scaling = FrozenScaling()
 
     def snapshot(self):
         """The networks, and the step in place of a learner's arrays."""
         return self.policy, self.critic, {"step": np.array(self.learner_step)}
 
-    def restore(self, arrays, learner_step):
+    def restore(self, arrays, learner_step, scaling=None):
         """Take over the step of a snapshot."""
         self.learner_step = int(arrays["step"])
         assert self.learner_step <= learner_step

@@ -102,7 +102,7 @@ class Checkpointer:
         if newest is None:
             return False
         step = self._parts.learner.learner_step
-        self._parts.learner.restore(newest.arrays(LEARNER), step, newest.json(STATE).get("support"))
+        self._parts.learner.restore(newest.arrays(LEARNER), step, newest.json(STATE).get("scaling"))
         self._console.say(f"The learner's numbers went bad, so its networks are again those of {newest.path.name}.")
         return True
 
@@ -119,7 +119,7 @@ class Checkpointer:
             raise CheckpointError(f"{checkpoint.path} cannot be continued with these parameters: {'; '.join(unfit)}.")
         state = checkpoint.json(STATE)
         try:
-            self._parts.learner.restore(checkpoint.arrays(LEARNER), checkpoint.step, state.get("support"))
+            self._parts.learner.restore(checkpoint.arrays(LEARNER), checkpoint.step, state.get("scaling"))
             self._parts.workers.restore(state["agents"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(f"{checkpoint.path / STATE} does not hold the run's state: {error!r}.") from None
@@ -148,7 +148,7 @@ class Checkpointer:
         state = {
             "resume_count": self._resume_count,
             "agents": self._parts.workers.state(),
-            "support": self._parts.learner.support.state(),
+            "scaling": self._parts.learner.scaling.state(),
         }
         policy, critic, arrays = self._parts.learner.snapshot()
         files = {Policy.FILE: policy.arrays(), Critic.FILE: critic.arrays(), LEARNER: arrays, STATE: state}

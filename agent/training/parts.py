@@ -9,7 +9,6 @@ import numpy as np
 
 from agent.agent import Agent
 from agent.scaling import Scaling
-from agent.support import make_support
 from agent.training.counters import RunCounters
 from agent.training.workers import BATCH_LENGTH, OnFailure, WorkerPool
 from params import TrainParams
@@ -64,8 +63,7 @@ def build_parts(
     with quiet_stderr():
         from agent.learner import Learner  # imports TensorFlow: not before everything else has been checked
 
-        support = make_support(config, console.say)
-        learner = Learner(config, scaling, replay, np.random.default_rng(seeds(NETWORKS)), support)
+        learner = Learner(config, scaling, replay, np.random.default_rng(seeds(NETWORKS)), console.say)
     limiter = RateLimiter.fitting(
         config.samples_per_insert,
         config.learning_starts,

@@ -6,7 +6,6 @@ from threading import Event
 from agent.training.counters import RunCounters
 from utils.replay.prioritised import PrioritisedReplay
 from utils.replay.rate_limiter import RateLimiter
-from utils.replay.returns import ObservedReturns
 from utils.replay.transitions import TransitionBatch
 
 
@@ -18,12 +17,12 @@ class ReplayWriter:
         replay: PrioritisedReplay,
         limiter: RateLimiter,
         counters: RunCounters,
-        observed: ObservedReturns,
+        observe: Callable[[TransitionBatch], None],
         on_episodes: Callable[[TransitionBatch], None],
     ):
-        """`on_episodes(batch)` is called for each batch with which an episode ended."""
+        """`observe(batch)` is called for each batch, `on_episodes(batch)` for each with which an episode ended."""
         self._replay, self._limiter, self._counters = replay, limiter, counters
-        self._observed, self._on_episodes = observed, on_episodes
+        self._observe, self._on_episodes = observe, on_episodes
 
     def add_when_allowed(self, batch: TransitionBatch, stop: Event) -> None:
         """Wait until the limiter allows the batch, then add it. A batch that `stop` interrupts is dropped."""
@@ -32,7 +31,7 @@ class ReplayWriter:
 
     def add(self, batch: TransitionBatch) -> None:
         """Add the batch at once."""
-        self._observed.add(batch.returns)  # before the transitions: the first support is chosen from them
+        self._observe(batch)  # before it can be drawn: the first support is chosen from the first batches
         self._replay.add(batch)
         self._limiter.inserted(len(batch))
         self._counters.add_env_steps(batch.env_steps)

@@ -146,8 +146,8 @@ class Trainer:
 
     def _loops(self) -> dict[str, Callable[[], object]]:
         config, parts, stop = self.config, self._parts, self.stop
-        observed = parts.learner.support.observed
-        writer = ReplayWriter(parts.replay, parts.limiter, parts.counters, observed, self._report_episodes)
+        observe = parts.learner.scaling.observe
+        writer = ReplayWriter(parts.replay, parts.limiter, parts.counters, observe, self._report_episodes)
         loops: dict[str, Callable[[], object]] = {"callbacks": partial(self._dispatcher.run, self._measurements)}
         if config.synchronous:
             turns = SynchronousLoop(parts.learner, parts.workers.workers, writer, parts.limiter, self._checkpointer)

@@ -1,0 +1,93 @@
+"""Scaling that follows the data: observations by their moments, the support and the reward scale by the rewards."""
+
+import json
+
+import numpy as np
+import pytest
+from small_learners import bandit, make, small
+
+from agent.support import WIDTH
+from utils.replay.returns import ReturnRange
+from utils.replay.transitions import TransitionBatch
+
+AUTOMATIC = dict(v_min=None, v_max=None, updates_per_call=4)
+
+
+def seen(low, high):
+    """A batch that brings a range of returns."""
+    row = np.zeros((1, 1), np.float32)
+    return TransitionBatch(row, row, row[0], row[0], row, returns=[ReturnRange(low, high, low, high)])
+
+
+def learner_of(**changes):
+    learner, _ = make(small(**AUTOMATIC | changes), bandit())
+    return learner
+
+
+def raw_atoms(learner):
+    return learner.update.atoms * learner.scaling.scaling.reward_scale
+
+
+def test_the_first_call_uses_the_observed_returns_and_a_reward_scale_of_their_width():
+    learner = learner_of()
+    learner.scaling.observe(seen(-1000.0, 1000.0))
+    learner.step()
+    assert raw_atoms(learner)[[0, -1]] == pytest.approx([-1500.0, 1500.0])
+    assert learner.update.atoms[-1] - learner.update.atoms[0] == pytest.approx(WIDTH)
+    policy, critic, _ = learner.snapshot()
+    assert policy.scaling.reward_scale == pytest.approx(3000.0 / WIDTH)
+    assert critic.atoms[[0, -1]] == pytest.approx([-1500.0, 1500.0])
+
+
+def test_a_move_keeps_what_the_critic_says_and_the_targets_until_they_agree():
+    learner = learner_of(num_steps_train=100_000)
+    learner.scaling.observe(seen(-1.0, 1.0))
+    for _ in range(150):  # the reward is at most 1: the critic has learned it
+        learner.step()
+    _, before, _ = learner.snapshot()
+    for _ in range(2):
+        learner.scaling.observe(seen(-20.0, 1.0))
+    learner.step()  # judges, and moves
+    _, after, _ = learner.snapshot()
+    assert (before.atoms[0], after.atoms[0]) == pytest.approx((-1.5, -20.0 - 0.25 * 21), rel=1e-3)
+    obs, actions = np.ones((9, 1)), np.linspace(-1, 1, 9)[:, None]
+    np.testing.assert_allclose(after.value(obs, actions), before.value(obs, actions), atol=0.6)  # atoms are 0.5 apart
+    assert learner.scaling.support.target_bounds != learner.scaling.support.bounds
+    for _ in range(300):
+        learner.step()
+    assert learner.scaling.support.target_bounds == learner.scaling.support.bounds
+    np.testing.assert_allclose(learner.snapshot()[1].value(obs, actions), before.value(obs, actions), atol=0.3)
+
+
+def test_observations_are_scaled_by_the_moments_of_what_entered_the_replay():
+    learner = learner_of(normalise_observations=True, v_min=-2.0, v_max=2.0)
+    batch = bandit()
+    learner.scaling.observe(TransitionBatch(np.array([[1.0], [3.0]], np.float32), *batch_tail(batch)))
+    learner.step()
+    scaling = learner.policy.scaling
+    assert (scaling.obs_mean, scaling.obs_scale, scaling.obs_clip) == (2.0, 1.0, 10.0)
+
+
+def batch_tail(batch):
+    return batch.action[:2], batch.reward[:2], batch.discount[:2], batch.next_obs[:2]
+
+
+def test_a_snapshot_in_the_middle_of_a_move_continues_bit_for_bit():
+    whole, other = (learner_of(normalise_observations=True) for _ in range(2))
+    whole.scaling.observe(seen(-1.0, 1.0))
+    for _ in range(3):
+        whole.step()
+    whole.scaling.observe(seen(-9.0, 1.0))
+    whole.scaling.observe(seen(-9.0, 1.0))
+    whole.step()
+    assert whole.scaling.support.target_bounds != whole.scaling.support.bounds
+    policy, _, arrays = whole.snapshot()
+    other.restore(arrays, whole.learner_step, json.loads(json.dumps(whole.scaling.state())))
+    for name, array in other.policy.scaling.arrays().items():
+        np.testing.assert_array_equal(array, policy.scaling.arrays()[name], err_msg=name)
+    sample = whole._draw(whole.learner_step)
+    for learner in (whole, other):
+        learner.step(sample)
+    for name, array in whole.update.arrays().items():
+        np.testing.assert_array_equal(other.update.arrays()[name], array, err_msg=name)
+    np.testing.assert_array_equal(other.update.atoms, whole.update.atoms)
