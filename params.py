@@ -169,7 +169,7 @@ class TrainParams:
 
     @property
     def has_automatic_support(self) -> bool:
-        """Whether the support and the reward scale follow the rewards (agent/support.py)."""
+        """Whether the support and the reward scale follow the rewards (agent/learning/support.py)."""
         return self.automatic_support or self.v_min is None
 
     @property

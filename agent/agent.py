@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from agent.config import horizon
 from agent.exploration import GaussianNoise
 from agent.policy import Policy, UniformPolicy
 from agent.scaling import Scaling
-from agent.support import horizon
 from params import TrainParams
 from utils.envs import Environment
 from utils.errors import EnvironmentFailure

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -90,6 +89,12 @@ def run_folder(root: str, config: HasEnv) -> Path:
     return Path(root) / folder_name(config.env) / run
 
 
+def horizon(params: TrainParams) -> float:
+    """Discounted length of an endless episode, in actions."""
+    actions = max(1.0, params.max_ep_length / params.action_repeat)
+    return actions if params.discount_rate == 1.0 else min(actions, 1.0 / (1.0 - params.discount_rate))
+
+
 def recorded(config: TrainParams) -> dict[str, Any]:
     """The parameters that a checkpoint records, as JSON knows them."""
     values = {name: value for name, value in dataclasses.asdict(config).items() if name not in RUN_FIELDS}
@@ -156,10 +161,6 @@ def _present(values: Mapping[str, Any]) -> Mapping[str, Any]:
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
     near = " or ".join(nearest(name, known, ALIASES))
     return f"there is no parameter {name}" + (f", did you mean {near}?" if near else "")
-
-
-def _without_version(env: str) -> str:
-    return re.sub(r"-v\d+$", "", env)
 
 
 NUMBERS = ("action_repeat", "max_ep_length")  # plain data: taken from a checkpoint where no flag is given

@@ -18,7 +18,7 @@ import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
 from agent.agent import Agent
-from agent.networks import make_actor, named_arrays
+from agent.learning.networks import make_actor, named_arrays
 from agent.policy import Policy
 from agent.scaling import Scaling
 from agent.training.workers import BATCH_LENGTH

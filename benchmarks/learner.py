@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
-from agent.learner import Learner
+from agent.learning.learner import Learner
 from agent.scaling import Scaling
 from params import TrainParams
 from utils.replay.prioritised import PrioritisedReplay

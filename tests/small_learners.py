@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agent.learner import Learner
+from agent.learning.learner import Learner
 from agent.scaling import Scaling
 from params import TrainParams
 from utils.replay.prioritised import PrioritisedReplay

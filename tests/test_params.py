@@ -393,22 +393,19 @@ def test_the_projection_onto_accepted_atoms_keeps_all_but_a_thousandth_of_the_ma
     assert np.abs(mass - 1).max() < 1e-3
 
 
-@pytest.mark.parametrize("half", [{}, {"v_min": -1.0}, {"v_max": 1.0}])
-def test_an_environment_without_an_entry_needs_its_support(half):
+@pytest.mark.parametrize("half", [{"v_min": -1.0}, {"v_max": 1.0}])
+def test_v_min_and_v_max_go_together(half):
     (problem,) = problems(TrainParams, env="Hopper-v5", **half)
-    assert problem.startswith("Hopper-v5 has no entry in ENVS of params.py, so give --v-min and --v-max")
-    assert resolve(TrainParams, dict(env="Hopper-v5", v_min=0.0, v_max=100.0)).values.support == (0.0, 100.0)
+    assert problem.startswith("v_min and v_max go together: give both, or neither for an automatic support")
 
 
-@pytest.mark.parametrize("env", ["Pendulum", "Pendulum-v2"])
-def test_another_version_of_an_entry_is_answered_with_the_entry(env):
-    (problem,) = problems(TrainParams, env=env)
-    assert "(did you mean Pendulum-v1?)" in problem
-
-
-def test_another_environment_is_not_taken_for_a_misspelt_entry():
-    (problem,) = problems(TrainParams, env="InvertedPendulum-v5")
-    assert problem.startswith("InvertedPendulum-v5 has no entry in ENVS of params.py, so give --v-min and --v-max")
+def test_the_support_is_automatic_where_neither_flags_nor_envs_give_it_or_by_a_flag():
+    given = {"env": "Hopper-v5", "v_min": 0.0, "v_max": 100.0}
+    assert resolve(TrainParams, {"env": "Hopper-v5"}).values.has_automatic_support
+    assert resolve(TrainParams, {"env": "Pendulum-v1", "automatic_support": True}).values.has_automatic_support
+    assert not resolve(TrainParams, {"env": "Pendulum-v1"}).values.has_automatic_support
+    assert not resolve(TrainParams, given).values.has_automatic_support
+    assert resolve(TrainParams, given).values.support == (0.0, 100.0)
 
 
 def test_who_misspelt_an_environment_is_told_that_instead_of_what_to_give_for_it():

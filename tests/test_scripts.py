@@ -263,10 +263,10 @@ def test_curves_that_cannot_be_drawn_are_a_sentence_and_no_file(trained, tmp_pat
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--env", "NoSuch-v1", "--v-min", "0", "--v-max", "1"], "NoSuch"),
-        (["--env", "CartPole-v1", "--v-min", "0", "--v-max", "1"], "Discrete"),
-        (["--env", "CarRacing-v3", "--v-min", "0", "--v-max", "1"], "96, 96, 3"),
-        (["--env", "MountainCarContinuous-v0"], "--v-min and --v-max"),
+        (["--env", "NoSuch-v1"], "NoSuch"),
+        (["--env", "CartPole-v1"], "Discrete"),
+        (["--env", "CarRacing-v3"], "96, 96, 3"),
+        (["--env", "MountainCarContinuous-v0", "--v-min", "0"], "v_min and v_max go together"),
         (["--v-min", "1", "--v-max", "0"], "v_min must be less than v_max"),
         (["--tau", "nan", "--num-agents", "0"], "tau must be a finite number, got nan; num_agents must be at least 1, got 0"),
         (["--num-agentz", "3"], "--num-agents"),

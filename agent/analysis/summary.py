@@ -13,8 +13,8 @@ def print_summary(resolved: Resolved, console: Console) -> int:
     params = resolved.values
     scaling = Scaling.from_env(env_spec(params).make(), params)
     with quiet_stderr():
-        from agent import networks
-        from agent.update import CompiledUpdate
+        from agent.learning import networks
+        from agent.learning.update import CompiledUpdate
 
         update = CompiledUpdate(params, scaling, np.random.default_rng(params.random_seed))
     for model in (update.actor, *update.critics):

@@ -18,7 +18,7 @@ from utils.replay.prioritised import PrioritisedReplay
 from utils.replay.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
-    from agent.learner import Learner
+    from agent.learning.learner import Learner
 
 NETWORKS, REPLAY, AGENTS = range(3)  # roles of the seed sequences
 
@@ -61,7 +61,7 @@ def build_parts(
         np.random.default_rng(seeds(REPLAY)),
     )
     with quiet_stderr():
-        from agent.learner import Learner  # imports TensorFlow: not before everything else has been checked
+        from agent.learning.learner import Learner  # imports TensorFlow: not before everything else has been checked
 
         learner = Learner(config, scaling, replay, np.random.default_rng(seeds(NETWORKS)), console.say)
     limiter = RateLimiter.fitting(

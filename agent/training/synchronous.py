@@ -9,7 +9,7 @@ from agent.training.workers import BATCH_LENGTH, Worker
 from utils.replay.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
-    from agent.learner import CheckpointKeeper, Learner  # TensorFlow, which this file does not need
+    from agent.learning.learner import CheckpointKeeper, Learner  # TensorFlow, which this file does not need
 
 
 class SynchronousLoop:

@@ -28,7 +28,7 @@ def small_critic():
 
 
 def keras_networks(batch_norm):
-    from agent.networks import make_actor, make_critic
+    from agent.learning.networks import make_actor, make_critic
 
     rng = np.random.default_rng(3)
     actor = make_actor(3, 2, (400, 300), 0.5, batch_norm, rng)
@@ -43,7 +43,7 @@ def keras_networks(batch_norm):
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_policy_and_critic_agree_with_the_keras_networks(batch_norm):
-    from agent.networks import named_arrays
+    from agent.learning.networks import named_arrays
 
     actor, critic = keras_networks(batch_norm)
     rng = np.random.default_rng(4)

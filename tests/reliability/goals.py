@@ -255,7 +255,9 @@ class Acting:
         scaling = Scaling.from_env(env, params)
         self.replay, self.failures, self.stop = make_replay(100_000, env.obs_size, env.action_size), [], threading.Event()
         self.error = None  # EnvironmentFailure that ended the workers
-        self._writer = ReplayWriter(self.replay, RateLimiter(0.0, 1, 1.0), RunCounters(), lambda batch: None)
+        self._writer = ReplayWriter(
+            self.replay, RateLimiter(0.0, 1, 1.0), RunCounters(), lambda batch: None, lambda batch: None
+        )
 
         def make_agent(index):
             return Agent(index, EnvSpec(env_id).make, params, scaling, np.random.SeedSequence(index))
@@ -656,8 +658,8 @@ def audit(folder, checkpoints):
 
 def weigh_the_guards(folder, pairs, calls=30):
     """The learner's updates/s with all guards on, divided by those without: the median of alternating pairs."""
-    from agent.learner import Learner
-    from agent.update import CompiledUpdate
+    from agent.learning.learner import Learner
+    from agent.learning.update import CompiledUpdate
 
     class Unguarded(CompiledUpdate):
         def _keep_where(self, finite, before):

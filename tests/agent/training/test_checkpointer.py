@@ -9,7 +9,7 @@ from factories import make_params, make_replay
 from fake_learner import FakeRun, numbers_of
 
 from agent.agent import Agent
-from agent.learner import Learner
+from agent.learning.learner import Learner
 from agent.policy import Critic, Policy
 from agent.scaling import Scaling
 from agent.training.checkpointer import Checkpointer, Parts

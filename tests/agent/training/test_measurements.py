@@ -33,7 +33,8 @@ def training():
     replay.add(TransitionBatch(column, column, column[:, 0], column[:, 0], column))
     limiter = RateLimiter(0.0, 20, 0.0)
     limiter._inserts, limiter._samples = 100, 160
-    learner = SimpleNamespace(learner_step=40, skipped_updates=0, averages=Means(), beta=lambda step: 0.64)
+    scaling = SimpleNamespace(support=SimpleNamespace(bounds=(-20.0, 5.0)))
+    learner = SimpleNamespace(learner_step=40, skipped_updates=0, averages=Means(), beta=lambda step: 0.64, scaling=scaling)
     counters = SimpleNamespace(seconds=50.0, env_steps=800)
     checkpointer = SimpleNamespace(saved_step=30)
     parts = Parts(learner, SimpleNamespace(episodes=4), counters, replay, limiter)
@@ -53,6 +54,8 @@ def test_row_holds_counters_means_and_rates_since_the_last(training):
         "env_steps_per_s": 16.0,
         "critic_loss": 2.5,
         "mean_q": -3.0,
+        "v_min_raw": -20.0,
+        "v_max_raw": 5.0,
         "beta": 0.64,
         "samples_per_insert": 2.0,  # 160 samples of the 80 inserts past the first 20
         "replay_size": 100,

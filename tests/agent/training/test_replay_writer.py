@@ -19,15 +19,17 @@ def batch(length, episodes=(), env_steps=0):
 
 @pytest.fixture
 def parts():
-    """Replay, limiter (2 inserts ahead of the learner at most), counters, the reported batches, and a writer of them."""
-    replay, limiter, counters, reported = make_replay(), RateLimiter(1.0, 10, 2.0), RunCounters(), []
-    return replay, limiter, counters, reported, ReplayWriter(replay, limiter, counters, reported.append)
+    """Replay, limiter (2 inserts ahead of the learner at most), counters, observed and reported batches, and a writer."""
+    replay, limiter, counters, observed, reported = make_replay(), RateLimiter(1.0, 10, 2.0), RunCounters(), [], []
+    writer = ReplayWriter(replay, limiter, counters, observed.append, reported.append)
+    return replay, limiter, counters, observed, reported, writer
 
 
 def test_a_batch_is_added_and_counted_everywhere(parts):
-    replay, limiter, counters, reported, writer = parts
+    replay, limiter, counters, observed, _, writer = parts
     writer.add_when_allowed(batch(4, env_steps=7), threading.Event())
     assert (len(replay), limiter.inserts, counters.env_steps) == (4, 4, 7)
+    assert len(observed) == 1
 
 
 def test_only_batches_with_finished_episodes_are_reported(parts):
@@ -39,7 +41,7 @@ def test_only_batches_with_finished_episodes_are_reported(parts):
 
 
 def test_a_batch_beyond_the_limit_waits_and_is_dropped_on_stop(parts):
-    replay, limiter, counters, _, writer = parts
+    replay, limiter, counters, *_, writer = parts
     stop = threading.Event()
     writer.add_when_allowed(batch(12, env_steps=12), stop)  # 10 to start and 2 ahead
     thread = threading.Thread(target=writer.add_when_allowed, args=(batch(1, env_steps=1), stop), daemon=True)

@@ -67,9 +67,11 @@ def synchronous_of(env_id, total=20, agents=2, ratio=1.0, **changes):
         return Worker(agent, RetryBudget(params.env_restarts), lambda agent, error: failures.append((agent.index, str(error))))
 
     workers = [make_worker(index) for index in range(agents)]
-    writer = ReplayWriter(
-        replay, limiter, RunCounters(), lambda batch: episodes.extend((batch.agent, *episode) for episode in batch.episodes)
-    )
+
+    def report(batch):
+        episodes.extend((batch.agent, *episode) for episode in batch.episodes)
+
+    writer = ReplayWriter(replay, limiter, RunCounters(), lambda batch: None, report)
     synchronous = SynchronousLoop(learner, workers, writer, limiter, keeper)
     return synchronous, learner, keeper, replay, limiter, episodes, failures
 

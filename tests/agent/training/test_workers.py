@@ -83,7 +83,7 @@ class Work:
             self.thread_dumps,
             Console(),
         )
-        writer = ReplayWriter(self.replay, limiter, RunCounters(), lambda batch: None)
+        writer = ReplayWriter(self.replay, limiter, RunCounters(), lambda batch: None, lambda batch: None)
         self.error = None
 
         def run():

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from agent.support import (
+from agent.config import horizon
+from agent.learning.support import (
     AGREEMENT,
     JUDGED,
     MEMORY,
@@ -15,7 +16,6 @@ from agent.support import (
     FixedSupport,
     Move,
     Statistics,
-    horizon,
     make_support,
 )
 from params import TrainParams

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from agent import networks
+from agent.learning import networks
+from agent.learning.running_scaling import RunningScaling
+from agent.learning.update import CompiledUpdate, UpdateResult
 from agent.policy import Critic, Policy
-from agent.running_scaling import RunningScaling
 from agent.scaling import Scaling
-from agent.update import CompiledUpdate, UpdateResult
 from params import TrainParams
 from utils.errors import DivergenceError
 from utils.replay.prioritised import PrioritisedReplay, Sample

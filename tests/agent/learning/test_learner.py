@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from small_learners import bandit, batch_of, make, small
 
-from agent.heads import CategoricalHead
-from agent.learner import Averages
+from agent.learning.heads import CategoricalHead
+from agent.learning.learner import Averages
+from agent.learning.update import METRICS
 from agent.policy import Policy
 from agent.training.callbacks.logs import GROUPS
-from agent.update import METRICS
 from utils.errors import CheckpointError, DivergenceError
 from utils.replay.rate_limiter import RateLimiter
 

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from agent import losses, networks
-from agent.heads import CategoricalHead
+from agent.learning import losses, networks
+from agent.learning.heads import CategoricalHead
+from agent.learning.scaling_tensors import ScalingTensors
 from agent.scaling import Scaling
-from agent.scaling_tensors import ScalingTensors
 from params import TrainParams
 from utils.errors import CheckpointError
 from utils.replay.prioritised import Sample
@@ -60,9 +60,8 @@ class CompiledUpdate:
         self._actor_inside = keras.Model(self.actor.input, [self.actor.output, self.actor.get_layer("output").output])
         self._actor_optimiser = keras.optimizers.Adam(params.actor_learning_rate, epsilon=1e-8, name="adam")
         self._actor_optimiser.build(self.actor.trainable_variables)
-        self._critic_optimisers = [
-            keras.optimizers.Adam(params.critic_learning_rate, epsilon=1e-8, name="adam") for _ in self.critics
-        ]
+        rate = params.critic_learning_rate
+        self._critic_optimisers = [keras.optimizers.Adam(rate, epsilon=1e-8, name="adam") for _ in self.critics]
         for optimiser, critic in zip(self._critic_optimisers, self.critics, strict=True):
             optimiser.build(critic.trainable_variables)
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -93,8 +92,7 @@ class CompiledUpdate:
     def rescale(self, scaling: Scaling, support: np.ndarray, target_support: np.ndarray | None = None) -> None:
         """Use these numbers from the next call on; the supports are atoms [K] in scaled rewards. Nothing is compiled again.
 
-        `target_support` is what the target critics' outputs refer to, `support` by default. Where it is given, the target
-        critics keep their weights until the next call of this.
+        Where `target_support` is given, the target critics' outputs refer to it, and they keep their weights.
         """
         numbers = [*vars(scaling).values(), support if target_support is None else target_support, support]
         self.atoms = np.asarray(support, np.float32)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from agent.learning.support import WIDTH, Move, Statistics, make_support
+from agent.learning.update import CompiledUpdate, UpdateResult
 from agent.scaling import Scaling
-from agent.support import WIDTH, Move, Statistics, make_support
-from agent.update import CompiledUpdate, UpdateResult
 from params import TrainParams
 from utils.replay.moments import RunningMoments
 from utils.replay.returns import Bounds
@@ -64,9 +64,10 @@ class RunningScaling:
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs, as JSON knows it."""
-        used = {name: getattr(self.scaling, name).tolist() for name in ("obs_mean", "obs_scale")}
-        moments = {} if self._moments is None else {"moments": self._moments.state(), "used": used}
-        return {"support": self.support.state(), **moments}
+        if self._moments is None:
+            return {"support": self.support.state()}
+        used = {name: np.asarray(getattr(self.scaling, name)).tolist() for name in ("obs_mean", "obs_scale", "obs_clip")}
+        return {"support": self.support.state(), "moments": self._moments.state(), "used": used}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state. Raises KeyError, TypeError or ValueError where it is none."""

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from agent.networks import interpolate_outputs, kernels, make_actor, make_critic, named_arrays
+from agent.learning.networks import interpolate_outputs, kernels, make_actor, make_critic, named_arrays
 
 
 def actor(batch_norm=False, seed=0):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agent.config import ATOM_DISTANCE
+from agent.config import ATOM_DISTANCE, horizon
 from params import LARGE, TrainParams
 from utils.errors import ParameterError
 from utils.replay.returns import Bounds, ObservedReturns
@@ -239,12 +239,6 @@ Support = FixedSupport | AutomaticSupport
 def make_support(params: TrainParams, say: Callable[[str], object] = lambda sentence: None) -> Support:
     """The support that the parameters ask for."""
     return AutomaticSupport(params, say) if params.has_automatic_support else FixedSupport(params)
-
-
-def horizon(params: TrainParams) -> float:
-    """Discounted length of an endless episode, in actions."""
-    actions = max(1.0, params.max_ep_length / params.action_repeat)
-    return actions if params.discount_rate == 1.0 else min(actions, 1.0 / (1.0 - params.discount_rate))
 
 
 def with_headroom(observed: Bounds, limits: Bounds) -> Bounds:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from small_learners import bandit, make, small
 
+from agent.learning.update import CompiledUpdate
 from agent.scaling import Scaling
-from agent.update import CompiledUpdate
 
 ONE = np.ones(1, np.float32)
 SUPPORT = np.linspace(-2.0, 2.0, 51, dtype=np.float32)

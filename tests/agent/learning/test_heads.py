@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agent.heads import CategoricalHead
+from agent.learning.heads import CategoricalHead
 
 HEAD = CategoricalHead()
 SUPPORT = np.array([0.0, 1.0, 2.0], np.float32)

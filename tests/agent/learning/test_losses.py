@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from agent import losses
+from agent.learning import losses
 
 FIVE = np.linspace(-1.0, 1.0, 5, dtype=np.float32)  # -1, -0.5, 0, 0.5, 1
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_learners import bandit, make, small
 
-from agent.support import WIDTH
+from agent.learning.support import WIDTH
 from utils.replay.returns import ReturnRange
 from utils.replay.transitions import TransitionBatch
 
@@ -41,7 +41,7 @@ def test_the_first_call_uses_the_observed_returns_and_a_reward_scale_of_their_wi
 
 def test_a_move_keeps_what_the_critic_says_and_the_targets_until_they_agree():
     learner = learner_of(num_steps_train=100_000)
-    learner.scaling.observe(seen(-1.0, 1.0))
+    learner.scaling.observe(seen(-3.0, 1.0))
     for _ in range(150):  # the reward is at most 1: the critic has learned it
         learner.step()
     _, before, _ = learner.snapshot()
@@ -49,14 +49,15 @@ def test_a_move_keeps_what_the_critic_says_and_the_targets_until_they_agree():
         learner.scaling.observe(seen(-20.0, 1.0))
     learner.step()  # judges, and moves
     _, after, _ = learner.snapshot()
-    assert (before.atoms[0], after.atoms[0]) == pytest.approx((-1.5, -20.0 - 0.25 * 21), rel=1e-3)
+    assert (before.atoms[0], after.atoms[0]) == pytest.approx((-4.0, -20.0 - 0.25 * 21), rel=1e-3)
     obs, actions = np.ones((9, 1)), np.linspace(-1, 1, 9)[:, None]
     np.testing.assert_allclose(after.value(obs, actions), before.value(obs, actions), atol=0.6)  # atoms are 0.5 apart
     assert learner.scaling.support.target_bounds != learner.scaling.support.bounds
     for _ in range(300):
         learner.step()
     assert learner.scaling.support.target_bounds == learner.scaling.support.bounds
-    np.testing.assert_allclose(learner.snapshot()[1].value(obs, actions), before.value(obs, actions), atol=0.3)
+    rewards = 1.0 - 2.0 * (actions[:, 0] - 0.3) ** 2
+    np.testing.assert_allclose(learner.snapshot()[1].value(obs, actions), rewards, atol=0.5)
 
 
 def test_observations_are_scaled_by_the_moments_of_what_entered_the_replay():

@@ -7,7 +7,7 @@ that of the critics, since a support can move.
 
 import tensorflow as tf
 
-from agent import losses
+from agent.learning import losses
 
 
 class CategoricalHead:
