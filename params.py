@@ -185,26 +185,36 @@ class PolicyParams:
 
 
 @dataclass(frozen=True)
-class TestParams(PolicyParams):
-    """Scoring one checkpoint."""
+class EpisodeFields:
+    """How the scripts that play episodes play them."""
 
-    num_eps_test: Count = 100  # episodes
     max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
     action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
     random_seed: Seed = 0  # episode i starts with reset(seed=random_seed + i)
-    starts: File | None = None  # CSV file of Pendulum start states (columns theta0, thetadot0), instead of seeds
-    versus: File | None = None  # CSV file of another policy's returns (columns seed, return), to be compared with in pairs
+
+
+@dataclass(frozen=True)
+class CheckpointFields:
+    """The checkpoint of the scripts that use a single one."""
+
     ckpt_file: File | None = None  # a path, a name in the run's folder, or "best" (by the watcher's score); default: the newest
     shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
 
 
 @dataclass(frozen=True)
-class WatchParams(PolicyParams):
+class TestParams(CheckpointFields, EpisodeFields, PolicyParams):
+    """Scoring one checkpoint."""
+
+    num_eps_test: Count = 100  # episodes
+    starts: File | None = None  # CSV file of Pendulum start states (columns theta0, thetadot0), instead of seeds
+    versus: File | None = None  # CSV file of another policy's returns (columns seed, return), to be compared with in pairs
+
+
+@dataclass(frozen=True)
+class WatchParams(EpisodeFields, PolicyParams):
     """Scoring every checkpoint of a run as it appears."""
 
     num_eps_test: Count = 100  # episodes for each checkpoint
-    max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
-    action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
     random_seed: Seed = 1_000_000  # episode i starts with reset(seed=random_seed + i)
     exit_when_done: bool = False  # end when training has ended and its last checkpoint is tested
     report: bool = False  # write the run's report page (plot.py report) again after each test
@@ -214,15 +224,11 @@ class WatchParams(PolicyParams):
 
 
 @dataclass(frozen=True)
-class PlayParams(PolicyParams):
+class PlayParams(CheckpointFields, EpisodeFields, PolicyParams):
     """Showing one checkpoint."""
 
     num_eps_play: Count = 5  # episodes; the first is recorded
-    max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
-    action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
     random_seed: Seed = 999_999  # episode i starts with reset(seed=random_seed + i); Pendulum: its own
-    ckpt_file: File | None = None  # a path, a name in the run's folder, or "best" (by the watcher's score); default: the newest
-    shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
     render: bool | None = None  # show the episodes in a window; when not given, where there is a screen
     record: bool = True  # write a file to record_dir
     overlay: bool = True  # draw below each frame what the critic expects, the reward so far and the action
@@ -258,13 +264,10 @@ class CurvesParams(PlotParams):
 
 
 @dataclass(frozen=True)
-class RunPlotParams(PlotParams):
+class RunPlotParams(CheckpointFields, EpisodeFields, PlotParams):
     """What the drawings of one run share."""
 
     ckpt_file: File | None = None  # a path, a name in the run's folder, or "best"; default: the newest, or all
-    shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
-    max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
-    action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
     random_seed: Seed = 999_999  # episodes that are played for a drawing start with this seed and the next
 
 
