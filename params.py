@@ -69,6 +69,8 @@ Folder = Annotated[str, MinLen(1), FOLDER]
 File = Annotated[str, MinLen(1), FILE]
 Format = Annotated[str, Predicate(("gif", "mp4").__contains__), doc("gif or mp4")]
 Axis = Annotated[str, Predicate(AXES.__contains__), doc(f"{', '.join(AXES[:-1])} or {AXES[-1]}")]
+Priority = Annotated[str, Predicate(("cross_entropy", "kl").__contains__), doc("cross_entropy or kl")]
+Schedule = Annotated[str, Predicate(("constant", "linear", "cosine").__contains__), doc("constant, linear or cosine")]
 Number = Annotated[float, Ge(-LARGE), Le(LARGE)]
 Divisor = Annotated[float, Ge(1 / LARGE), Le(LARGE)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -111,6 +113,7 @@ class TrainParams:
     n_step_returns: Annotated[int, Ge(1), Le(10**4)] = 5  # rewards summed before bootstrapping
     critic_learning_rate: Rate = 1e-4  # Adam's, for the critic
     actor_learning_rate: Rate = 1e-4  # Adam's, for the actor
+    learning_rate_schedule: Schedule = "constant"  # of both rates over num_steps_train: constant, or linear or cosine to 1 %
     critic_l2_lambda: Weight = 0.0  # weight of the critic's kernels' squares in its loss
     saturation_penalty: Weight = 0.0  # weight, in the actor's loss, of the squared inputs of its tanh; 0 as in the paper
     tau: Rate = 0.001  # share of the networks that the targets take over at each learner step
@@ -120,6 +123,7 @@ class TrainParams:
     replay_mem_size: Annotated[int, Ge(1), Le(10**10)] = 1_000_000  # transitions kept
     learning_starts: Annotated[int, Ge(1), Le(10**10)] = 1_000  # transitions collected at random before learning
     samples_per_insert: Annotated[float, Ge(0), Le(10**6)] = 32.0  # times each transition is drawn on average; 0: unlimited
+    priority: Priority = "cross_entropy"  # what decides how often one is drawn: the cross_entropy loss, or its kl part alone
     priority_alpha: Share = 0.6  # 0 samples uniformly, 1 in proportion to the priority
     priority_beta_start: Share = 0.4  # importance-sampling exponent at the first learner step
     priority_beta_end: Share = 1.0  # the same at the last
