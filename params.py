@@ -1,9 +1,9 @@
 """Every number you might change. Imports nothing of ours; scripts and agent/ may import it.
 
 Change ENV to train something else. Each field below is also a --flag of the script that its class belongs to.
-Order of values: flag, then on --resume what the run recorded, then the environment's entry in ENVS, then the default here.
-None means "not given". A field's type carries its bounds and its kinds, the comment behind it is its help, and a comment
-line of its own begins a group of the help. utils/parameters.py checks all of that.
+Order of values: flag, then on --resume what the run recorded, then the environment's entry in ENVS, then the algorithm's in
+ALGORITHMS, then the default here. None means "not given". A field's type carries its bounds and its kinds, the comment
+behind it is its help, and a comment line of its own begins a group of the help. utils/parameters.py checks all of that.
 """
 
 import re
@@ -15,22 +15,40 @@ from annotated_types import Ge, Gt, Le, MinLen, Predicate, doc
 
 ENV = "Pendulum-v1"
 
-# What fits an environment: any field of TrainParams. Scales are divisors; v_min and v_max bound the discounted return
-# in *scaled* rewards. The scales and supports are those of msinto93/D4PG.
 # fmt: off
+_FAST = dict(tau=0.005, learning_starts=10_000, saturation_penalty=1e-3)
+_ORIGINAL = dict(critic_learning_rate=1e-4, actor_learning_rate=1e-4, tau=0.001, learning_starts=1_000, saturation_penalty=0.0)
+
+# Sets of parameters by the name that --algorithm gives. samples_per_insert is 32 in both; 0 is the original's free run.
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "d4pg": {},
+    "original": dict(  # msinto93/D4PG, 2018
+        **_ORIGINAL, learning_rate_schedule="constant", priority="cross_entropy", noise="gaussian", noise_scale=0.3,
+        noise_scale_per="same", noise_decay=0.9999, noise_decay_per="episode",
+    ),
+}
+
+# What fits an environment: any field of TrainParams, and under the name of an algorithm what is used with that one only.
+# Scales are divisors; v_min and v_max bound the discounted return in *scaled* rewards. The scales and supports are those of
+# msinto93/D4PG.
 ENVS: dict[str, dict[str, Any]] = {
     "Pendulum-v1": dict(
         obs_scale=(1.0, 1.0, 8.0), reward_scale=100.0, v_min=-20.0, v_max=0.0, num_steps_train=50_000, save_ckpt_step=5_000,
-        # With the original's (1e-4, 0.001, less than 1 000 and 0) some seeds end with a saturated actor (README, Results).
-        critic_learning_rate=5e-4, tau=0.005, learning_starts=10_000, saturation_penalty=1e-3,
+        # With the original's rates some seeds end with a saturated actor (README, Results).
+        d4pg=dict(_FAST, critic_learning_rate=5e-4, actor_learning_rate=1e-4),
     ),
     "LunarLanderContinuous-v3": dict(
         reward_scale=10.0, v_min=-20.0, v_max=20.0, num_steps_train=320_000,
         # Tests reach 200 after 5 000 to 20 000 learner steps; with the original's, a seed hovered after 24 000 (README).
-        critic_learning_rate=1e-3, actor_learning_rate=3e-4, tau=0.005, learning_starts=10_000, saturation_penalty=1e-3,
+        d4pg=dict(_FAST, critic_learning_rate=1e-3, actor_learning_rate=3e-4),
     ),
-    "BipedalWalker-v3": dict(reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000),
-    "BipedalWalkerHardcore-v3": dict(reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000),
+    "BipedalWalker-v3": dict(
+        reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000,
+        d4pg=dict(_FAST, critic_learning_rate=1e-3, actor_learning_rate=3e-4, num_steps_train=200_000),
+    ),
+    "BipedalWalkerHardcore-v3": dict(
+        reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000, d4pg=_ORIGINAL,
+    ),
 }
 
 # The ids that the original used, what they are called today, and what changed in between.
@@ -69,6 +87,10 @@ Folder = Annotated[str, MinLen(1), FOLDER]
 File = Annotated[str, MinLen(1), FILE]
 Format = Annotated[str, Predicate(("gif", "mp4").__contains__), doc("gif or mp4")]
 Axis = Annotated[str, Predicate(AXES.__contains__), doc(f"{', '.join(AXES[:-1])} or {AXES[-1]}")]
+Algorithm = Annotated[str, Predicate(ALGORITHMS.__contains__), doc(" or ".join(ALGORITHMS))]
+Noise = Annotated[str, Predicate(("gaussian", "ou").__contains__), doc("gaussian or ou")]
+ScalePer = Annotated[str, Predicate(("same", "agent", "episode").__contains__), doc("same, agent or episode")]
+DecayPer = Annotated[str, Predicate(("episode", "step", "none").__contains__), doc("episode, step or none")]
 Priority = Annotated[str, Predicate(("cross_entropy", "kl").__contains__), doc("cross_entropy or kl")]
 Schedule = Annotated[str, Predicate(("constant", "linear", "cosine").__contains__), doc("constant, linear or cosine")]
 Number = Annotated[float, Ge(-LARGE), Le(LARGE)]
@@ -95,7 +117,8 @@ class TrainParams:
     env: Annotated[EnvId, ARCHITECTURE] = ENV  # Gymnasium id of the environment
     env_kwargs: str = ""  # JSON object of keyword arguments for its constructor
     wrapper: str = ""  # module:callable around it; several are separated by commas, the innermost first
-    num_steps_train: Steps = 1_000_000  # learner steps (updates) in all
+    algorithm: Algorithm = "d4pg"  # set of defaults in ALGORITHMS: d4pg, or original, the settings of 2018
+    num_steps_train: Steps = 100_000  # learner steps (updates) in all
     run: RunName = ""  # name of the run, a folder of its own below the environment's
     resume: Annotated[bool, RUN] = False  # continue the run that the folder holds, with its recorded parameters
     fresh: Annotated[bool, RUN] = False  # move the run that the folder holds aside and start a new one
@@ -111,17 +134,17 @@ class TrainParams:
     updates_per_call: Annotated[int, Ge(1), Le(1024)] = 8  # updates in one compiled call
     discount_rate: Share = 0.99  # for a single step: a transition over k steps carries discount_rate**k
     n_step_returns: Annotated[int, Ge(1), Le(10**4)] = 5  # rewards summed before bootstrapping
-    critic_learning_rate: Rate = 1e-4  # Adam's, for the critic
-    actor_learning_rate: Rate = 1e-4  # Adam's, for the actor
+    critic_learning_rate: Rate = 5e-4  # Adam's, for the critic
+    actor_learning_rate: Rate = 3e-4  # Adam's, for the actor
     learning_rate_schedule: Schedule = "constant"  # of both rates over num_steps_train: constant, or linear or cosine to 1 %
     critic_l2_lambda: Weight = 0.0  # weight of the critic's kernels' squares in its loss
-    saturation_penalty: Weight = 0.0  # weight, in the actor's loss, of the squared inputs of its tanh; 0 as in the paper
-    tau: Rate = 0.001  # share of the networks that the targets take over at each learner step
+    saturation_penalty: Weight = 1e-3  # weight, in the actor's loss, of the squared inputs of its tanh; 0 as in the paper
+    tau: Rate = 0.005  # share of the networks that the targets take over at each learner step
     target_update_period: Annotated[int, Ge(0), Le(10**9)] = 0  # learner steps between hard copies to the targets; 0: by tau
 
     # Replay
     replay_mem_size: Annotated[int, Ge(1), Le(10**10)] = 1_000_000  # transitions kept
-    learning_starts: Annotated[int, Ge(1), Le(10**10)] = 1_000  # transitions collected at random before learning
+    learning_starts: Annotated[int, Ge(1), Le(10**10)] = 10_000  # transitions collected at random before learning
     samples_per_insert: Annotated[float, Ge(0), Le(10**6)] = 32.0  # times each transition is drawn on average; 0: unlimited
     priority: Priority = "cross_entropy"  # what decides how often one is drawn: the cross_entropy loss, or its kl part alone
     priority_alpha: Share = 0.6  # 0 samples uniformly, 1 in proportion to the priority
@@ -140,8 +163,13 @@ class TrainParams:
     obs_clip: Annotated[float, Gt(0), Le(LARGE)] | None = None  # scaled observations are clipped to +- this
 
     # Exploration
-    noise_scale: Weight = 0.3  # standard deviation of the exploration noise, where actions are in [-1, 1]
-    noise_decay: Rate = 0.9999  # factor on the noise for each episode an agent has finished
+    noise: Noise = "gaussian"  # gaussian, or ou: Ornstein-Uhlenbeck, correlated over time, reset at each episode
+    noise_scale: Weight = 0.3  # standard deviation of the noise where actions are in [-1, 1]; of ou, of what one action adds
+    noise_scale_per: ScalePer = "same"  # same, or agent: from noise_scale_min up over the agents, or episode: drawn between
+    noise_scale_min: Annotated[float, Gt(0), Le(10)] = 0.05  # least scale with noise_scale_per agent or episode
+    noise_decay: Rate = 0.9999  # factor on the noise for each unit of noise_decay_per
+    noise_decay_per: DecayPer = "episode"  # episode or (environment) step of the agent, or none
+    ou_theta: Annotated[float, Gt(0), Le(1)] = 0.15  # share of its state that ou loses at each action; it comes to 1.9 * scale
 
     # Agents
     num_agents: Annotated[int, Ge(1), Le(1024)] = 4  # threads that act at once

@@ -44,6 +44,8 @@ def bad_values(cls, name):
         "run": ["a/b", "..", "shipped"],
         "format": ["avi"],
         "x": ["steps"],
+        "algorithm": ["d4"],
+        "noise": ["uniform"],
         "obs_scale": [(-1.0, 1.0), (0.0,), ()],
         "obs_mean": [()],
     }.get(name, [])

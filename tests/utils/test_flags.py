@@ -98,7 +98,7 @@ def test_the_environment_brings_its_own_values(form):
     resolved = parsed(f"{form} --v-min -1")
     assert (resolved.values.v_min, resolved.sources["v_min"]) == (-1.0, "flag")
     assert (resolved.values.v_max, resolved.sources["v_max"]) == (40.0, "ENVS")
-    assert resolved.values.num_steps_train == 1_000_000
+    assert resolved.values.num_steps_train == 200_000
 
 
 def test_an_old_id_brings_todays_values_and_a_note():
@@ -110,10 +110,19 @@ def test_an_old_id_brings_todays_values_and_a_note():
 @pytest.mark.parametrize("env", ENVS)
 def test_help_shows_what_the_environment_would_really_use(env, capsys):
     text = help_of(f"--env {env}", TrainParams, capsys)
-    for name, value in ENVS[env].items():
+    entry = ENVS[env] | ENVS[env].get("d4pg", {})
+    entry.pop("d4pg", None)
+    for name, value in entry.items():
         shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
         described = text.split(f"--{name.replace('_', '-')} ")[1]
         assert re.search(r"\(default: (.*?)\)", described)[1] == shown
+
+
+def test_help_shows_the_values_of_the_algorithm(capsys):
+    text = help_of("--env Pendulum-v1 --algorithm original", TrainParams, capsys)
+    assert re.search(r"--tau .*?\(default: (.*?)\)", text)[1] == "0.001"
+    assert re.search(r"--learning-starts .*?\(default: (.*?)\)", text)[1] == "1000"
+    assert re.search(r"--num-steps-train .*?\(default: (.*?)\)", text)[1] == "50000"  # of the environment
 
 
 def test_help_reads_the_last_env_as_the_training_does(capsys):
