@@ -1,9 +1,9 @@
 """Every number you might change. Imports nothing of ours; scripts and agent/ may import it.
 
 Change ENV to train something else. Each field below is also a --flag of the script that its class belongs to.
-Order of values: flag, then on --resume what the run recorded, then the environment's entry in ENVS, then the default here.
-None means "not given". A field's type carries its bounds and its kinds, the comment behind it is its help, and a comment
-line of its own begins a group of the help. utils/parameters.py checks all of that.
+Order of values: flag, then on --resume what the run recorded, then the environment's entry in ENVS, then the algorithm's in
+ALGORITHMS, then the default here. None means "not given". A field's type carries its bounds and its kinds, the comment
+behind it is its help, and a comment line of its own begins a group of the help. utils/parameters.py checks all of that.
 """
 
 import re
@@ -15,22 +15,39 @@ from annotated_types import Ge, Gt, Le, MinLen, Predicate, doc
 
 ENV = "Pendulum-v1"
 
-# What fits an environment: any field of TrainParams. Scales are divisors; v_min and v_max bound the discounted return
-# in *scaled* rewards. The scales and supports are those of msinto93/D4PG.
 # fmt: off
+_ORIGINAL = dict(critic_learning_rate=1e-4, actor_learning_rate=1e-4, tau=0.001, learning_starts=1_000, saturation_penalty=0.0)
+
+# Sets of parameters by the name that --algorithm gives. samples_per_insert is 32 in both; 0 is the original's free run.
+ALGORITHMS: dict[str, dict[str, Any]] = {
+    "d4pg": {},
+    "original": dict(  # msinto93/D4PG, 2018
+        **_ORIGINAL, learning_rate_schedule="constant", priority="cross_entropy", noise="gaussian", noise_scale=0.3,
+        noise_scale_per="same", noise_decay=0.9999, noise_decay_per="episode",
+    ),
+}
+
+# What fits an environment: any field of TrainParams, and under the name of an algorithm what is used with that one only.
+# Scales are divisors; v_min and v_max bound the discounted return in *scaled* rewards. The scales and supports are those of
+# msinto93/D4PG.
 ENVS: dict[str, dict[str, Any]] = {
     "Pendulum-v1": dict(
         obs_scale=(1.0, 1.0, 8.0), reward_scale=100.0, v_min=-20.0, v_max=0.0, num_steps_train=50_000, save_ckpt_step=5_000,
-        # With the original's (1e-4, 0.001, less than 1 000 and 0) some seeds end with a saturated actor (README, Results).
-        critic_learning_rate=5e-4, tau=0.005, learning_starts=10_000, saturation_penalty=1e-3,
+        # With the original's rates some seeds end with a saturated actor (README, Results).
+        d4pg=dict(actor_learning_rate=1e-4),
     ),
     "LunarLanderContinuous-v3": dict(
         reward_scale=10.0, v_min=-20.0, v_max=20.0, num_steps_train=320_000,
         # Tests reach 200 after 5 000 to 20 000 learner steps; with the original's, a seed hovered after 24 000 (README).
-        critic_learning_rate=1e-3, actor_learning_rate=3e-4, tau=0.005, learning_starts=10_000, saturation_penalty=1e-3,
+        d4pg=dict(critic_learning_rate=1e-3),
     ),
-    "BipedalWalker-v3": dict(reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000),
-    "BipedalWalkerHardcore-v3": dict(reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000),
+    "BipedalWalker-v3": dict(
+        reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000,
+        d4pg=dict(critic_learning_rate=1e-3, num_steps_train=200_000),
+    ),
+    "BipedalWalkerHardcore-v3": dict(
+        reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000, d4pg=_ORIGINAL,
+    ),
 }
 
 # The ids that the original used, what they are called today, and what changed in between.
@@ -69,6 +86,12 @@ Folder = Annotated[str, MinLen(1), FOLDER]
 File = Annotated[str, MinLen(1), FILE]
 Format = Annotated[str, Predicate(("gif", "mp4").__contains__), doc("gif or mp4")]
 Axis = Annotated[str, Predicate(AXES.__contains__), doc(f"{', '.join(AXES[:-1])} or {AXES[-1]}")]
+Algorithm = Annotated[str, Predicate(ALGORITHMS.__contains__), doc(" or ".join(ALGORITHMS))]
+Noise = Annotated[str, Predicate(("gaussian", "ou").__contains__), doc("gaussian or ou")]
+ScalePer = Annotated[str, Predicate(("same", "agent", "episode").__contains__), doc("same, agent or episode")]
+DecayPer = Annotated[str, Predicate(("episode", "step", "none").__contains__), doc("episode, step or none")]
+Priority = Annotated[str, Predicate(("cross_entropy", "kl").__contains__), doc("cross_entropy or kl")]
+Schedule = Annotated[str, Predicate(("constant", "linear", "cosine").__contains__), doc("constant, linear or cosine")]
 Number = Annotated[float, Ge(-LARGE), Le(LARGE)]
 Divisor = Annotated[float, Ge(1 / LARGE), Le(LARGE)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -93,7 +116,8 @@ class TrainParams:
     env: Annotated[EnvId, ARCHITECTURE] = ENV  # Gymnasium id of the environment
     env_kwargs: str = ""  # JSON object of keyword arguments for its constructor
     wrapper: str = ""  # module:callable around it; several are separated by commas, the innermost first
-    num_steps_train: Steps = 1_000_000  # learner steps (updates) in all
+    algorithm: Algorithm = "d4pg"  # set of defaults in ALGORITHMS: d4pg, or original, the settings of 2018
+    num_steps_train: Steps = 100_000  # learner steps (updates) in all
     run: RunName = ""  # name of the run, a folder of its own below the environment's
     resume: Annotated[bool, RUN] = False  # continue the run that the folder holds, with its recorded parameters
     fresh: Annotated[bool, RUN] = False  # move the run that the folder holds aside and start a new one
@@ -110,17 +134,19 @@ class TrainParams:
     updates_per_call: Annotated[int, Ge(1), Le(1024)] = 8  # updates in one compiled call
     discount_rate: Share = 0.99  # for a single step: a transition over k steps carries discount_rate**k
     n_step_returns: Annotated[int, Ge(1), Le(10**4)] = 5  # rewards summed before bootstrapping
-    critic_learning_rate: Rate = 1e-4  # Adam's, for the critic
-    actor_learning_rate: Rate = 1e-4  # Adam's, for the actor
+    critic_learning_rate: Rate = 5e-4  # Adam's, for the critic
+    actor_learning_rate: Rate = 3e-4  # Adam's, for the actor
+    learning_rate_schedule: Schedule = "constant"  # of both rates over num_steps_train: constant, or linear or cosine to 1 %
     critic_l2_lambda: Weight = 0.0  # weight of the critic's kernels' squares in its loss
-    saturation_penalty: Weight = 0.0  # weight, in the actor's loss, of the squared inputs of its tanh; 0 as in the paper
-    tau: Rate = 0.001  # share of the networks that the targets take over at each learner step
+    saturation_penalty: Weight = 1e-3  # weight, in the actor's loss, of the squared inputs of its tanh; 0 as in the paper
+    tau: Rate = 0.005  # share of the networks that the targets take over at each learner step
     target_update_period: Annotated[int, Ge(0), Le(10**9)] = 0  # learner steps between hard copies to the targets; 0: by tau
 
     # Replay
     replay_mem_size: Annotated[int, Ge(1), Le(10**10)] = 1_000_000  # transitions kept
-    learning_starts: Annotated[int, Ge(1), Le(10**10)] = 1_000  # transitions collected at random before learning
+    learning_starts: Annotated[int, Ge(1), Le(10**10)] = 10_000  # transitions collected at random before learning
     samples_per_insert: Annotated[float, Ge(0), Le(10**6)] = 32.0  # times each transition is drawn on average; 0: unlimited
+    priority: Priority = "cross_entropy"  # what decides how often one is drawn: the cross_entropy loss, or its kl part alone
     priority_alpha: Share = 0.6  # 0 samples uniformly, 1 in proportion to the priority
     priority_beta_start: Share = 0.4  # importance-sampling exponent at the first learner step
     priority_beta_end: Share = 1.0  # the same at the last
@@ -138,8 +164,13 @@ class TrainParams:
     obs_clip: Annotated[float, Gt(0), Le(LARGE)] | None = None  # scaled observations are clipped to +- this
 
     # Exploration
-    noise_scale: Weight = 0.3  # standard deviation of the exploration noise, where actions are in [-1, 1]
-    noise_decay: Rate = 0.9999  # factor on the noise for each episode an agent has finished
+    noise: Noise = "gaussian"  # gaussian, or ou: Ornstein-Uhlenbeck, correlated over time, reset at each episode
+    noise_scale: Weight = 0.3  # standard deviation of the noise where actions are in [-1, 1]; of ou, of what one action adds
+    noise_scale_per: ScalePer = "same"  # same, or agent: from noise_scale_min up over the agents, or episode: drawn between
+    noise_scale_min: Annotated[float, Gt(0), Le(10)] = 0.05  # least scale with noise_scale_per agent or episode
+    noise_decay: Rate = 0.9999  # factor on the noise for each unit of noise_decay_per
+    noise_decay_per: DecayPer = "episode"  # episode or (environment) step of the agent, or none
+    ou_theta: Annotated[float, Gt(0), Le(1)] = 0.15  # share of its state that ou loses at each action; it comes to 1.9 * scale
 
     # Agents
     num_agents: Annotated[int, Ge(1), Le(1024)] = 4  # threads that act at once
@@ -192,26 +223,36 @@ class PolicyParams:
 
 
 @dataclass(frozen=True)
-class TestParams(PolicyParams):
-    """Scoring one checkpoint."""
+class EpisodeFields:
+    """How the scripts that play episodes play them."""
 
-    num_eps_test: Count = 100  # episodes
     max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
     action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
     random_seed: Seed = 0  # episode i starts with reset(seed=random_seed + i)
-    starts: File | None = None  # CSV file of Pendulum start states (columns theta0, thetadot0), instead of seeds
-    versus: File | None = None  # CSV file of another policy's returns (columns seed, return), to be compared with in pairs
+
+
+@dataclass(frozen=True)
+class CheckpointFields:
+    """The checkpoint of the scripts that use a single one."""
+
     ckpt_file: File | None = None  # a path, a name in the run's folder, or "best" (by the watcher's score); default: the newest
     shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
 
 
 @dataclass(frozen=True)
-class WatchParams(PolicyParams):
+class TestParams(CheckpointFields, EpisodeFields, PolicyParams):
+    """Scoring one checkpoint."""
+
+    num_eps_test: Count = 100  # episodes
+    starts: File | None = None  # CSV file of Pendulum start states (columns theta0, thetadot0), instead of seeds
+    versus: File | None = None  # CSV file of another policy's returns (columns seed, return), to be compared with in pairs
+
+
+@dataclass(frozen=True)
+class WatchParams(EpisodeFields, PolicyParams):
     """Scoring every checkpoint of a run as it appears."""
 
     num_eps_test: Count = 100  # episodes for each checkpoint
-    max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
-    action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
     random_seed: Seed = 1_000_000  # episode i starts with reset(seed=random_seed + i)
     exit_when_done: bool = False  # end when training has ended and its last checkpoint is tested
     report: bool = False  # write the run's report page (plot.py report) again after each test
@@ -221,15 +262,11 @@ class WatchParams(PolicyParams):
 
 
 @dataclass(frozen=True)
-class PlayParams(PolicyParams):
+class PlayParams(CheckpointFields, EpisodeFields, PolicyParams):
     """Showing one checkpoint."""
 
     num_eps_play: Count = 5  # episodes; the first is recorded
-    max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
-    action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
     random_seed: Seed = 999_999  # episode i starts with reset(seed=random_seed + i); Pendulum: its own
-    ckpt_file: File | None = None  # a path, a name in the run's folder, or "best" (by the watcher's score); default: the newest
-    shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
     render: bool | None = None  # show the episodes in a window; when not given, where there is a screen
     record: bool = True  # write a file to record_dir
     overlay: bool = True  # draw below each frame what the critic expects, the reward so far and the action
@@ -237,71 +274,3 @@ class PlayParams(PolicyParams):
     grow: bool = False  # one film from checkpoints of increasing age instead of one checkpoint
     format: Format = "gif"  # of the file: gif (320 pixels wide, 10 seconds, 1 MB at most) or mp4 (whole episode, full size)
     record_dir: Folder = str(HERE / "video")  # root of the recordings
-
-
-@dataclass(frozen=True)
-class PlotParams(PolicyParams):
-    """What all drawings share."""
-
-    show: bool = False  # open what was written in the desktop's own viewer
-    log_dir: Folder = str(HERE / "logs")  # root of the training's logs
-    plot_dir: Folder = str(HERE / "plots")  # root of the drawings
-
-
-@dataclass(frozen=True)
-class CurvesParams(PlotParams):
-    """Drawing test scores over the training of one run or of several."""
-
-    runs: Annotated[tuple[RunName, ...], MinLen(1)] | None = None  # names of several runs, or patterns such as "seed*"
-    mean: bool = False  # one curve, the mean of the runs with its 95 % interval, instead of a curve for each
-    x: Axis = "learner_step"  # what a score is drawn against: learner_step, env_step or minutes
-    first_seed: Seed | None = None  # draw the tests from this seed; default: the kind of test with most checkpoints
-    episodes: Count | None = None  # draw the tests of this many episodes; default likewise
-    starts: File | None = None  # draw the tests from this file of start states; default likewise
-    training: bool = True  # draw the returns of the training's episodes too, fainter
-    out: File | None = None  # PNG file to write; default: a file in plot_dir whose name tells the runs and options
-    original: bool = True  # draw the original's published curve behind it, where there is one
-    solved: Number | None = None  # score that counts as solved; the environment's own when not given
-
-
-@dataclass(frozen=True)
-class RunPlotParams(PlotParams):
-    """What the drawings of one run share."""
-
-    ckpt_file: File | None = None  # a path, a name in the run's folder, or "best"; default: the newest, or all
-    shipped: bool = False  # use the shipped policy instead of a run's; its outputs are those of a run named shipped
-    max_ep_length: EpisodeLength | None = None  # environment steps after which an episode is truncated; default: as trained
-    action_repeat: Repeats | None = None  # environment steps that each action is taken for; default: as trained
-    random_seed: Seed = 999_999  # episodes that are played for a drawing start with this seed and the next
-
-
-@dataclass(frozen=True)
-class MapsParams(RunPlotParams):
-    """Drawing what actor and critic of one checkpoint say over two state dimensions."""
-
-    x_dim: Dimension | None = None  # dimension of the observation along x; default: the one that varies most
-    y_dim: Dimension | None = None  # the same along y
-    state: Annotated[tuple[Number, ...], MinLen(1)] | None = None  # observation that fixes the others; default: a first one
-    action_dim: Dimension = 0  # dimension of the action that is shown
-    resolution: Points = 81  # points along each axis
-
-
-@dataclass(frozen=True)
-class AnimationParams(MapsParams):
-    """Drawing these maps over a run's checkpoints, with the scores and an episode of each."""
-
-    resolution: Points = 41  # points along each axis
-    num_ckpts: Annotated[int, Ge(1), Le(1000)] = 20  # checkpoints that are shown at most, evenly spread over the run
-    format: Format = "gif"  # of the file: gif or mp4
-
-
-@dataclass(frozen=True)
-class SupportParams(RunPlotParams):
-    """Drawing where the return distributions lie between v_min and v_max, over a run's checkpoints."""
-
-    num_eps_play: Count = 5  # episodes whose states the critic is asked about
-
-
-@dataclass(frozen=True)
-class ReportParams(RunPlotParams):
-    """Writing one page about a run."""

@@ -15,9 +15,10 @@ from typing import Any
 
 from agent.analysis import drawings as plots
 from agent.analysis.learning_curves import curves_path
+from agent.analysis.plot_params import AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams
 from agent.analysis.report import write_report
 from agent.config import resolve, run_folder
-from params import ALIASES, AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams
+from params import ALIASES
 from utils import flags
 from utils.console import Console
 from utils.envs import has_screen

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from agent.config import horizon
-from agent.exploration import GaussianNoise
+from agent.exploration import ExplorationNoise
 from agent.policy import Policy, UniformPolicy
 from agent.scaling import Scaling
 from params import TrainParams
@@ -37,7 +37,7 @@ class Agent:
         self._low, self._high = scaling.action_low, scaling.action_high
         noise, resets, uniform = (np.random.default_rng(seed) for seed in seeds.spawn(3))
         self._generators = {"noise": noise, "resets": resets, "uniform": uniform}
-        self.noise = GaussianNoise(params.noise_scale, params.noise_decay, noise)
+        self.noise = ExplorationNoise(params, index, noise)
         self._uniform = UniformPolicy(scaling, uniform)
         self._policy: Policy | None = None  # of the current `collect`
         self.env_steps = 0
@@ -60,6 +60,7 @@ class Agent:
         self._trackers = [self._tracker() for _ in range(count)]
         self._returns = [0.0] * count  # of the episodes in progress
         self._lengths = [0] * count
+        self.noise.restart()
         self._steps: Iterator[tuple[int, Step]] = self._rollout()
 
     @property
@@ -108,7 +109,7 @@ class Agent:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from the state of an agent, of this process or another."""
         self.noise.episodes, self.env_steps = int(state["episodes"]), int(state["env_steps"])
-        self._reported_steps = self.env_steps
+        self._reported_steps = self.noise.env_steps = self.env_steps
         for name, generator in self._generators.items():
             generator.bit_generator.state = state["generators"][name]
 
@@ -147,12 +148,13 @@ class Agent:
         if self._policy is None:
             self._acted = self._uniform.act(obs)
         else:
-            noise = self.noise.sample((len(obs), len(self._low))) * self._half_range
+            noise = self.noise.sample(len(self._low)) * self._half_range
             self._acted = np.clip(self._policy.act(obs) + noise, self._low, self._high)
         return self._acted
 
     def _count(self, i: int, step: Step) -> None:
         self.env_steps += step.env_steps
+        self.noise.env_steps = self.env_steps
         self._returns[i] += step.reward
         self._lengths[i] += step.env_steps
         if (piece := self._trackers[i].push(step.reward, step.terminated, step.truncated)) is not None:
@@ -163,4 +165,4 @@ class Agent:
     def _finish_episode(self, i: int) -> None:
         self._episodes.append(Episode(self._returns[i], self._lengths[i]))
         self._returns[i], self._lengths[i] = 0.0, 0
-        self.noise.episodes += 1
+        self.noise.finish_episode(i)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from params import (
+    ALGORITHMS,
     ALIASES,
     ARCHITECTURE,
     ENVS,
@@ -48,10 +49,11 @@ def resolve(
     record: Mapping[str, Any] | None = None,
     env_problem: Callable[[str], str | None] = lambda env: None,
 ) -> Resolved:
-    """Each parameter from the first of these that has it: `given` (flags or keywords), the run's `record`, ENVS, the default.
+    """Each parameter from the first of these: `given` (flags or keywords), the run's `record`, ENVS, ALGORITHMS, the default.
 
-    None in `given` and in ENVS means "not given"; in `record` it is a value. Raises ParameterError with all problems;
-    `env_problem` as in utils.parameters.resolve.
+    What an entry of ENVS has under the name of an algorithm is used with that one only. None in `given` and in ENVS means
+    "not given"; in `record` it is a value. Raises ParameterError with all problems; `env_problem` as in
+    utils.parameters.resolve.
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}
     problems = [_unknown(name, fields) for name in given if name not in fields]
@@ -63,10 +65,18 @@ def resolve(
             notes.append(f"{old} is {env} today: {change}.")
             layers["flag"] = {**layers["flag"], "env": env}
         entry = _present(ENVS.get(env, {}))
+        tuned = {name: _present(entry[name]) for name in ALGORITHMS if name in entry}
+        entry = {name: value for name, value in entry.items() if name not in tuned}
         known = TrainParams.__dataclass_fields__
-        problems += [f"ENVS[{env!r}]: {_unknown(name, known)}" for name in entry if name not in known]
-        shared = cls is TrainParams
-        layers["ENVS"] = {name: value for name, value in entry.items() if shared or name not in _NOT_SHARED}
+        named = dict.fromkeys(name for part in (entry, *tuned.values()) for name in part)
+        problems += [f"ENVS[{env!r}]: {_unknown(name, known)}" for name in named if name not in known]
+        if cls is TrainParams:
+            default = known["algorithm"].default
+            algorithm = next((part["algorithm"] for part in (*layers.values(), entry) if "algorithm" in part), default)
+            entry |= tuned.get(algorithm, {}) if isinstance(algorithm, str) else {}
+            layers |= {"ENVS": entry, "ALGORITHMS": ALGORITHMS.get(algorithm, {}) if isinstance(algorithm, str) else {}}
+        else:
+            layers["ENVS"] = {name: value for name, value in entry.items() if name not in _NOT_SHARED}
     values, sources = parameters.resolve(cls, layers, broken_rules, problems, env_problem)
     return Resolved(values, sources, notes)
 
@@ -142,6 +152,11 @@ def _training_rules(config: TrainParams) -> Iterator[tuple[set[str], str]]:
     if config.synchronous and not ratio:
         fields = {"synchronous", "samples_per_insert"}
         yield fields, "synchronous takes turns by the ratio, so samples_per_insert must not be 0"
+    if config.noise_scale_per != "same" and not config.noise_scale_min <= config.noise_scale:
+        yield (
+            {"noise_scale_per", "noise_scale_min", "noise_scale"},
+            f"noise_scale_min must be at most noise_scale, got {config.noise_scale_min} and {config.noise_scale}",
+        )
     if config.resume and config.fresh:
         yield {"resume", "fresh"}, "resume and fresh exclude each other: continue the old run, or start a new one"
 

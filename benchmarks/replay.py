@@ -171,9 +171,8 @@ def fill(add: Any, capacity: int, rng: np.random.Generator) -> None:
 
 
 def held(replay: PrioritisedReplay) -> int:
-    """Bytes of a replay's arrays: its columns and its trees."""
-    trees = (replay._sums._nodes, replay._minima._nodes)
-    return sum(array.nbytes for array in (*replay._columns(), *trees))
+    """Bytes of a replay's arrays: its columns and its tree."""
+    return sum(array.nbytes for array in (*replay._columns(), replay._sums._nodes))
 
 
 def resident() -> int:

@@ -1,6 +1,7 @@
 """Parameters: where each value comes from, and every rule that it has to keep."""
 
 import dataclasses
+import itertools
 import math
 import re
 import threading
@@ -14,8 +15,9 @@ from reliability import fuzzed_params
 from reliability.fuzzed_params import CLASSES, bounds_of, kind_of
 
 import params
+from agent.analysis.plot_params import CurvesParams
 from agent.config import ATOM_DISTANCE, folder_name, resolve, run_folder
-from params import ENVS, RENAMED, PlayParams, TrainParams, WatchParams
+from params import ALGORITHMS, ENVS, RENAMED, PlayParams, TrainParams, WatchParams
 from utils.errors import ParameterError
 
 FIELDS = [(cls, field.name) for cls in CLASSES for field in dataclasses.fields(cls)]
@@ -48,10 +50,72 @@ def test_the_defaults_keep_every_rule(cls):
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("env", ENVS)
 def test_every_entry_of_envs_resolves(env, cls):
-    resolved = resolve(cls, dict(env=env))
-    for name in {field.name for field in dataclasses.fields(cls)} & set(ENVS[env]):
-        assert getattr(resolved.values, name) == ENVS[env][name]
+    resolved, entry = resolve(cls, dict(env=env)), ENVS[env] | ENVS[env].get("d4pg", {})
+    for name in {field.name for field in dataclasses.fields(cls)} & set(entry):
+        assert getattr(resolved.values, name) == entry[name]
         assert resolved.sources[name] == "ENVS"
+
+
+# msinto93/D4PG's rates, and the other settings that --algorithm original brings back.
+RATES = dict(critic_learning_rate=1e-4, actor_learning_rate=1e-4, tau=0.001, learning_starts=1000, saturation_penalty=0.0)
+SETTINGS = dict(
+    learning_rate_schedule="constant",
+    priority="cross_entropy",
+    noise="gaussian",
+    noise_scale=0.3,
+    noise_scale_per="same",
+    noise_decay=0.9999,
+    noise_decay_per="episode",
+    samples_per_insert=32.0,
+)
+
+
+@pytest.mark.parametrize("env", [*ENVS, "Toy-v0"])
+def test_the_original_has_its_own_rates_and_the_environments_scales(env):
+    resolved = resolve(TrainParams, dict(env=env, algorithm="original", **{} if env in ENVS else {"v_min": 0.0, "v_max": 1.0}))
+    for name, value in (RATES | SETTINGS).items():
+        assert getattr(resolved.values, name) == value
+    assert {resolved.sources[name] for name in RATES} == {"ALGORITHMS"}
+    assert resolved.values.num_steps_train == ENVS.get(env, {}).get("num_steps_train", 100_000)
+    assert resolved.values.reward_scale == ENVS.get(env, {}).get("reward_scale", 1.0)
+
+
+def test_an_entry_separates_the_environment_from_rates_for_one_algorithm(monkeypatch):
+    entry = dict(v_min=-1.0, v_max=1.0, tau=0.5, d4pg=dict(tau=0.25, num_steps_train=7), original=dict(noise_scale=0.1))
+    monkeypatch.setitem(ENVS, "Toy-v0", entry)
+
+    def taken(name, algorithm, record=None, **given):
+        resolved = resolve(TrainParams, dict(env="Toy-v0", algorithm=algorithm, **given), record)
+        return getattr(resolved.values, name), resolved.sources[name]
+
+    assert taken("tau", None) == taken("tau", "d4pg") == (0.25, "ENVS")
+    assert taken("num_steps_train", "d4pg") == (7, "ENVS")
+    assert taken("tau", "original") == (0.5, "ENVS")  # an entry beats the algorithm
+    assert taken("noise_scale", "original") == (0.1, "ENVS")
+    assert taken("learning_starts", "original") == (1000, "ALGORITHMS")
+    assert taken("learning_starts", None, {"algorithm": "original"}) == (1000, "ALGORITHMS")  # a run's record names it
+    assert taken("learning_starts", "original", {"learning_starts": 5}) == (5, "run")
+    assert taken("learning_starts", "original", learning_starts=6) == (6, "flag")
+    assert taken("num_steps_train", "original") == (100_000, "default")
+
+
+def test_an_entry_may_name_the_algorithm(monkeypatch):
+    monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, algorithm="original", d4pg=dict(tau=0.25)))
+    assert resolve(TrainParams, dict(env="Toy-v0")).values.tau == 0.001
+    assert resolve(TrainParams, dict(env="Toy-v0", algorithm="d4pg")).values.tau == 0.25
+
+
+def test_every_entry_of_algorithms_holds_parameters():
+    for values in ALGORITHMS.values():
+        assert values.keys() <= vars(TrainParams()).keys()
+    assert problems(TrainParams, algorithm="d4") == ["algorithm must be d4pg or original, got 'd4'"]
+
+
+def test_environments_without_an_entry_have_defaults_that_learn():
+    values = resolve(TrainParams, dict(env="Toy-v0", v_min=0.0, v_max=1.0)).values
+    expected = dict(critic_learning_rate=5e-4, actor_learning_rate=3e-4, tau=0.005, learning_starts=10_000)
+    expected |= dict(saturation_penalty=1e-3, num_steps_train=100_000)
+    assert {name: getattr(values, name) for name in expected} == expected
 
 
 def test_a_flag_beats_envs_and_envs_beats_the_default(monkeypatch):
@@ -84,7 +148,7 @@ def test_none_means_not_given(cls):
 def test_none_in_envs_means_not_given_either(monkeypatch):
     monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, tau=None))
     resolved = resolve(TrainParams, dict(env="Toy-v0"))
-    assert (resolved.values.tau, resolved.sources["tau"]) == (0.001, "default")
+    assert (resolved.values.tau, resolved.sources["tau"]) == (0.005, "default")
 
 
 @pytest.mark.parametrize("value", [False, 0, 0.0, ""])
@@ -115,7 +179,9 @@ def test_the_seeds_of_an_entry_are_those_of_training_alone(monkeypatch):
 def test_differing_lists_what_is_no_class_default_with_its_source():
     assert resolve(TrainParams, dict(env="BipedalWalker-v3", tau=0.5, batch_size=256)).overrides() == {
         "env": "BipedalWalker-v3 (flag)",
+        "num_steps_train": "200000 (ENVS)",
         "reward_scale": "10.0 (ENVS)",
+        "critic_learning_rate": "0.001 (ENVS)",
         "tau": "0.5 (flag)",
         "v_min": "-40.0 (ENVS)",
         "v_max": "40.0 (ENVS)",
@@ -152,8 +218,9 @@ def test_a_name_like_no_other_gets_no_suggestion():
 
 def test_a_misspelt_name_in_envs_is_reported_with_its_entry(monkeypatch):
     monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, nun_atoms=11))
-    for cls in CLASSES:
-        assert problems(cls, env="Toy-v0") == ["ENVS['Toy-v0']: there is no parameter nun_atoms, did you mean num_atoms?"]
+    monkeypatch.setitem(ENVS, "Game-v0", dict(v_min=-1.0, v_max=1.0, original=dict(nun_atoms=11)))
+    for cls, env in itertools.product(CLASSES, ("Toy-v0", "Game-v0")):
+        assert problems(cls, env=env) == [f"ENVS['{env}']: there is no parameter nun_atoms, did you mean num_atoms?"]
 
 
 def test_a_bad_value_in_envs_is_refused_like_any_other(monkeypatch):
@@ -303,7 +370,7 @@ def test_a_number_that_float32_cannot_hold_is_refused_before_it_becomes_nan(name
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("run", ["a/b", "..", ".hidden", "a\\b", "shipped", "a:b", "/etc"])
 def test_the_name_of_a_run_is_a_plain_folder_name(cls, run):
-    if cls is params.CurvesParams:
+    if cls is CurvesParams:
         assert problems(cls, runs=("good", run)) == [f"runs must be a plain folder name, got {run!r}"]
     else:
         assert problems(cls, run=run) == [f"run must be a plain folder name, got {run!r}"]
@@ -339,7 +406,7 @@ def test_compare_and_grow_make_one_film():
 
 @pytest.mark.parametrize("name", ["steps", ""])
 def test_scores_are_drawn_against_one_of_three(name):
-    assert problems(params.CurvesParams, x=name) == [f"x must be learner_step, env_step or minutes, got {name!r}"]
+    assert problems(CurvesParams, x=name) == [f"x must be learner_step, env_step or minutes, got {name!r}"]
 
 
 @pytest.mark.parametrize("name", ["avi", "GIF", ""])
@@ -431,6 +498,28 @@ def test_the_replay_must_hold_what_learning_starts_with():
     assert problems(TrainParams, learning_starts=100, replay_mem_size=100) == []
 
 
+@pytest.mark.parametrize("per", ["agent", "episode"])
+def test_the_least_noise_is_at_most_the_greatest(per):
+    (problem,) = problems(TrainParams, noise_scale_per=per, noise_scale=0.1, noise_scale_min=0.2)
+    assert problem == "noise_scale_min must be at most noise_scale, got 0.2 and 0.1"
+    assert problems(TrainParams, noise_scale_per=per, noise_scale=0.2, noise_scale_min=0.2) == []
+    assert problems(TrainParams, noise_scale_per="same", noise_scale=0.1, noise_scale_min=0.2) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("noise", "gaussian or ou"),
+        ("noise_scale_per", "same, agent or episode"),
+        ("noise_decay_per", "episode, step or none"),
+        ("priority", "cross_entropy or kl"),
+        ("learning_rate_schedule", "constant, linear or cosine"),
+    ],
+)
+def test_a_choice_lists_its_values(name, words):
+    assert problems(TrainParams, **{name: "x"}) == [f"{name} must be {words}, got 'x'"]
+
+
 def test_one_cannot_go_on_and_start_anew():
     (problem,) = problems(TrainParams, resume=True, fresh=True)
     assert problem.startswith("resume and fresh exclude each other")
@@ -492,6 +581,12 @@ def good_values(cls, name):
             "format": st.sampled_from(["gif", "mp4"]),
             "x": st.sampled_from(params.AXES),
             "run": st.from_regex(r"[a-z]{0,5}", fullmatch=True),
+            "algorithm": st.sampled_from(list(ALGORITHMS)),
+            "noise": st.sampled_from(["gaussian", "ou"]),
+            "noise_scale_per": st.just("same"),  # the others need a noise_scale_min that is not greater than noise_scale
+            "noise_decay_per": st.sampled_from(["episode", "step", "none"]),
+            "priority": st.sampled_from(["cross_entropy", "kl"]),
+            "learning_rate_schedule": st.sampled_from(["constant", "linear", "cosine"]),
         }.get(name, st.sampled_from(["x", "Toy-v9", "a b"]))
     if name == "runs":
         return st.lists(st.from_regex(r"[a-z]{0,5}", fullmatch=True), min_size=1, max_size=3).map(tuple)

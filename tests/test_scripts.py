@@ -15,6 +15,7 @@ from event_files import events_in, scalars_in
 from factories import save_checkpoint
 from trainings import slowed
 
+from agent.analysis.plot_params import MapsParams
 from agent.config import folder_name
 from utils.env_spec import EnvSpec
 from utils.storage.checkpoints import checkpoint_path
@@ -285,7 +286,7 @@ def test_help_names_every_parameter(script, without_tensorflow):
     import params
 
     classes = {"train.py": params.TrainParams, "test.py": params.TestParams, "play.py": params.PlayParams}
-    classes["plot.py maps"] = params.MapsParams
+    classes["plot.py maps"] = MapsParams
     name, *words = script.split()
     shown = [sys.executable, str(ROOT / name), *words, "--help"]
     done = subprocess.run(shown, capture_output=True, text=True, timeout=TIMEOUT, env=without_tensorflow)

@@ -18,6 +18,7 @@ import tyro
 from utils.errors import ParameterError
 from utils.parameters import Resolved, nearest
 
+_DECIDING = ("env", "algorithm")  # flags that other defaults depend on
 NARROWEST = 40  # columns; in fewer tyro never ends to lay out its help
 NO_ALIASES: Mapping[str, tuple[str, ...]] = {}
 
@@ -75,7 +76,9 @@ def _widen() -> None:
 
 def _defaults(cls: type, resolve: Resolve, argv: list[str]) -> Any:
     try:
-        return resolve(cls, {"env": dict(_pairs(argv)).get("env")}).values
+        given = {name: value for name, value in _pairs(argv) if name in _DECIDING}
+        names = {field.name for field in dataclasses.fields(cls)}
+        return resolve(cls, {name: value for name, value in given.items() if name in names}).values
     except ParameterError:
         return cls()  # the problem is reported later, together with all others
 

@@ -12,7 +12,7 @@ def replay_bytes(capacity: int, obs_size: int, action_size: int) -> int:
     """What a PrioritisedReplay (utils/replay/prioritised.py) of so many transitions takes once it is full."""
     columns = 4 * (2 * obs_size + action_size + 2)  # float32: obs, action, reward, discount, next_obs
     nodes = 2 * (1 << max(0, capacity - 1).bit_length())
-    return capacity * columns + 2 * 8 * nodes  # two trees in float64
+    return capacity * columns + 8 * nodes  # a tree in float64
 
 
 def check_replay(capacity: int, obs_size: int, action_size: int, available: int | None = None) -> None:

@@ -23,7 +23,7 @@ Rules = Callable[[Any], Iterator[tuple[set[str], str]]]  # of parameters: the fi
 
 @dataclass(frozen=True)
 class Resolved:
-    """Parameters, the layer that each came from ("flag", "run", "ENVS", "default"), and sentences a person should see."""
+    """Parameters, the layer that each came from (flag, run, ENVS, ALGORITHMS, default), and sentences a person should see."""
 
     values: Any
     sources: dict[str, str]

@@ -10,6 +10,7 @@ import numpy as np
 from agent.analysis.animation import FPS, FRAMES_EACH, animate, scene
 from agent.analysis.curves import run_curve, run_scores
 from agent.analysis.learning_curves import learning_curves
+from agent.analysis.plot_params import AnimationParams, CurvesParams, MapsParams, SupportParams
 from agent.analysis.state_slice import (
     StateSlice,
     action_names,
@@ -23,7 +24,7 @@ from agent.analysis.support import CHECKPOINTS, draw_support, support_of, visite
 from agent.analysis.value_maps import draw_maps, value_maps
 from agent.config import env_spec, run_folder
 from agent.loading import LoadedCheckpoint, checkpoint_folder, load_checkpoint, load_series
-from params import AnimationParams, CurvesParams, MapsParams, SupportParams, WatchParams
+from params import WatchParams
 from utils.envs import Environment
 from utils.errors import ParameterError
 from utils.logs import read_log

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.analysis.curves import Curve, draw_curves, mean_curve, published_curve, run_curve, run_scores, training_curve
+from agent.analysis.plot_params import CurvesParams, RunPlotParams
 from agent.config import env_spec, folder_name
-from params import HERE, RENAMED, SHIPPED, CurvesParams, RunPlotParams, WatchParams
+from params import HERE, RENAMED, SHIPPED, WatchParams
 from utils.errors import CheckpointError, ParameterError
 from utils.logs import read_log
 from utils.storage.checkpoints import list_checkpoints, newest_manifest

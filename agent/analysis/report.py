@@ -9,21 +9,12 @@ import numpy as np
 
 from agent.analysis import drawings as plots
 from agent.analysis.drawings import Drawing
+from agent.analysis.plot_params import CurvesParams, MapsParams, PlotParams, ReportParams, RunPlotParams, SupportParams
 from agent.analysis.recording import episode_gif, film_seed
 from agent.analysis.training_plots import draw_speed, draw_training
 from agent.config import env_spec, run_folder
 from agent.loading import LoadedCheckpoint, load_checkpoint
-from params import (
-    RENAMED,
-    SHIPPED,
-    CurvesParams,
-    MapsParams,
-    PlotParams,
-    ReportParams,
-    RunPlotParams,
-    SupportParams,
-    TrainParams,
-)
+from params import RENAMED, SHIPPED, TrainParams
 from utils.errors import CheckpointError, ToolkitError
 from utils.logs import read_log
 from utils.media.figures import new_figure, png

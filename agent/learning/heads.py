@@ -15,6 +15,9 @@ class CategoricalHead:
 
     METRICS = ("critic_loss", "kl_divergence", "target_entropy", "target_mass_below", "target_mass_above")
 
+    def __init__(self, priority: str = "cross_entropy"):
+        self._priority = priority  # cross_entropy or kl
+
     def target(
         self,
         next_outputs: list[tf.Tensor],
@@ -41,15 +44,19 @@ class CategoricalHead:
         return tf.abs(tf.reduce_sum(target * support, axis=1) - self.mean(outputs, support))
 
     def priority(self, target: tf.Tensor, outputs: list[tf.Tensor]) -> tf.Tensor:
-        """Priority [B], not negative: the cross-entropy, as a mean over the critics."""
-        return tf.add_n([losses.cross_entropies(target, logits) for logits in outputs]) / len(outputs)
+        """Priority [B], not negative, as a mean over the critics: the cross-entropy or the KL divergence.
+
+        The two differ by the entropy of the target, which is most of the cross-entropy once the critic has learned.
+        """
+        cross_entropies = self._cross_entropies(target, outputs)
+        return cross_entropies if self._priority == "cross_entropy" else _kl(cross_entropies, losses.entropies(target))
 
     def metrics(self, target: tf.Tensor, outputs: list[tf.Tensor]) -> dict[str, tf.Tensor]:
         """Scalars that are logged of the losses: critic_loss, without importance weights, is kl_divergence + target_entropy."""
-        cross_entropies, entropies = self.priority(target, outputs), losses.entropies(target)  # [B]
+        cross_entropies, entropies = self._cross_entropies(target, outputs), losses.entropies(target)  # [B]
         return {
             "critic_loss": tf.reduce_mean(cross_entropies),
-            "kl_divergence": tf.reduce_mean(tf.nn.relu(cross_entropies - entropies)),  # float32 goes below zero
+            "kl_divergence": tf.reduce_mean(_kl(cross_entropies, entropies)),
             "target_entropy": tf.reduce_mean(entropies),
         }
 
@@ -66,9 +73,18 @@ class CategoricalHead:
         below, above = losses.mass_outside(reward[:, None] + discount[:, None] * target_support, next_probs, support)
         return {"target_mass_below": below, "target_mass_above": above}
 
+    def _cross_entropies(self, target: tf.Tensor, outputs: list[tf.Tensor]) -> tf.Tensor:
+        """Cross-entropy [B] of the target, as a mean over the critics."""
+        return tf.add_n([losses.cross_entropies(target, logits) for logits in outputs]) / len(outputs)
+
     def _lower_probs(self, outputs: list[tf.Tensor], support: tf.Tensor) -> tf.Tensor:
         """Probabilities [B, K] of the critic with the lower mean, sample by sample."""
         lower = outputs[0]
         for other in outputs[1:]:
             lower = tf.where((self.mean(other, support) < self.mean(lower, support))[:, None], other, lower)
         return tf.nn.softmax(lower)
+
+
+def _kl(cross_entropies: tf.Tensor, entropies: tf.Tensor) -> tf.Tensor:
+    """KL divergence [B]; rounding in float32 would make it negative near 0."""
+    return tf.nn.relu(cross_entropies - entropies)

@@ -1,5 +1,6 @@
 """The learner: draws batches, has the networks updated, gives the losses back as priorities and publishes the policy."""
 
+import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
@@ -19,6 +20,7 @@ from utils.replay.rate_limiter import RateLimiter
 from utils.storage.arrays import Arrays
 
 MOST_SKIPPED = 10  # updates in a row
+LOWEST_RATE = 0.01  # share of a learning rate below which its schedule does not go: the last steps of a run still learn
 
 
 class CheckpointKeeper(Protocol):
@@ -122,6 +124,12 @@ class Learner:
         start, end = self._params.priority_beta_start, self._params.priority_beta_end
         return start + (end - start) * min(1.0, learner_step / self._params.num_steps_train)
 
+    def rate_factor(self, learner_step: int) -> float:
+        """The factor of learning_rate_schedule on both learning rates at a learner step; each call uses that of its first."""
+        done = min(1.0, learner_step / self._params.num_steps_train)
+        shapes = {"constant": 1.0, "linear": 1.0 - done, "cosine": 0.5 + 0.5 * math.cos(math.pi * done)}
+        return max(LOWEST_RATE, shapes[self._params.learning_rate_schedule])
+
     def _draw(self, learner_step: int) -> Sample:
         betas = [[self.beta(learner_step + i)] for i in range(self._params.updates_per_call)]  # [U, 1]
         return self._replay.sample(self._params.updates_per_call, self._params.batch_size, np.array(betas))
@@ -129,6 +137,7 @@ class Learner:
     def _call(self, sample: Sample) -> Call:
         self.scaling.prepare()
         updates = self.updates_due(self.learner_step)
+        self.update.set_rate_factor(self.rate_factor(self.learner_step))
         result = self.update(updates, self._skipped_in_a_row, sample)
         self.learner_step += updates
         self.skipped_updates += updates - result.finite

@@ -42,7 +42,7 @@ class CompiledUpdate:
     def __init__(self, params: TrainParams, scaling: Scaling, rng: np.random.Generator, num_critics: int = 1):
         for device in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(device, True)
-        self._params, self._head = params, CategoricalHead()
+        self._params, self._head = params, CategoricalHead(params.priority)
         obs_size, action_size = len(scaling.obs_mean), len(scaling.action_low)
         hidden, last, norm = (params.dense1_size, params.dense2_size), params.final_layer_init, params.use_batch_norm
 
@@ -84,11 +84,6 @@ class CompiledUpdate:
         """The same sample as tensors. Saves time in the call where there is time before it."""
         return Sample(sample.ids, *map(tf.constant, sample[1:]))
 
-    @property
-    def step(self) -> int:
-        """Updates made since the first, as the compiled loop counts them."""
-        return int(self._step)
-
     def rescale(self, scaling: Scaling, support: np.ndarray, target_support: np.ndarray | None = None) -> None:
         """Use these numbers from the next call on; the supports are atoms [K] in scaled rewards. Nothing is compiled again.
 
@@ -111,6 +106,12 @@ class CompiledUpdate:
         """Give the target critics the weights of the critics."""
         for critic, target in zip(self.critics, self.target_critics, strict=True):
             target.set_weights(critic.get_weights())
+
+    def set_rate_factor(self, factor: float) -> None:
+        """Multiply both learning rates by `factor` from the next call on. They are variables: nothing is compiled again."""
+        self._actor_optimiser.learning_rate = self._params.actor_learning_rate * factor
+        for optimiser in self._critic_optimisers:
+            optimiser.learning_rate = self._params.critic_learning_rate * factor
 
     # ---- keeping
 

@@ -62,6 +62,7 @@ class Measurements:
             "env_steps_per_s": round(self._rates[1], 2),
             **{name: round(value, 6) for name, value in means.items()},
             **dict(zip(("v_min_raw", "v_max_raw"), self._learner.scaling.support.bounds, strict=True)),
+            "critic_learning_rate": float(f"{self._params.critic_learning_rate * self._learner.rate_factor(now[1]):.4g}"),
             "beta": round(self._learner.beta(now[1]), 4),
             "samples_per_insert": round(self._limiter.samples / past_start, 3),
             "replay_size": len(self._replay),

@@ -137,6 +137,34 @@ def test_noise_shrinks_with_each_episode_of_this_agent():
     assert agent.noise.deviation == pytest.approx(0.3 * 0.25)
 
 
+def test_noise_decays_by_the_environment_steps_of_this_agent():
+    agent = make([Counter(4)], noise_scale=0.3, noise_decay=0.5, noise_decay_per="step")
+    agent.collect(1, None)  # of three steps
+    assert agent.noise.deviation == pytest.approx(0.3 / 2**agent.env_steps)
+    other = make([Counter(4)], noise_scale=0.3, noise_decay=0.5, noise_decay_per="step")
+    other.restore(agent.state())
+    assert other.noise.deviation == agent.noise.deviation
+
+
+@pytest.mark.parametrize("changes", [{"noise": "ou"}, {"noise_scale_per": "episode"}, {"noise_decay_per": "step"}])
+def test_an_agent_restored_after_truncation_acts_as_the_one_that_goes_on(changes):
+    agent, other = (make([Counter(5), Counter(5)], seed=seed, **changes) for seed in (1, 2))
+    agent.collect(50, Constant(1.0))
+    agent.truncate()
+    other.restore(agent.state())
+    first, second = agent.collect(50, Constant(1.0)), other.collect(50, Constant(1.0))
+    np.testing.assert_array_equal(first.action, second.action)
+    assert first.noise == second.noise
+
+
+def test_a_failed_environment_starts_with_new_noise():
+    agent = make([Counter(100, fails_at=50)], noise="ou", noise_scale=0.05, noise_decay_per="none")
+    with pytest.raises(EnvironmentFailure):
+        agent.collect(100, Constant(1.0))
+    agent.restart()
+    assert agent.noise._is_new.all()
+
+
 def test_the_newest_policy_is_used_from_the_next_step_on():
     env = Counter(10)
     agent = make([env], noise_scale=0.0)

@@ -14,13 +14,16 @@ import typing
 from annotated_types import Ge, Gt, Le
 
 import params
+from agent.analysis import plot_params
+from agent.analysis.plot_params import PlotParams, RunPlotParams
 from agent.config import resolve
 from utils import flags
 from utils.errors import ParameterError
 from utils.parameters import unwrap
 
-SHARED = (params.PlotParams, params.RunPlotParams)  # no script has these by themselves
-CLASSES = [kind for name, kind in vars(params).items() if name.endswith("Params") and kind not in SHARED]
+SHARED = (PlotParams, RunPlotParams)  # no script has these by themselves
+MODULES = vars(params) | vars(plot_params)
+CLASSES = [kind for name, kind in MODULES.items() if name.endswith("Params") and kind not in SHARED]
 
 
 def kind_of(cls, name):
@@ -44,6 +47,8 @@ def bad_values(cls, name):
         "run": ["a/b", "..", "shipped"],
         "format": ["avi"],
         "x": ["steps"],
+        "algorithm": ["d4"],
+        "noise": ["uniform"],
         "obs_scale": [(-1.0, 1.0), (0.0,), ()],
         "obs_mean": [()],
     }.get(name, [])

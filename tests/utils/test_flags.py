@@ -7,6 +7,7 @@ import re
 import pytest
 
 import params
+from agent.analysis.plot_params import CurvesParams, MapsParams
 from agent.config import resolve
 from params import ALIASES, ENVS, PlayParams, TrainParams, WatchParams
 from utils.errors import ParameterError
@@ -98,7 +99,7 @@ def test_the_environment_brings_its_own_values(form):
     resolved = parsed(f"{form} --v-min -1")
     assert (resolved.values.v_min, resolved.sources["v_min"]) == (-1.0, "flag")
     assert (resolved.values.v_max, resolved.sources["v_max"]) == (40.0, "ENVS")
-    assert resolved.values.num_steps_train == 1_000_000
+    assert resolved.values.num_steps_train == 200_000
 
 
 def test_an_old_id_brings_todays_values_and_a_note():
@@ -110,10 +111,19 @@ def test_an_old_id_brings_todays_values_and_a_note():
 @pytest.mark.parametrize("env", ENVS)
 def test_help_shows_what_the_environment_would_really_use(env, capsys):
     text = help_of(f"--env {env}", TrainParams, capsys)
-    for name, value in ENVS[env].items():
+    entry = ENVS[env] | ENVS[env].get("d4pg", {})
+    entry.pop("d4pg", None)
+    for name, value in entry.items():
         shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
         described = text.split(f"--{name.replace('_', '-')} ")[1]
         assert re.search(r"\(default: (.*?)\)", described)[1] == shown
+
+
+def test_help_shows_the_values_of_the_algorithm(capsys):
+    text = help_of("--env Pendulum-v1 --algorithm original", TrainParams, capsys)
+    assert re.search(r"--tau .*?\(default: (.*?)\)", text)[1] == "0.001"
+    assert re.search(r"--learning-starts .*?\(default: (.*?)\)", text)[1] == "1000"
+    assert re.search(r"--num-steps-train .*?\(default: (.*?)\)", text)[1] == "50000"  # of the environment
 
 
 def test_help_reads_the_last_env_as_the_training_does(capsys):
@@ -232,13 +242,13 @@ def test_the_flags_of_the_process_are_read_when_none_are_handed_over(monkeypatch
 # ---- a first word that is a command
 
 
-COMMANDS = {"curves": params.CurvesParams, "maps": params.MapsParams}
+COMMANDS = {"curves": CurvesParams, "maps": MapsParams}
 
 
 def test_the_first_word_says_whose_flags_follow():
     resolved = parse_command(COMMANDS, resolve, ["maps", "--env", "BipedalWalker-v3", "--x-dim", "2", "--state", "1", "2", "3"])
     values = resolved.values
-    assert (type(values), values.env, values.x_dim, values.state) == (params.MapsParams, "BipedalWalker-v3", 2, (1.0, 2.0, 3.0))
+    assert (type(values), values.env, values.x_dim, values.state) == (MapsParams, "BipedalWalker-v3", 2, (1.0, 2.0, 3.0))
     assert {name for name, source in resolved.sources.items() if source == "flag"} == {"env", "x_dim", "state"}
     assert parse_command(COMMANDS, resolve, ["curves", "--runs", "a", "b", "--mean"]).values.runs == ("a", "b")
 

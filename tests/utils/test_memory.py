@@ -14,7 +14,7 @@ GB = 10**9
 @pytest.mark.parametrize(("capacity", "obs_size", "action_size"), [(1, 1, 1), (1000, 24, 4), (1024, 3, 1), (1025, 17, 6)])
 def test_a_replay_takes_what_its_arrays_take(capacity, obs_size, action_size):
     replay = make_replay(capacity, obs_size, action_size)
-    owners = (replay, replay._sums, replay._minima)
+    owners = (replay, replay._sums)
     arrays = [value for owner in owners for value in vars(owner).values() if isinstance(value, np.ndarray)]
     assert replay_bytes(capacity, obs_size, action_size) == sum(array.nbytes for array in arrays)
 
@@ -27,11 +27,11 @@ def test_what_fits_is_let_through_and_one_transition_more_is_not():
 
 
 def test_the_sentence_has_what_is_needed_what_there_is_and_what_would_fit():
-    # 216 bytes for each of a billion transitions, and two trees of 2**31 numbers of 8 bytes.
+    # 216 bytes for each of a billion transitions, and a tree of 2**31 numbers of 8 bytes.
     with pytest.raises(ParameterError) as caught:
         check_replay(10**9, 24, 4, available=8 * GB)
     said = str(caught.value)
-    assert f"replay_mem_size 1000000000 needs {(216 + 2 * 2 * 2**30 * 8 / GB + REST / GB):,.1f} GB" in said
+    assert f"replay_mem_size 1000000000 needs {(216 + 2 * 2**30 * 8 / GB + REST / GB):,.1f} GB" in said
     assert "8.0 GB are available" in said
     fits = int(said.split("--replay-mem-size ")[1].split()[0])
     check_replay(fits, 24, 4, available=8 * GB)

@@ -10,6 +10,7 @@ from utils.replay.segment_tree import SegmentTree
 from utils.replay.transitions import TransitionBatch
 
 HIGHEST_PRIORITY = 1e4  # a greater one, from a diverged loss, would always be drawn
+ENTRY_DECAY = 0.9  # factor on the priority of new transitions at each call of update_priorities
 CHUNK = 8192  # transitions copied at once for a snapshot: the lock is held for some milliseconds
 
 
@@ -26,9 +27,13 @@ class Sample(NamedTuple):
 
 
 class PrioritisedReplay:
-    """A ring of arrays and two segment trees, behind one lock.
+    """A ring of arrays and a segment tree, behind one lock.
 
     A transition's id counts all that were ever added; it lives in slot id % capacity until it is overwritten.
+
+    New transitions enter at the maximum of the recent priorities, which decays by ENTRY_DECAY with each call of
+    `update_priorities`. Schaul et al. take the maximum that never decays, so that each transition is drawn soon once. After
+    losses have fallen, or after a single large one, that maximum would prefer new transitions for the rest of the run.
     """
 
     def __init__(self, capacity: int, obs_size: int, action_size: int, alpha: float, epsilon: float, rng: np.random.Generator):
@@ -40,11 +45,11 @@ class PrioritisedReplay:
         self._reward = np.empty(capacity, np.float32)
         self._discount = np.empty(capacity, np.float32)
         self._next_obs = np.empty((capacity, obs_size), np.float32)
-        self._sums = SegmentTree(capacity, np.add)
-        self._minima = SegmentTree(capacity, np.minimum)
+        self._sums = SegmentTree(capacity)
         self._added = 0
-        self._greatest_priority = 1.0
-        self.invalid_priorities = 0  # not finite or negative: the lowest is stored instead
+        self._entry_priority = 1.0  # of new transitions
+        self._has_priorities = False  # a loss has come in; until then all priorities are equal
+        self.invalid_priorities = 0  # not finite or negative: the lowest priority is stored instead
         self.clipped_priorities = 0  # greater than HIGHEST_PRIORITY
 
     def __len__(self) -> int:
@@ -56,21 +61,22 @@ class PrioritisedReplay:
         return self._added
 
     def add(self, block: TransitionBatch) -> None:
-        """Append a block at the greatest priority seen so far; the oldest transitions make room."""
+        """Append a block at the maximum of the recent priorities; the oldest transitions make room."""
         with self._lock:
             # Of a block longer than the ring only the end stays.
             ids = np.arange(self._added, self._added + len(block))[-self.capacity :]
             slots = ids % self.capacity
             for column, values in zip(self._columns(), self._values(block), strict=True):
                 column[slots] = values[-self.capacity :]
-            self._set_leaves(slots, np.full(len(slots), self._greatest_priority**self._alpha))
+            self._sums.set(slots, np.full(len(slots), self._entry_priority**self._alpha))
             self._added += len(block)
 
     def sample(self, batches: int, batch_size: int, beta: float | np.ndarray) -> Sample:
         """Draw `batches` batches in proportion to priority**alpha, each stratified into batch_size equal segments.
 
-        The weights are (N * probability)**-beta divided by the greatest that any stored transition could have; `beta` is
-        one number, or one for each batch [batches, 1].
+        The weights are (N * probability)**-beta divided by the greatest of their batch. Relative to the greatest of all that
+        is stored, as in Schaul et al., one low priority would shrink every weight. `beta` is one number, or one for each
+        batch [batches, 1].
         Raises ValueError while the replay is empty.
         """
         with self._lock:
@@ -84,28 +90,33 @@ class PrioritisedReplay:
             # No slot is out of range; with "clip" NumPy believes that, with "raise" it takes twice as long.
             columns = (column.take(slots, axis=0, mode="clip") for column in self._columns())
             obs, action, reward, discount, next_obs = columns
-            weights = (self._minima.root / mass) ** beta  # N and the root cancel out
+            weights = (mass.min(axis=1, keepdims=True) / mass) ** beta  # N and the root cancel out
         return Sample(ids, obs, action, reward, discount, next_obs, weights.astype(np.float32))
 
     def update_priorities(self, ids: np.ndarray, losses: np.ndarray) -> None:
         """Set priorities to losses + epsilon. `ids` and `losses` [batches, B] in the order of the updates.
 
-        A transition overwritten since it was drawn is skipped, and of one drawn twice the last loss counts.
-        A loss that is negative or not finite is refused and counted, and its transition gets the lowest priority that
-        any has: a transition that spoils an update should rarely be drawn again. (A lower one than that would be the
-        measure of all importance weights, and shrink them to nothing.) A huge loss is limited.
+        A transition overwritten since it was drawn is skipped, and of one drawn twice the last loss counts. A loss that is
+        negative or not finite is counted and stored as 0, the lowest priority: a transition that spoils an update should
+        rarely be drawn again. A huge loss is clipped.
+
+        Before the first loss all priorities are equal. The first call sets those without a loss to its maximum, so that the
+        transitions it has drawn are not preferred.
         """
         ids, losses = ids.ravel(), np.asarray(losses, np.float64).ravel()
-        sound = np.isfinite(losses) & (losses >= 0.0)
-        priorities = np.minimum(losses + self._epsilon, HIGHEST_PRIORITY)
+        valid = np.isfinite(losses) & (losses >= 0.0)
+        priorities = np.minimum(np.where(valid, losses, 0.0) + self._epsilon, HIGHEST_PRIORITY)
         with self._lock:
-            self.invalid_priorities += int((~sound).sum())
-            self.clipped_priorities += int((losses[sound] > HIGHEST_PRIORITY).sum())
+            self.invalid_priorities += int((~valid).sum())
+            self.clipped_priorities += int((losses[valid] > HIGHEST_PRIORITY).sum())
             kept = ids >= self._added - self.capacity
-            if kept.any():
-                self._greatest_priority = max(self._greatest_priority, float(priorities[kept & sound].max(initial=0.0)))
-                leaves = np.where(sound, priorities, 0.0) ** self._alpha
-                self._set_leaves(ids[kept] % self.capacity, np.where(sound, leaves, self._minima.root)[kept])
+            if (kept & valid).any():
+                greatest = float(priorities[kept & valid].max())
+                if not self._has_priorities:
+                    self._sums.fill(np.full(len(self), greatest**self._alpha))
+                    self._entry_priority, self._has_priorities = greatest, True
+                self._entry_priority = max(greatest, ENTRY_DECAY * self._entry_priority)
+            self._sums.set(ids[kept] % self.capacity, priorities[kept] ** self._alpha)
 
     def mean_priority(self) -> float:
         """Mean of priority**alpha over what is stored."""
@@ -132,7 +143,8 @@ class PrioritisedReplay:
                 "capacity": self.capacity,
                 "alpha": self._alpha,
                 "added": self._added,
-                "greatest_priority": self._greatest_priority,
+                "greatest_priority": self._entry_priority,  # its first name
+                "has_priorities": self._has_priorities,
                 "generator": self._rng.bit_generator.state,
             }
         return counters, rows, (self._rows(slice(first, min(first + CHUNK, rows))) for first in range(0, rows, CHUNK))
@@ -150,6 +162,7 @@ class PrioritisedReplay:
         greatest, alpha = float(counters["greatest_priority"]), float(counters["alpha"])
         if not (0.0 < greatest <= HIGHEST_PRIORITY and alpha >= 0.0):
             raise ValueError(f"the greatest priority is {greatest} and alpha {alpha}")
+        has_priorities = bool(counters.get("has_priorities", True))  # older snapshots were saved after a loss
         generator = type(self._rng.bit_generator)()
         generator.state = counters["generator"]  # raises when it is none, before anything has changed
         if counters["capacity"] != self.capacity:
@@ -160,10 +173,9 @@ class PrioritisedReplay:
         with self._lock:
             for name, column in zip(self.row.names or (), self._columns(), strict=False):
                 column[: len(rows)] = rows[name]
-            for tree in (self._sums, self._minima):
-                tree.fill(mass)
+            self._sums.fill(mass)
             self._added = added
-            self._greatest_priority = greatest
+            self._entry_priority, self._has_priorities = greatest, has_priorities
             self._rng.bit_generator.state = generator.state
 
     def view(self, count: int) -> np.ndarray:
@@ -179,21 +191,14 @@ class PrioritisedReplay:
         return rows
 
     def problems(self) -> list[str]:
-        """What breaks the invariants of the trees; for tests and debugging."""
+        """What breaks the invariants of the tree; for tests and debugging."""
         with self._lock:
-            sums, minima = self._sums.leaves, self._minima.leaves
-            problems = self._sums.problems() + self._minima.problems()
-            if not np.array_equal(sums[: len(self)], minima[: len(self)]):
-                problems.append("the two trees hold different leaves")
+            sums, problems = self._sums.leaves, self._sums.problems()
             if sums[len(self) :].any():
                 problems.append("an empty slot has mass")
             if not (np.isfinite(sums).all() and (sums[: len(self)] > 0).all()):
                 problems.append("a priority is not a positive number")
             return problems
-
-    def _set_leaves(self, slots: np.ndarray, leaves: np.ndarray) -> None:
-        self._sums.set(slots, leaves)
-        self._minima.set(slots, leaves)
 
     def _columns(self) -> tuple[np.ndarray, ...]:
         return self._obs, self._action, self._reward, self._discount, self._next_obs

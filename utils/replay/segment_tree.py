@@ -1,4 +1,4 @@
-"""A segment tree over an array: the reduction of all leaves at the root, and the leaf at a given prefix sum."""
+"""A segment tree over an array: the sum of all leaves at the root, and the leaf at a given prefix sum."""
 
 import numpy as np
 
@@ -7,24 +7,22 @@ TOP = 10  # levels that find crosses at once
 
 
 class SegmentTree:
-    """A complete binary tree whose parents are `reduce` (np.add or np.minimum) of their two children, in float64.
+    """A complete binary tree whose parents are the sums of their two children, in float64.
 
     Parents are always recomputed from their children, never adjusted by differences, so that they are exact.
     All methods take arrays and touch log2(capacity) levels, a few vectorised operations each.
     """
 
-    def __init__(self, capacity: int, reduce: np.ufunc):
+    def __init__(self, capacity: int):
         self.capacity = capacity
-        self._reduce = reduce
         self._first_leaf = 1 << max(0, capacity - 1).bit_length()
         self._levels = self._first_leaf.bit_length() - 1
-        self._empty = 0.0 if reduce is np.add else np.inf
         # Node 1 is the root, the children of node i are 2i and 2i + 1, node 0 is unused.
-        self._nodes = np.zeros(2 * self._first_leaf) if reduce is np.add else np.full(2 * self._first_leaf, np.inf)
+        self._nodes = np.zeros(2 * self._first_leaf)
 
     @property
     def root(self) -> float:
-        """The reduction of all leaves."""
+        """The sum of all leaves."""
         return float(self._nodes[1])
 
     @property
@@ -43,16 +41,16 @@ class SegmentTree:
         while first and last - first >= CLOSE * len(indices):
             position >>= 1
             children = pairs.take(position, axis=0)
-            nodes[position] = self._reduce(children[:, 0], children[:, 1])
+            nodes[position] = children[:, 0] + children[:, 1]
             first, last = first >> 1, last >> 1
         while first:  # the rest lies close together: slices are quicker than indices, even where more is recomputed
             children = pairs[first : last + 1]
-            self._reduce(children[:, 0], children[:, 1], out=nodes[first : last + 1])
+            np.add(children[:, 0], children[:, 1], out=nodes[first : last + 1])
             first, last = first >> 1, last >> 1
 
     def fill(self, values: np.ndarray) -> None:
         """Set the first leaves to `values` [n] and empty all others."""
-        leaves = np.full(self.capacity, self._empty)
+        leaves = np.zeros(self.capacity)
         leaves[: len(values)] = values
         self.set(np.arange(self.capacity), leaves)
 
@@ -79,8 +77,8 @@ class SegmentTree:
         return position - self._first_leaf
 
     def problems(self) -> list[str]:
-        """What breaks the invariant that each parent is the reduction of its children; for tests and debugging."""
+        """What breaks the invariant that each parent is the sum of its children; for tests and debugging."""
         inner = np.arange(1, self._first_leaf)
-        expected = self._reduce(self._nodes[2 * inner], self._nodes[2 * inner + 1])
+        expected = self._nodes[2 * inner] + self._nodes[2 * inner + 1]
         wrong = inner[self._nodes[inner] != expected]
         return [f"node {i} holds {self._nodes[i]}, its children give {expected[i - 1]}" for i in wrong]

@@ -28,6 +28,7 @@ GROUPS = {
     "kl_divergence": "loss/",
     "target_entropy": "loss/",
     "actor_loss": "loss/",
+    "critic_learning_rate": "loss/",
     "mean_q": "value/",
     "saturated_actions": "value/",
     "td_error": "value/",

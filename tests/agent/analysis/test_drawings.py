@@ -12,11 +12,11 @@ from pages import measured, needs_a_browser, problems
 from PIL import Image
 
 from agent.analysis import drawings as plots
+from agent.analysis.plot_params import AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams
 from agent.analysis.report import write_report
 from agent.analysis.state_slice import observation_names
 from agent.analysis.support import visited
 from agent.loading import load_checkpoint
-from params import AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams
 from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError
 from utils.media.figures import png

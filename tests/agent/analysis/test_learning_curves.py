@@ -5,7 +5,7 @@ import pytest
 from factories import save_checkpoint as save
 
 from agent.analysis.learning_curves import curves_path, learning_curves, selected_runs
-from params import CurvesParams
+from agent.analysis.plot_params import CurvesParams
 from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError
 from utils.storage.results import append_result

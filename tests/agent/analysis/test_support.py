@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from factories import save_checkpoint as save
 
+from agent.analysis.plot_params import SupportParams
 from agent.analysis.support import Support, draw_support, support_of, visited, warnings_of_log
 from agent.loading import load_checkpoint
 from agent.scaling import support_warnings
-from params import SupportParams
 from utils.env_spec import EnvSpec
 
 ATOMS = np.linspace(-20.0, 0.0, 5)

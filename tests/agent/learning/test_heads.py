@@ -59,6 +59,20 @@ def test_priority_is_the_mean_loss_of_the_critics():
     np.testing.assert_allclose(HEAD.priority(target, outputs), [(np.log(2) + np.log(4)) / 2], rtol=1e-5)
 
 
+def test_priority_can_be_the_kl_divergence_and_is_never_negative():
+    head = CategoricalHead("kl")
+    target = np.array([[0.5, 0.5, 0.0]], np.float32)
+    outputs = [np.log(np.array([[p, 1 - p, 1e-9]], np.float32)) for p in (0.5, 0.25)]
+    # Cross-entropies -ln(0.5) and -ln(0.25 * 0.75) / 2, of which the entropy ln(2) is subtracted.
+    expected = (0.0 + -np.log(0.25 * 0.75) / 2 - np.log(2)) / 2
+    np.testing.assert_allclose(head.priority(target, outputs), [expected], rtol=1e-5)
+    probs = np.random.default_rng(0).dirichlet(np.ones(51), 64).astype(np.float32)
+    priorities = head.priority(probs, [np.log(probs)]).numpy()
+    assert (priorities >= 0).all()
+    assert priorities.max() < 1e-6
+    assert head.metrics(target, outputs) == HEAD.metrics(target, outputs)  # critic_loss stays the cross-entropy
+
+
 def test_kl_divergence_is_zero_for_a_prediction_that_is_right_and_never_negative():
     probs = np.random.default_rng(0).dirichlet(np.ones(51), 64).astype(np.float32)
     metrics = HEAD.metrics(probs, [np.log(probs)])

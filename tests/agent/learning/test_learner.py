@@ -34,8 +34,9 @@ def critic_of(learner):
 )
 def test_a_bandit_is_solved(changes):
     # An actor quicker than its critic would run into the flat end of tanh before the critic knows better, and a critic of few
-    # units, which bend where they happen to, would not know the peak.
-    learner, _ = make(small(updates_per_call=50, dense2_size=256, actor_learning_rate=2e-4, **changes), bandit())
+    # units, which bend where they happen to, would not know the peak. Falling rates end the noise of batch normalisation.
+    rates = {"actor_learning_rate": 2e-4, "learning_rate_schedule": "linear"}
+    learner, _ = make(small(updates_per_call=50, dense2_size=256, **rates, **changes), bandit())
     while learner.learner_step < 4000:
         learner.step()
     assert learner.policy.act(np.ones((1, 1)))[0, 0] == pytest.approx(0.3, abs=0.12)
@@ -120,7 +121,7 @@ def test_calls_end_at_checkpoints_and_at_the_last_step():
         learner.step()
         seen.append(learner.learner_step)
     assert seen == [4, 6, 10, 12, 15]
-    assert learner.update.step == 15  # the compiled loop counted the same
+    assert int(learner.update._step) == 15  # the compiled loop counted the same
 
 
 def test_run_saves_when_due_and_keeps_to_the_limiter():
@@ -176,6 +177,70 @@ def test_run_ends_soon_after_stop_while_it_waits_for_data():
 def test_beta_rises_linearly_from_start_to_end():
     learner, _ = make(small(priority_beta_start=0.4, priority_beta_end=1.0, num_steps_train=100), bandit())
     assert [learner.beta(step) for step in (0, 50, 100, 200)] == pytest.approx([0.4, 0.7, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [
+        ("constant", [1.0, 1.0, 1.0, 1.0, 1.0]),
+        ("linear", [1.0, 0.75, 0.5, 0.01, 0.01]),
+        ("cosine", [1.0, (1 + 0.5**0.5) / 2, 0.5, 0.01, 0.01]),
+    ],
+)
+def test_learning_rates_follow_their_schedule_down_to_a_hundredth(schedule, factors):
+    learner, _ = make(small(learning_rate_schedule=schedule, num_steps_train=400), bandit())
+    assert [learner.rate_factor(step) for step in (0, 100, 200, 400, 500)] == pytest.approx(factors)
+
+
+def rates_of(learner):
+    optimisers = [learner.update._actor_optimiser, *learner.update._critic_optimisers]
+    return [float(optimiser.learning_rate) for optimiser in optimisers]
+
+
+def test_a_schedule_changes_both_rates_without_compiling_again_and_continues_after_a_restore():
+    params = small(
+        updates_per_call=2,
+        num_steps_train=8,
+        learning_rate_schedule="linear",
+        critic_learning_rate=2e-3,
+        actor_learning_rate=1e-3,
+    )
+    learner, replay = make(params, bandit())
+    learner.step()
+    assert rates_of(learner) == pytest.approx([1e-3, 2e-3])
+    learner.step()
+    assert rates_of(learner) == pytest.approx([0.75e-3, 1.5e-3])
+    kept, sample = learner.snapshot()[2], replay.sample(2, 64, 0.5)
+    assert not any("learning_rate" in name for name in kept)
+    learner.step(sample)
+    assert rates_of(learner) == pytest.approx([0.5e-3, 1e-3])
+    assert learner.update._compiled.experimental_get_tracing_count() == 1
+    other, _ = make(params, bandit(), seed=9)
+    other.restore(kept, 4)
+    other.step(sample)
+    assert rates_of(other) == pytest.approx([0.5e-3, 1e-3])
+    first, second = learner.snapshot()[2], other.snapshot()[2]
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_adams_first_step_is_that_of_the_scheduled_rate():
+    params = small(updates_per_call=1, num_steps_train=10, learning_rate_schedule="linear", critic_learning_rate=1e-3)
+    learner, _ = make(params, bandit())
+    start = learner.update.arrays()
+    learner.restore(start, 5)  # half way
+    learner.step()
+    moved = np.abs(learner.update.arrays()["critic/output/bias"] - start["critic/output/bias"])
+    assert moved.max() == pytest.approx(0.5e-3, rel=0.01)
+
+
+def test_a_skipped_update_does_not_stop_the_schedule():
+    params = small(num_steps_train=16, learning_rate_schedule="linear", actor_learning_rate=1e-3, critic_learning_rate=2e-3)
+    learner, replay = make(params, bandit())
+    good = replay.sample(4, 64, 1.0)
+    learner.step(good._replace(obs=np.full_like(good.obs, np.nan)))
+    learner.step(good)
+    assert learner.skipped_updates == 4
+    assert rates_of(learner) == pytest.approx([0.75e-3, 1.5e-3])
 
 
 def test_priorities_become_the_losses_of_the_transitions_drawn():

@@ -95,7 +95,7 @@ def test_restore_lists_each_size_that_differs_and_says_each_rate_that_changed(tm
     with pytest.raises(CheckpointError, match="v_min was -20.0 and is -10.0; dense1_size was 8 and is 9"):
         checkpointer.restore(Checkpoint(path))
     checkpointer, *_ = checkpointer_in(tmp_path / "G", make_params(tau=0.5))
-    assert checkpointer.restore(Checkpoint(path)) == ["tau was 0.001 and is 0.5 from here on.", "The replay starts empty."]
+    assert checkpointer.restore(Checkpoint(path)) == ["tau was 0.005 and is 0.5 from here on.", "The replay starts empty."]
 
 
 def test_the_oldest_checkpoints_go_when_there_are_too_many(tmp_path):

@@ -34,7 +34,8 @@ def training():
     limiter = RateLimiter(0.0, 20, 0.0)
     limiter._inserts, limiter._samples = 100, 160
     scaling = SimpleNamespace(support=SimpleNamespace(bounds=(-20.0, 5.0)))
-    learner = SimpleNamespace(learner_step=40, skipped_updates=0, averages=Means(), beta=lambda step: 0.64, scaling=scaling)
+    schedules = {"beta": lambda step: 0.64, "rate_factor": lambda step: step / 60}
+    learner = SimpleNamespace(learner_step=40, skipped_updates=0, averages=Means(), scaling=scaling, **schedules)
     counters = SimpleNamespace(seconds=50.0, env_steps=800)
     checkpointer = SimpleNamespace(saved_step=30)
     parts = Parts(learner, SimpleNamespace(episodes=4), counters, replay, limiter)
@@ -56,6 +57,7 @@ def test_row_holds_counters_means_and_rates_since_the_last(training):
         "mean_q": -3.0,
         "v_min_raw": -20.0,
         "v_max_raw": 5.0,
+        "critic_learning_rate": 0.0003333,  # 5e-4 * 40 / 60
         "beta": 0.64,
         "samples_per_insert": 2.0,  # 160 samples of the 80 inserts past the first 20
         "replay_size": 100,

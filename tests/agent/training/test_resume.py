@@ -137,7 +137,7 @@ def test_a_resumed_run_keeps_its_parameters_and_flags_override_them(tmp_path):
 
 def test_a_run_whose_entry_in_envs_was_changed_is_resumed_as_it_was(tmp_path, monkeypatch):
     trained(tmp_path)
-    monkeypatch.setitem(ENVS, "Pendulum-v1", {**ENVS["Pendulum-v1"], "v_min": -30.0, "obs_clip": 5.0, "tau": 0.25})
+    monkeypatch.setitem(ENVS, "Pendulum-v1", {**ENVS["Pendulum-v1"], "v_min": -30.0, "obs_clip": 5.0, "d4pg": {"tau": 0.25}})
     values, _ = continued(tmp_path, resume=True)
     assert [values[name] for name in ("v_min", "obs_clip", "tau")] == [(-20.0, "run"), (None, "run"), (0.005, "run")]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.replay.prioritised import HIGHEST_PRIORITY, PrioritisedReplay
+from utils.replay.prioritised import ENTRY_DECAY, HIGHEST_PRIORITY, PrioritisedReplay
 from utils.replay.transitions import TransitionBatch
 
 
@@ -135,28 +135,28 @@ def test_weights_by_hand(beta, expected):
     np.testing.assert_allclose(sample.weights, np.array(expected)[sample.ids], rtol=1e-6)
 
 
-def test_weights_are_relative_to_all_that_is_stored_not_to_what_was_drawn():
-    # One item of 10 000 has a tiny priority: it is not drawn, but its weight would be the greatest.
+def test_weights_are_relative_to_their_batch_and_not_to_all_that_is_stored():
+    # One item of 10 000 has a tiny priority and is not drawn: all that are drawn are equal.
     losses = np.full(10_000, 1.0)
     losses[1234] = 1e-3
     sample = filled(losses, epsilon=1e-9).sample(1, 8, 1.0)
     assert 1234 not in sample.ids
-    np.testing.assert_allclose(sample.weights, 1e-3, rtol=1e-5)
+    assert (sample.weights == 1).all()
+
+
+def test_each_batch_divides_by_its_own_greatest_weight():
+    # Of two draws in a batch the second is always 2, of priority 14 in 17; the first is any of them.
+    sample = filled([0.0, 1.0, 13.0], epsilon=1.0).sample(200, 2, 1.0)
+    assert {tuple(ids) for ids in sample.ids.tolist()} == {(0, 2), (1, 2), (2, 2)}
+    expected = {0: [1, 1 / 14], 1: [1, 2 / 14], 2: [1, 1]}
+    for ids, weights in zip(sample.ids, sample.weights, strict=True):
+        np.testing.assert_allclose(weights, expected[int(ids[0])], rtol=1e-6)
 
 
 def test_each_batch_may_have_a_beta_of_its_own():
     sample = filled([0.0, 3.0, 8.0], alpha=0.5, epsilon=1.0).sample(2, 12, np.array([[0.0], [1.0]]))
     assert (sample.weights[0] == 1).all()
     np.testing.assert_allclose(sample.weights[1], 1 / (sample.ids[1] + 1), rtol=1e-6)
-
-
-def test_the_greatest_weight_is_that_of_the_least_priority_after_it_was_overwritten():
-    replay = make_replay(2, epsilon=1.0)
-    replay.add(block_of([0, 1]))
-    replay.update_priorities(np.array([0, 1]), np.array([0.0, 3.0]))  # leaves 1 and 4
-    replay.add(block_of([2]))  # takes the slot of the least, at the greatest
-    np.testing.assert_array_equal(leaves(replay), [4, 4])
-    assert (replay.sample(1, 8, 1.0).weights == 1).all()
 
 
 def test_each_draw_comes_from_its_own_segment_of_the_root():
@@ -193,26 +193,50 @@ def test_the_newest_is_drawn_as_often_as_its_priority_says():
 # ---- how priorities change
 
 
-def test_new_transitions_come_in_at_the_greatest_priority_seen():
-    replay = make_replay(4, epsilon=1.0)
-    replay.add(block_of([0, 1]))
-    np.testing.assert_array_equal(leaves(replay), [1, 1])
+def test_before_the_first_loss_all_priorities_are_equal_and_then_those_without_a_loss_get_the_greatest():
+    replay = make_replay(8, epsilon=1.0)
+    replay.add(block_of([0, 1, 2]))
+    np.testing.assert_array_equal(leaves(replay), [1, 1, 1])
+    replay.update_priorities(np.array([0]), np.array([np.nan]))  # no loss
     replay.update_priorities(np.array([0, 1]), np.array([5.0, 0.5]))
-    replay.add(block_of([2]))
     np.testing.assert_array_equal(leaves(replay), [6, 1.5, 6])
-    replay.update_priorities(np.array([0, 2]), np.array([0.5, 0.5]))
-    replay.add(block_of([3]))
-    np.testing.assert_array_equal(leaves(replay), [1.5, 1.5, 1.5, 6])  # the greatest of the run, not of what is stored
+    replay.update_priorities(np.array([0]), np.array([9.0]))
+    np.testing.assert_array_equal(leaves(replay), [10, 1.5, 6])  # this happens once
+
+
+def test_new_transitions_enter_at_the_decaying_maximum_of_recent_priorities():
+    replay = make_replay(8, epsilon=1.0)
+    replay.add(block_of([0, 1]))
+    replay.update_priorities(np.array([0, 1]), np.array([9.0, 0.5]))
+    replay.add(block_of([2]))
+    assert leaves(replay)[2] == 10
+    for entered in (3, 4):  # the maximum decays from 10 while the losses are smaller than it
+        replay.update_priorities(np.array([0, 2]), np.array([0.5, 0.25]))
+        replay.add(block_of([entered]))
+    np.testing.assert_allclose(leaves(replay)[3:], [10 * ENTRY_DECAY, 10 * ENTRY_DECAY**2])
+    for _ in range(100):
+        replay.update_priorities(np.array([0, 2]), np.array([0.5, 0.25]))
+    replay.add(block_of([5]))
+    assert leaves(replay)[5] == 1.5  # it never falls below the last losses
+    replay.update_priorities(np.array([0]), np.array([99.0]))
+    replay.add(block_of([6]))
+    assert leaves(replay)[6] == 100  # and rises at once
+
+
+def test_losses_that_are_invalid_do_not_decay_the_priority_of_new_transitions():
+    replay = filled([9.0], epsilon=1.0)
+    for _ in range(10):
+        replay.update_priorities(np.array([0]), np.array([np.nan]))
+    replay.add(block_of([1]))
+    np.testing.assert_array_equal(leaves(replay), [1, 10])
 
 
 def test_a_transition_overwritten_since_it_was_drawn_is_skipped():
     replay = make_replay(4, epsilon=1.0)
     replay.add(block_of(range(6)))  # 0 and 1 are gone; 4 and 5 have their slots
     replay.update_priorities(np.array([0, 1, 2, 5]), np.array([7.0, 7.0, 2.0, 0.5]))
-    np.testing.assert_array_equal(leaves(replay), [1, 1.5, 3, 1])  # slots of 4, 5, 2, 3
+    np.testing.assert_array_equal(leaves(replay), [3, 1.5, 3, 3])  # slots of 4, 5, 2, 3: what was skipped is no maximum
     assert replay.invalid_priorities == 0
-    replay.add(block_of([6]))
-    assert leaves(replay)[2] == 3  # what was skipped does not count as the greatest seen either
 
 
 def test_of_a_transition_drawn_twice_the_last_loss_counts():
@@ -220,17 +244,17 @@ def test_of_a_transition_drawn_twice_the_last_loss_counts():
     replay.add(block_of(range(4)))
     ids, losses = np.array([[0, 1, 1], [2, 1, 0]]), np.array([[9.0, 9.0, 8.0], [3.0, 4.0, 5.0]])
     replay.update_priorities(ids, losses)
-    np.testing.assert_array_equal(leaves(replay), [6, 5, 4, 1])
+    np.testing.assert_array_equal(leaves(replay), [6, 5, 4, 10])
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf, -1e-9])
 def test_a_loss_that_is_no_loss_gives_the_lowest_priority_and_is_counted(loss):
     replay = filled([1.0, 2.0], epsilon=1.0)
     replay.update_priorities(np.array([0, 1]), np.array([loss, 4.0]))
-    np.testing.assert_array_equal(leaves(replay), [2, 5])  # 2 was the lowest
+    np.testing.assert_array_equal(leaves(replay), [1, 5])  # as a loss of 0
     assert replay.invalid_priorities == 1
     replay.update_priorities(np.array([[1], [1]]), np.array([[6.0], [loss]]))
-    np.testing.assert_array_equal(leaves(replay), [2, 2])
+    np.testing.assert_array_equal(leaves(replay), [1, 1])
     assert replay.invalid_priorities == 2
     replay.add(block_of([2]))
     assert leaves(replay)[2] == 7
@@ -261,20 +285,20 @@ class NaiveReplay:
 
     def __init__(self, capacity, alpha, epsilon):
         self.capacity, self.alpha, self.epsilon = capacity, alpha, epsilon
-        self.priorities, self.greatest = [], 1.0
+        self.priorities, self.greatest, self.has_priorities = [], 1.0, False
 
     def add(self, count):
         self.priorities += [self.greatest] * count
 
     def update(self, ids, losses):
-        lowest = min((self.priorities[i] for i in self.stored()), default=None)
-        for i, loss in zip(ids, losses, strict=True):
-            if i >= len(self.priorities) - self.capacity:
-                if not (np.isfinite(loss) and loss >= 0):
-                    self.priorities[i] = lowest
-                    continue
-                self.priorities[i] = min(loss + self.epsilon, HIGHEST_PRIORITY)
-                self.greatest = max(self.greatest, self.priorities[i])
+        kept = [(i, loss) for i, loss in zip(ids, losses, strict=True) if i in self.stored()]
+        valid = [min(loss + self.epsilon, HIGHEST_PRIORITY) for _, loss in kept if np.isfinite(loss) and loss >= 0]
+        if valid and not self.has_priorities:
+            self.priorities, self.greatest, self.has_priorities = [max(valid)] * len(self.priorities), 0.0, True
+        for i, loss in kept:
+            self.priorities[i] = min(loss + self.epsilon, HIGHEST_PRIORITY) if np.isfinite(loss) and loss >= 0 else self.epsilon
+        if valid:
+            self.greatest = max(*valid, ENTRY_DECAY * self.greatest)
 
     def stored(self):
         return range(max(0, len(self.priorities) - self.capacity), len(self.priorities))
@@ -308,7 +332,7 @@ def test_any_sequence_of_calls_gives_what_a_list_gives(capacity, alpha, calls):
         sample = replay.sample(2, 5, 0.5)
         np.testing.assert_array_equal(numbers_of(sample), sample.ids)
         mass = expected[sample.ids - stored[0]]
-        np.testing.assert_allclose(sample.weights, (expected.min() / mass) ** 0.5, rtol=1e-5)
+        np.testing.assert_allclose(sample.weights, (mass.min(axis=1, keepdims=True) / mass) ** 0.5, rtol=1e-5)
 
 
 # ---- threads
@@ -426,6 +450,26 @@ def test_a_restored_replay_goes_on_exactly_as_the_one_that_was_saved(added):
         numbers_of(second)
 
 
+def test_a_snapshot_from_before_the_first_loss_continues_like_the_replay_it_was_taken_from():
+    replay, other = make_replay(8, epsilon=1.0), make_replay(8, epsilon=1.0)
+    replay.add(block_of([0, 1]))
+    other.restore(*rows_of(replay))
+    for one in (replay, other):
+        one.update_priorities(np.array([0]), np.array([5.0]))
+        np.testing.assert_array_equal(leaves(one), [6, 6])
+
+
+def test_a_snapshot_of_an_older_version_has_priorities():
+    replay, other = filled([5.0, 0.5], epsilon=1.0), make_replay(8, epsilon=1.0)
+    counters, rows = rows_of(replay)
+    del counters["has_priorities"]
+    other.restore(counters, rows)
+    other.update_priorities(np.array([0]), np.array([2.0]))
+    np.testing.assert_array_equal(leaves(other), [3, 1.5])
+    other.add(block_of([2]))
+    assert leaves(other)[2] == pytest.approx(6 * ENTRY_DECAY)  # its greatest priority is the first maximum
+
+
 def test_many_chunks_are_put_together_in_order(monkeypatch):
     monkeypatch.setattr("utils.replay.prioritised.CHUNK", 7)
     replay = learnt()
@@ -455,7 +499,7 @@ def test_with_another_alpha_the_priorities_stay_what_they_were(then, now, power)
     other.restore(*rows_of(replay))
     np.testing.assert_allclose(leaves(other), leaves(replay) ** power)
     other.add(block_of([500]))
-    assert leaves(other)[other.added % 50 - 1] == pytest.approx(replay._greatest_priority**now)
+    assert leaves(other)[other.added % 50 - 1] == pytest.approx(replay._entry_priority**now)
 
 
 def test_from_an_alpha_of_zero_all_priorities_are_one():
@@ -536,10 +580,9 @@ def test_a_snapshot_taken_while_four_threads_add_has_no_torn_row(monkeypatch):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda replay: replay._sums.set(np.array([1]), np.array([3.0])), "the two trees hold different leaves"),
         (lambda replay: replay._sums.set(np.array([7]), np.array([3.0])), "an empty slot has mass"),
         (lambda replay: replay._sums.set(np.array([1]), np.array([0.0])), "a priority is not a positive number"),
-        (lambda replay: replay._minima._nodes.__setitem__(1, 0.5), "node 1 holds 0.5, its children give 1.0"),
+        (lambda replay: replay._sums._nodes.__setitem__(1, 0.5), "node 1 holds 0.5, its children give 3.0"),
     ],
 )
 def test_problems_sees_what_breaks_an_invariant(damage, said):
