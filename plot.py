@@ -24,7 +24,7 @@ from utils.envs import has_screen
 from utils.errors import DependencyError
 from utils.media.figures import png
 from utils.script import run_script
-from utils.storage.files import save_whole
+from utils.storage.files import write_file
 
 COMMANDS: dict[str, type] = {
     "curves": CurvesParams,
@@ -64,7 +64,7 @@ def write(command: str, params: Any) -> tuple[Path, list[str]]:
         return film.path, notes
     path = curves_path(params) if command == "curves" else folder / f"{command}.png"
     figure, notes, _ = getattr(plots, command)(params)
-    return save_whole(path, png(figure)), notes
+    return write_file(path, png(figure)), notes
 
 
 if __name__ == "__main__":

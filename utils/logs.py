@@ -1,7 +1,6 @@
 """Logs: a CSV file and TensorBoard. A log that cannot be written is reported once and never raises into training."""
 
 import csv
-import os
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from utils.storage.files import atomic_write
 from utils.storage.lines import append, csv_line
 from utils.tensorboard import TensorBoardWriter
 
@@ -97,12 +97,8 @@ class Metrics:
                 rows = (line.split(",") for line in lines[:-1])  # what follows the last line's end was cut short
                 whole = (row for row in rows if len(row) == len(columns) and row[place].isdecimal())
                 kept = [columns, *(row for row in whole if int(row[place]) <= keep_through)]
-        working = self._path.with_name(f".{self._path.name}.{os.getpid()}.partial")
-        try:
-            working.write_text("".join(map(csv_line, kept)))
-            os.replace(working, self._path)
-        finally:
-            working.unlink(missing_ok=True)
+        with atomic_write(self._path) as partial_file:
+            partial_file.write_text("".join(map(csv_line, kept)))
 
     def _guarded(self, action: Callable[[], None]) -> bool:
         try:

@@ -5,7 +5,7 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from utils.storage.files import save_whole
+from utils.storage.files import write_file
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -80,7 +80,7 @@ class Page:
 
     def save(self, path: Path) -> Path:
         """Write the page; returns the path. Raises StorageError."""
-        return save_whole(path, self.html().encode())
+        return write_file(path, self.html().encode())
 
 
 def _data(content: bytes, kind: str) -> str:

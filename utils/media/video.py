@@ -16,7 +16,7 @@ from PIL import Image
 
 from utils.errors import DependencyError, StorageError
 from utils.media.overlay import fit
-from utils.storage.files import save_whole
+from utils.storage.files import partial_path, write_file
 
 GIF_WIDTH = 320  # pixels
 GIF_SECONDS = 10.0
@@ -100,7 +100,7 @@ class Gif:
 
     def save(self) -> None:
         """Write the file. Raises StorageError."""
-        save_whole(self.path, self.content())
+        write_file(self.path, self.content())
 
     def content(self) -> bytes:
         """What the file will hold."""
@@ -142,7 +142,7 @@ class Mp4:
 
     def __init__(self, path: Path, fps: float):
         self.path = path
-        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+        self._partial = partial_path(path, path.suffix)
         self._count = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

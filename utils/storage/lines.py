@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from utils.storage.files import write_all
+
 
 def csv_line(values: Iterable[Any]) -> str:
     """One row of a CSV file."""
@@ -24,10 +26,8 @@ def append(path: Path, text: str, durable: bool = False) -> None:
         if before:
             file.seek(-1, os.SEEK_END)
             text = text if file.read(1) == b"\n" else "\n" + text
-        rest = memoryview(text.encode())
         try:
-            while rest:  # a full disk takes a part first, and raises at the next
-                rest = rest[file.write(rest) :]
+            write_all(file, text.encode())
         except OSError:
             file.truncate(before)
             raise

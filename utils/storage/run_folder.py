@@ -10,7 +10,8 @@ from typing import Any
 
 from utils.errors import FolderInUseError, ParameterError, StorageError
 from utils.storage.checkpoints import list_checkpoints, newest_manifest
-from utils.storage.verified_folder import remove_remains, write_file
+from utils.storage.files import atomic_write, write_synced
+from utils.storage.verified_folder import remove_remains
 
 RUN_FILE = "run.json"
 LOCK_FILE = ".lock"
@@ -34,8 +35,6 @@ class Run:
                 raise FolderInUseError(f"{folder} is in use by {holder}; give this training its own folder with --run NAME.")
             os.truncate(self._lock, 0)
             os.pwrite(self._lock, f"process {os.getpid()}".encode(), 0)
-            write_file(folder / ".probe", "")
-            (folder / ".probe").unlink()
         except OSError as error:
             raise StorageError(f"{folder} cannot be written: {error}. Choose another with --ckpt-dir.") from None
         remove_remains(folder)
@@ -74,7 +73,8 @@ class Run:
         """Record how far the run has come; `status` is "training", "stopped" or "done". Raises StorageError."""
         record = {"run_id": self.run_id, "status": status, "learner_step": learner_step, "process": os.getpid()}
         try:
-            write_file(self.folder / RUN_FILE, json.dumps(record))
+            with atomic_write(self.folder / RUN_FILE, durable=True) as partial:
+                write_synced(partial, [json.dumps(record).encode()])
         except OSError as error:
             raise StorageError(f"{self.folder / RUN_FILE} could not be written: {error}.") from None
 

@@ -6,9 +6,8 @@ No pickle and no Keras loader is on any path here, so that loading one can never
 import hashlib
 import json
 import os
-import shutil
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from utils.errors import CheckpointError, StorageError
 from utils.storage.arrays import Arrays, npz, read_npy, read_npz
+from utils.storage.files import atomic_write, remove_quietly, sync_folder, write_synced
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -103,63 +103,34 @@ def write_verified(
     `manifest` must hold learner_step and run_id. Everything is on the disk, the rename too, when this returns.
     Raises StorageError; nothing half-written stays visible.
     """
-    working = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        shutil.rmtree(working, ignore_errors=True)
-        working.mkdir(parents=True)
-        entries = {}
-        for name, content in files.items():
-            entries[name] = _write(working / name, _parts(name, content))
-        manifest = {"format_version": FORMAT_VERSION, **manifest, "files": entries}
-        _write(working / MANIFEST, [_json({**manifest, "seal": seal(manifest)})])
-        sync_folder(working)
-        if path.is_dir():  # damaged, or the caller would not save it again
-            remove_verified(path)
-        os.rename(working, path)
-        sync_folder(path.parent)
+        with atomic_write(path, durable=True) as partial:
+            partial.mkdir(parents=True)
+            entries = {name: _write(partial / name, _parts(name, content)) for name, content in files.items()}
+            manifest = {"format_version": FORMAT_VERSION, **manifest, "files": entries}
+            _write(partial / MANIFEST, [_json({**manifest, "seal": seal(manifest)})])
+            sync_folder(partial)
+            if path.is_dir():  # damaged, or the caller would not save it again
+                remove_verified(path)
     except OSError as error:
-        shutil.rmtree(working, ignore_errors=True)
         raise StorageError(f"{path} could not be saved: {error}.") from error
 
 
 def remove_verified(path: Path) -> None:
     """Remove such a folder: first out of sight by a rename, then from the disk."""
     doomed = path.with_name(f".{path.name}.removed")
-    shutil.rmtree(doomed, ignore_errors=True)  # of a removal that a kill cut short
+    remove_quietly(doomed)  # of a removal that a kill interrupted
     try:
         os.rename(path, doomed)
     except OSError:
-        return  # somebody else was quicker, or the disk is read-only: it stays whole
-    shutil.rmtree(doomed, ignore_errors=True)
+        return  # somebody else was quicker, or the disk is read-only: it stays as it is
+    remove_quietly(doomed)
 
 
 def remove_remains(folder: Path) -> None:
     """Remove what killed processes left half-written or half-removed. Only for who holds the folder's lock."""
     for remains in [*folder.glob(".*.partial"), *folder.glob(".*.removed")]:
-        if remains.is_dir():
-            shutil.rmtree(remains, ignore_errors=True)
-        else:
-            remains.unlink(missing_ok=True)
-
-
-def write_file(path: Path, text: str) -> None:
-    """Replace a small file as a whole: temporary file, fsync, rename, fsync of the folder."""
-    working = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        _write(working, [text.encode()])
-        os.replace(working, path)
-    finally:
-        working.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        remove_quietly(remains)
 
 
 def _read(path: Path, at_most: int) -> bytes:
@@ -181,16 +152,17 @@ def _parts(name: str, content: Any) -> Iterable[bytes]:
 
 
 def _write(path: Path, parts: Iterable[bytes]) -> dict[str, Any]:
-    """Write a file, down to the disk; returns its entry in a manifest."""
+    """Write and fsync a file; returns its entry in a manifest."""
     checksum, size = hashlib.sha256(), 0
-    with open(path, "wb", buffering=0) as file:
+
+    def counted() -> Iterator[bytes]:
+        nonlocal size
         for part in parts:
-            view = memoryview(part).cast("B")
-            checksum.update(view)
-            size += len(view)
-            while view:  # a full disk takes a part, and raises at the next call
-                view = view[file.write(view) :]
-        os.fsync(file.fileno())
+            checksum.update(part)
+            size += len(part)
+            yield part
+
+    write_synced(path, counted())
     return {"size": size, "sha256": checksum.hexdigest()}
 
 

@@ -14,7 +14,7 @@ from reliability.malicious_files import GOOD, MANIFEST, forge
 
 from utils.errors import CheckpointError, StorageError
 from utils.storage.checkpoints import Checkpoint, list_checkpoints
-from utils.storage.verified_folder import remove_verified, write_file, write_verified
+from utils.storage.verified_folder import remove_verified, write_verified
 
 FILES = ["manifest.json", "policy.npz", "state.json"]
 
@@ -71,15 +71,6 @@ def test_everything_is_on_the_disk_before_the_name_appears(tmp_path, monkeypatch
     assert {path.stat().st_ino, *((path / name).stat().st_ino for name in FILES)} <= set(before)
     assert before[-1] == path.stat().st_ino  # the names in the folder last, when they are all there
     assert after == [tmp_path.stat().st_ino]
-
-
-def test_a_small_file_is_replaced_as_a_whole(tmp_path):
-    write_file(tmp_path / "run.json", "first")
-    with open(tmp_path / "run.json") as reader:
-        write_file(tmp_path / "run.json", "second, which is longer")
-        assert reader.read() == "first"  # an open file keeps the old content
-    assert (tmp_path / "run.json").read_text() == "second, which is longer"
-    assert os.listdir(tmp_path) == ["run.json"]
 
 
 # ---- removing
@@ -387,21 +378,6 @@ def test_a_full_disk_is_an_error_of_storage_and_leaves_nothing_half_written(tmp_
     ended = run_code(KILLS + script.replace("\n    ", "\n"), tmp_path / "ckpts")
     assert ended.returncode == 0, ended.stderr
     assert int(ended.stdout) == 10**6  # 160 kB of weights and their headers do not fit into less
-
-
-def test_a_small_file_that_does_not_fit_leaves_the_old_one_and_no_remains(tmp_path, run_code):
-    script = """
-    import resource
-    write_file(root / "run.json", "old")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
-    try:
-        write_file(root / "run.json", "x" * 101)
-    except OSError as error:
-        print((root / "run.json").read_text(), os.listdir(root))
-    """
-    (tmp_path / "run").mkdir()
-    ended = run_code(KILLS + script.replace("\n    ", "\n"), tmp_path / "run")
-    assert ended.stdout == "old ['run.json']\n", ended.stderr
 
 
 def test_a_file_in_place_of_a_folder_is_an_error_of_storage(tmp_path):
