@@ -19,7 +19,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from agent.analysis.recording import AGES, Make, film_seed, record_episode, record_pair, record_series
+from agent.analysis.recording import AGES, Make, record_episode, record_pair, record_series, recording_seed
 from agent.config import env_spec, resolve, run_folder
 from agent.evaluation import play
 from agent.loading import LoadedCheckpoint, at_step, load_checkpoint, load_series
@@ -55,7 +55,7 @@ def main() -> int:
     for note in resolved.notes + choices[-1].notes:
         console.say(note)
     console.say(f"Playing {', '.join(choice.path.name for choice in choices)}.")
-    seed = film_seed(params.env, params.random_seed if resolved.sources["random_seed"] == "flag" else None)
+    seed = recording_seed(params.env, params.random_seed if resolved.sources["random_seed"] == "flag" else None)
     if seed != params.random_seed:
         console.say(f"The episodes start with seed {seed}, whose start state shows the most; --random-seed sets another.")
     params = dataclasses.replace(params, random_seed=seed)

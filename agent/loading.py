@@ -82,10 +82,10 @@ def load_checkpoint(params: CheckpointRequest, env: Environment) -> LoadedCheckp
         if is_tensorflow_1(path):
             return _original(path, params, env)
         return _choice(Checkpoint(path), params, env, notes)
-    newest, passed_over = newest_checkpoint(folder)
-    notes += [f"Passed over: {error}" for error in passed_over]
-    if newest is None and passed_over:
-        raise CheckpointError(f"no checkpoint in {folder} is whole: {passed_over[0]}")
+    newest, skipped = newest_checkpoint(folder)
+    notes += [f"Skipped: {error}" for error in skipped]
+    if newest is None and skipped:
+        raise CheckpointError(f"no checkpoint in {folder} is whole: {skipped[0]}")
     if newest is None and params.run:
         raise CheckpointError(f"there is no checkpoint in {folder}; is {params.run} the name of the run?")
     if newest is None:
@@ -121,7 +121,7 @@ def _best(folder: Path, params: CheckpointRequest, notes: list[str]) -> Checkpoi
         try:
             checkpoint = Checkpoint(paths[learner_step]).verify()
         except CheckpointError as error:
-            notes.append(f"Passed over: {error}")
+            notes.append(f"Skipped: {error}")
             continue
         notes.append(
             f"The best score of {len(scored)} checkpoints, {scores[learner_step]:.2f}, is that of {checkpoint.path.name}."
@@ -142,15 +142,15 @@ def load_series(params: CheckpointRequest, env: Environment, at_most: int) -> li
         return [load_checkpoint(params, env)]
     if len(paths) > at_most:
         paths = [paths[round(place)] for place in np.linspace(len(paths) - 1, 0, at_most)][::-1]
-    choices, passed_over = [], []
+    choices, skipped = [], []
     for path in paths:
         try:
             choices.append(_choice(Checkpoint(path), params, env, []))
         except CheckpointError as error:
-            passed_over.append(error)
+            skipped.append(error)
     if not choices:
-        raise passed_over[0]
-    choices[-1].notes.extend(f"Passed over: {error}" for error in passed_over)
+        raise skipped[0]
+    choices[-1].notes.extend(f"Skipped: {error}" for error in skipped)
     return choices
 
 

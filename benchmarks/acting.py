@@ -2,7 +2,7 @@
 
 python benchmarks/acting.py            three minutes
 
-One and more agents, as threads, collect blocks as they do in training, following a fixed policy of 400 and 300 units. A
+One and more agents, as threads, collect batches as they do in training, following a fixed policy of 400 and 300 units. A
 decision is made for 1, 4 and 16 observations by the toolkit's NumPy policy and by the same actor as a tf.function.
 """
 

@@ -64,8 +64,8 @@ def measure(obs_size: int, action_size: int, params: TrainParams, rounds: int) -
 
     def run() -> int:
         learner.learner_step, stop = 0, Event()
-        keeper = SimpleNamespace(save=stop.set, reload=lambda: False)
-        learner.run(RateLimiter(0.0, 0, 0.0), stop, keeper)  # until its first checkpoint is due, and no limit before
+        checkpointer = SimpleNamespace(save=stop.set, reload=lambda: False)
+        learner.run(RateLimiter(0.0, 0, 0.0), stop, checkpointer)  # until its first checkpoint is due, and no limit before
         return learner.learner_step
 
     timer = timing.AlternatingTimer({"gemm": gemm, "compiled": compiled, "step": step, "run": run}, rounds)
@@ -85,7 +85,7 @@ def make(obs_size: int, action_size: int, params: TrainParams) -> tuple[Learner,
         params.replay_mem_size, obs_size, action_size, params.priority_alpha, params.priority_epsilon, rng
     )
     while len(replay) < replay.capacity:
-        replay.add(timing.random_block(10_000, obs_size, action_size, rng))
+        replay.add(timing.random_batch(10_000, obs_size, action_size, rng))
     bounds = np.ones(action_size, np.float32)
     scaling = Scaling(np.zeros(obs_size, np.float32), np.ones(obs_size, np.float32), np.inf, 10.0, -bounds, bounds)
     return Learner(params, scaling, replay, rng), replay

@@ -88,7 +88,7 @@ class Result:
             yield f"* {sentence}"
 
 
-def random_block(size: int, obs_size: int, action_size: int, rng: np.random.Generator) -> TransitionBatch:
+def random_batch(size: int, obs_size: int, action_size: int, rng: np.random.Generator) -> TransitionBatch:
     """So many transitions that mean nothing."""
     obs, action, reward, next_obs = (
         rng.standard_normal(shape, np.float32) for shape in ((size, obs_size), (size, action_size), size, (size, obs_size))

@@ -434,7 +434,7 @@ def test_the_replay_must_hold_what_learning_starts_with():
     assert problems(TrainParams, learning_starts=100, replay_mem_size=100) == []
 
 
-def test_one_cannot_go_on_and_start_anew():
+def test_one_cannot_go_on_and_start_new_run():
     (problem,) = problems(TrainParams, resume=True, fresh=True)
     assert problem.startswith("resume and fresh exclude each other")
 

@@ -15,9 +15,9 @@ from utils.tensorboard import TensorBoardWriter
 
 
 def read_log(path: Path) -> dict[str, np.ndarray]:
-    """The columns of a log as float64 [rows], nan where there is no number; empty without a file that can be read.
+    """The columns of a log as float64 [rows], nan where there is no number; empty if the file cannot be read.
 
-    A row that a kill cut short is skipped.
+    Incomplete rows (after a kill) are skipped.
     """
     try:
         with open(path, newline="", errors="replace") as file:
@@ -41,18 +41,18 @@ class Metrics:
     """
 
     def __init__(self, path: Path, step_column: str, writer: TensorBoardWriter | None = None, keep_through: int | None = None):
-        """Append to `path`; rows whose `step_column` is past `keep_through` are cut (all of them when it is None)."""
+        """Append to `path`; rows with a `step_column` past `keep_through` are cut (all rows when it is None)."""
         self._path, self._step_column, self._writer = path, step_column, writer
         self._lock = threading.Lock()
         self._columns: list[str] | None = None
-        self.failure: str | None = None  # the first thing that went wrong, for the console
+        self.failure: str | None = None  # the first error, for the console
         self._guarded(lambda: self._cut(keep_through))
 
     def write(self, step: int, group: str | Mapping[str, str] = "", tensorboard_step: int | None = None, **values: Any) -> None:
         """Append a row; the columns are those of the first.
 
-        TensorBoard shows numbers as group + name. A group by name leaves the other names out. `tensorboard_step` is given
-        where TensorBoard counts other steps than the CSV file.
+        TensorBoard shows numbers as group + name. With a mapping of groups by name, other names are left out.
+        `tensorboard_step` is the step for TensorBoard where it differs from `step`.
         """
         with self._lock:
             self._guarded(lambda: self._append({self._step_column: step, **values}))
@@ -64,10 +64,10 @@ class Metrics:
             }
             shown_at = step if tensorboard_step is None else tensorboard_step
             if self._writer is not None and not self._guarded(partial(self._writer.scalars, numbers, shown_at)):
-                self._writer = None  # an event file cannot be read past a record that was cut short
+                self._writer = None  # an event file cannot be read past an incomplete record
 
     def write_to_tensorboard(self, add: Callable[[TensorBoardWriter], None]) -> None:
-        """Let `add` write more than scalars to TensorBoard. What it raises is kept in `failure`."""
+        """Let `add` write more than scalars to TensorBoard. Its exception is kept in `failure`."""
         with self._lock:
             if self._writer is None:
                 return
@@ -94,9 +94,9 @@ class Metrics:
             if self._step_column in columns:
                 self._columns = columns
                 place = columns.index(self._step_column)
-                rows = (line.split(",") for line in lines[:-1])  # what follows the last line's end was cut short
-                whole = (row for row in rows if len(row) == len(columns) and row[place].isdecimal())
-                kept = [columns, *(row for row in whole if int(row[place]) <= keep_through)]
+                rows = (line.split(",") for line in lines[:-1])  # the text after the last newline is an incomplete row
+                complete = (row for row in rows if len(row) == len(columns) and row[place].isdecimal())
+                kept = [columns, *(row for row in complete if int(row[place]) <= keep_through)]
         with atomic_write(self._path) as partial_file:
             partial_file.write_text("".join(map(csv_line, kept)))
 

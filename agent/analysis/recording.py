@@ -23,12 +23,12 @@ Window = tuple[float, float] | None  # the returns that the panel's axis shows; 
 AGES = 6  # checkpoints in a film of growth
 SECONDS_EACH = 4.0  # of each of them in a GIF; the format counts in seconds, an MP4 shows whole episodes
 # Seeds whose episode shows more than that of the default seed. Pendulum hangs down, so its film shows the swing-up.
-FILM_SEEDS = {"Pendulum-v1": 21_526}
+RECORDING_SEEDS = {"Pendulum-v1": 21_526}
 
 
-def film_seed(env_id: str, given: int | None = None) -> int:
-    """The seed of a film's episode: the one that was given, else that of FILM_SEEDS, else the default of play.py."""
-    return given if given is not None else FILM_SEEDS.get(env_id, PlayParams.random_seed)
+def recording_seed(env_id: str, given: int | None = None) -> int:
+    """The seed of a film's episode: the one that was given, else that of RECORDING_SEEDS, else the default of play.py."""
+    return given if given is not None else RECORDING_SEEDS.get(env_id, PlayParams.random_seed)
 
 
 def returns_window(series: Sequence[LoadedCheckpoint], env: Environment, seed: int) -> Window:
@@ -51,7 +51,7 @@ def record_episode(make: Make, loaded: LoadedCheckpoint, seed: int, path: Path, 
     Raises DependencyError when the environment draws no pictures or a writer is missing, and StorageError.
     """
     env = drawing(make)
-    recording = _film(path, env)
+    recording = _new_recording(path, env)
     length, score = 0, 0.0
     with contextlib.closing(recording), contextlib.closing(env):
         window = returns_window([loaded], env, seed) if overlay else None
@@ -75,8 +75,8 @@ def episode_gif(make: Make, loaded: LoadedCheckpoint, seed: int) -> bytes:
 def record_pair(make: Make, pair: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True) -> None:
     """Film two checkpoints side by side from the same start; the one whose episode is shorter waits in its last frame."""
     envs = [drawing(make) for _ in pair]
-    recording = _film(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * GIF_BYTES)
-    half = _film(path, envs[0]).width if isinstance(recording, Gif) else recording.width
+    recording = _new_recording(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * GIF_BYTES)
+    half = _new_recording(path, envs[0]).width if isinstance(recording, Gif) else recording.width
     window = returns_window(pair, envs[0], seed) if overlay else None
     halves = [
         frames(loaded, env, seed, half, overlay, f"learner step {loaded.learner_step:,}", window)
@@ -89,7 +89,7 @@ def record_series(make: Make, series: Sequence[LoadedCheckpoint], seed: int, pat
     """Film the checkpoints one after the other, each from the same start, with its learner step in the frame."""
     env = drawing(make)
     seconds = SECONDS_EACH * len(series)
-    recording = _film(path, env, seconds=seconds, most_bytes=round(GIF_BYTES * max(1.0, seconds / GIF_SECONDS)))
+    recording = _new_recording(path, env, seconds=seconds, most_bytes=round(GIF_BYTES * max(1.0, seconds / GIF_SECONDS)))
     limit = round(SECONDS_EACH * env.fps) if isinstance(recording, Gif) else None
     window = returns_window(series, env, seed) if overlay else None
 
@@ -155,7 +155,7 @@ def drawing(make: Make) -> Environment:
     return make(render_mode="rgb_array")
 
 
-def _film(path: Path, env: Environment, **limits: float) -> Recording:
+def _new_recording(path: Path, env: Environment, **limits: float) -> Recording:
     return Mp4(path, env.fps) if path.suffix == ".mp4" else Gif(path, env.fps, **limits)  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from agent.analysis import drawings as plots
 from agent.analysis.drawings import Drawing
-from agent.analysis.recording import episode_gif, film_seed
+from agent.analysis.recording import episode_gif, recording_seed
 from agent.analysis.training_plots import draw_speed, draw_training
 from agent.config import env_spec, run_folder
 from agent.loading import LoadedCheckpoint, load_checkpoint
@@ -85,7 +85,7 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
         own = _fields(RunPlotParams, params)
         page.heading("What it does")
         try:
-            seed = film_seed(params.env, None if params.random_seed == ReportParams.random_seed else params.random_seed)
+            seed = recording_seed(params.env, None if params.random_seed == ReportParams.random_seed else params.random_seed)
             film = episode_gif(loaded.env_spec.make, loaded, seed)
             caption = f"Learner step {loaded.learner_step:,}, seed {seed}. {PANEL}"
             page.picture(film, "gif", f"Film of an episode of {params.env}", caption)

@@ -1,4 +1,4 @@
-"""Adds batches of transitions to the replay, at the pace of the rate limiter."""
+"""Adds batches of transitions to the replay, as fast as the rate limiter allows."""
 
 from collections.abc import Callable
 from threading import Event
@@ -10,7 +10,7 @@ from utils.replay.transitions import TransitionBatch
 
 
 class ReplayWriter:
-    """The one way into the replay: every kind of worker uses it. Counts environment steps and reports finished episodes."""
+    """Every kind of worker adds to the replay through it. Counts environment steps and reports finished episodes."""
 
     def __init__(
         self,
@@ -19,7 +19,7 @@ class ReplayWriter:
         counters: RunCounters,
         on_episodes: Callable[[TransitionBatch], None],
     ):
-        """`on_episodes(batch)` is called for each batch with which an episode ended."""
+        """`on_episodes(batch)` is called for each batch with finished episodes."""
         self._replay, self._limiter, self._counters, self._on_episodes = replay, limiter, counters, on_episodes
 
     def add_when_allowed(self, batch: TransitionBatch, stop: Event) -> None:

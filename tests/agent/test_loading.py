@@ -128,7 +128,7 @@ def test_best_is_the_checkpoint_with_the_best_score_of_the_watcher(tmp_path, env
     (paths[20] / "policy.npz").write_bytes(b"rubbish")
     chosen = load_checkpoint(best(tmp_path), env)
     assert chosen.learner_step == 10
-    assert "Passed over" in chosen.notes[0]
+    assert "Skipped" in chosen.notes[0]
 
 
 def test_without_scores_best_is_the_newest_and_a_note_says_so(tmp_path, env):

@@ -1,4 +1,4 @@
-"""Experience: the steps of an environment become N-step transitions, and transitions become blocks."""
+"""Experience: the steps of an environment become N-step transitions, stacked into batches."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +36,7 @@ class Step(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """k steps in one: `reward` is their discounted sum, `discount` what the value of next_obs counts for."""
+    """k steps in one: `reward` is their discounted sum, `discount` the factor of the value of next_obs."""
 
     obs: np.ndarray
     action: np.ndarray
@@ -56,8 +56,8 @@ class Episode(NamedTuple):
 class TransitionBatch:
     """n transitions, stacked: obs and next_obs [n, S], action [n, A], reward and discount [n], all float32.
 
-    With them: the episodes that ended meanwhile, the learner step of the policy that acted, the environment steps that were
-    made for it, the index of the agent, and the standard deviation of its exploration noise.
+    `episodes` ended with these transitions, `policy_version` is the learner step of the policy, `env_steps` counts the
+    environment steps taken, `agent` is the agent's index, `noise` the standard deviation of its exploration noise.
     """
 
     obs: np.ndarray
@@ -102,19 +102,19 @@ def rollout(
 
 
 class NStep:
-    """Folds the steps of one environment to N-step transitions.
+    """Turns the steps of one environment into N-step transitions.
 
-    Fed step by step rather than from an iterator, because an agent steps its environments in turn. A stream that
-    breaks off without an end (stop, crash, bad number) is left with its window: its tail is not a terminal state.
+    An agent steps its environments in turn, so steps are pushed one by one. When an episode is interrupted (stop, crash,
+    invalid number), drop this object: the open steps do not end in a terminal state.
     """
 
     def __init__(self, n: int, discount_rate: float):
         self._n = n
         self._rate = discount_rate
-        self._open: deque[Step] = deque()  # steps that have not become the start of a transition yet
+        self._open: deque[Step] = deque()  # steps that do not start a transition yet
 
     def push(self, step: Step) -> list[Transition]:
-        """The transitions that `step` completes: one once n steps are open, and the whole tail at an episode's end.
+        """The transitions that `step` completes: one once n steps are open, all open steps at the end of an episode.
 
         A truncated episode bootstraps from its real last observation; a terminated one has the discount 0.
         """
@@ -129,7 +129,7 @@ class NStep:
         return [oldest]
 
     def truncate(self) -> list[Transition]:
-        """End the episode here as truncated: the transitions of the open steps, which are forgotten."""
+        """End the episode as truncated. Returns the transitions of the open steps, and forgets these."""
         if not self._open:
             return []
         return self._all(self._open[-1])

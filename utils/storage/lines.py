@@ -1,4 +1,4 @@
-"""Lines appended to files that others read meanwhile."""
+"""Lines appended to files that other processes read at the same time."""
 
 import csv
 import fcntl
@@ -19,9 +19,9 @@ def csv_line(values: Iterable[Any]) -> str:
 
 
 def append(path: Path, text: str, durable: bool = False) -> None:
-    """Append whole lines, one writer at a time; a line that a kill cut short before is ended first. Raises OSError."""
+    """Append complete lines under a lock. An incomplete last line (after a kill) gets a newline first. Raises OSError."""
     with open(path, "ab+", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # or a line that is being written would look like one that was cut short
+        fcntl.flock(file, fcntl.LOCK_EX)  # or a line in progress would look like an incomplete one
         before = file.seek(0, os.SEEK_END)
         if before:
             file.seek(-1, os.SEEK_END)

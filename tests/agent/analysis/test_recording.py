@@ -13,11 +13,11 @@ from agent.analysis.recording import (
     SECONDS_EACH,
     drawing,
     episode_gif,
-    film_seed,
     frames,
     record_episode,
     record_pair,
     record_series,
+    recording_seed,
     returns_window,
 )
 from agent.evaluation import play
@@ -143,11 +143,11 @@ def test_the_axis_of_a_film_holds_the_mass_of_its_whole_episode(params):
 
 
 def test_pendulums_film_starts_hanging_down_unless_a_seed_is_given():
-    (angle_cosine, _, speed), _ = make().reset(seed=film_seed("Pendulum-v1"))
+    (angle_cosine, _, speed), _ = make().reset(seed=recording_seed("Pendulum-v1"))
     assert angle_cosine < -0.999
     assert abs(speed) < 0.1
-    assert film_seed("Pendulum-v1", 999_999) == 999_999
-    assert film_seed("LunarLanderContinuous-v3") == PlayParams.random_seed
+    assert recording_seed("Pendulum-v1", 999_999) == 999_999
+    assert recording_seed("LunarLanderContinuous-v3") == PlayParams.random_seed
 
 
 def test_an_environment_that_draws_nothing_is_a_sentence():

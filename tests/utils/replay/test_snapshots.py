@@ -57,7 +57,7 @@ def test_a_damaged_snapshot_is_passed_over_by_name_and_the_next_older_taken(save
     learner_step, said, run = restored(saved, 30)
     assert learner_step == 20
     assert len(said) == 1
-    assert said[0].startswith("Passed over: ")
+    assert said[0].startswith("Skipped: ")
     assert "replay-30" in said[0]
     assert stored(run) == list(range(32))
 

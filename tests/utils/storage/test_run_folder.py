@@ -233,7 +233,7 @@ def test_starting_anew_moves_the_run_aside_and_leaves_the_rest(tmp_path, open_ru
     run = open_run(tmp_path)
     run.report("training", 20)
     old_id = run.run_id
-    aside = run.start_anew()
+    aside = run.start_new_run()
     assert sorted(os.listdir(aside)) == ["Toy-v0.ckpt-1", "Toy-v0.ckpt-20", RUN_FILE]
     assert read_run(aside)["run_id"] == old_id != run.run_id
     assert aside.parent == tmp_path
@@ -245,7 +245,7 @@ def test_starting_anew_moves_the_run_aside_and_leaves_the_rest(tmp_path, open_ru
 
 
 def test_starting_anew_in_an_empty_folder_moves_nothing(tmp_path, open_run):
-    assert open_run(tmp_path).start_anew() is None
+    assert open_run(tmp_path).start_new_run() is None
     assert os.listdir(tmp_path) == [".lock"]
 
 
@@ -254,7 +254,7 @@ def test_runs_moved_aside_within_a_second_stay_apart(tmp_path, open_run):
     aside = []
     for step in (1, 2, 3):
         run.report("training", step)
-        aside.append(run.start_anew())
+        aside.append(run.start_new_run())
     assert [read_run(folder)["learner_step"] for folder in aside] == [1, 2, 3]
 
 
