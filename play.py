@@ -1,7 +1,7 @@
-"""Show one checkpoint: in a window where there is a screen, and as a film in video/.
+"""Show one checkpoint: in a window if there is a screen, and as a recording in video/.
 
 python play.py                                  the newest checkpoint; writes video/<env>.gif
-python play.py --format mp4                     the whole first episode, full size
+python play.py --format mp4                     the complete first episode, full size
 python play.py --compare 5000 50000             the checkpoints of two learner steps side by side, from the same start
 python play.py --grow                           checkpoints of increasing age, one after the other
 python play.py --render --no-record             only the window
@@ -41,7 +41,7 @@ def main() -> int:
     console = Console()
     threadpool_limits(1, "blas")  # as in test.py, so that an episode has the same return
     if params.render and not has_screen():
-        raise DependencyError("--render needs a screen and there is none here; without it a film is written to video/.")
+        raise DependencyError("--render needs a screen and there is none here; without it a recording is written to video/.")
     env = env_spec(params).make()
     choices = chosen(params, env)
     make = choices[-1].env_spec.make
@@ -59,17 +59,17 @@ def main() -> int:
     if seed != params.random_seed:
         console.say(f"The episodes start with seed {seed}, whose start state shows the most; --random-seed sets another.")
     params = dataclasses.replace(params, random_seed=seed)
-    filmed = None
+    recorded = None
     if params.record:
-        filmed = record(params, make, choices)
+        recorded = record(params, make, choices)
         console.say(f"Wrote {recording_path(params)}.")
     if len(choices) > 1:
-        return 0  # the film was all
+        return 0  # these are only recorded
     env = make(render_mode="human" if show else None)
     for i in range(params.num_eps_play):
-        if i == 0 and filmed and not show:
-            score, length = filmed
-        else:  # a window needs an episode of its own: an environment draws either on the screen or into pictures
+        if i == 0 and recorded and not show:
+            score, length = recorded
+        else:  # an environment renders either into a window or into pictures, so play the episode again
             length = 0
             for step, score in play(choices[0].policy, env, params.random_seed + i):  # noqa: B007
                 length += step.env_steps
@@ -79,21 +79,21 @@ def main() -> int:
 
 
 def chosen(params: PlayParams, env: Environment) -> list[LoadedCheckpoint]:
-    """The checkpoint that is played, or those that are compared or shown growing."""
+    """The checkpoint to play, or those of --compare or --grow."""
     if params.compare is not None:
         return [at_step(params, env, step) for step in params.compare]
     return load_series(params, env, AGES) if params.grow else [load_checkpoint(params, env)]
 
 
 def recording_path(params: PlayParams) -> Path:
-    """<record_dir>/<env>[/<run>].<format>, with what is compared or that it grows before the ending."""
+    """<record_dir>/<env>[/<run>].<format>, with the steps of --compare or "grow" before the ending."""
     path = run_folder(params.record_dir, params)
     what = "." + "-".join(map(str, params.compare)) if params.compare is not None else ".grow" if params.grow else ""
     return path.with_name(f"{path.name}{what}.{params.format}")
 
 
 def record(params: PlayParams, make: Make, choices: list[LoadedCheckpoint]) -> Episode | None:
-    """Film what the flags ask for; returns the episode, where it is one."""
+    """Record as the flags say. Returns the episode, or None for several checkpoints."""
     path = recording_path(params)
     if params.compare is not None:
         record_pair(make, choices, params.random_seed, path, params.overlay)

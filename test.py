@@ -46,7 +46,7 @@ def main() -> int:
     with threadpool_limits(1, "blas"):
         score = evaluate(choice.policy, choice.env_spec.make, seeds, starts)
     row = score.row(choice, params.random_seed if starts is None else None, Path(params.starts or "").name)
-    with Signals(threading.Event()) as signals:  # a signal must not interrupt the writing of a score
+    with Signals(threading.Event()) as signals:  # a signal must not interrupt writing a score
         append_result(results, row)
     where = f"the start states of {params.starts}" if params.starts else f"seeds {seeds[0]} to {seeds[-1]}"
     console.say(f"{choice.path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {episodes} episodes from {where}.")

@@ -85,7 +85,7 @@ def load_checkpoint(params: CheckpointRequest, env: Environment) -> LoadedCheckp
     newest, skipped = newest_checkpoint(folder)
     notes += [f"Skipped: {error}" for error in skipped]
     if newest is None and skipped:
-        raise CheckpointError(f"no checkpoint in {folder} is whole: {skipped[0]}")
+        raise CheckpointError(f"no checkpoint in {folder} is valid: {skipped[0]}")
     if newest is None and params.run:
         raise CheckpointError(f"there is no checkpoint in {folder}; is {params.run} the name of the run?")
     if newest is None:
@@ -94,7 +94,7 @@ def load_checkpoint(params: CheckpointRequest, env: Environment) -> LoadedCheckp
         if newest is None:
             none_of_a_run = "" if params.shipped else f"there is no checkpoint in {folder} and "
             raise CheckpointError(f"{none_of_a_run}none is shipped for {params.env}; train one with train.py.")
-        notes.append(f"There is no checkpoint of your own in {folder}: this is the shipped {newest.path.name}.")
+        notes.append(f"There is no checkpoint in {folder}: this is the shipped {newest.path.name}.")
     return _choice(newest, params, env, notes)
 
 

@@ -1,4 +1,4 @@
-"""Prioritised replay of a million transitions of 24 floats: add, sample, update, memory and waiting, beside cpprb's.
+"""Prioritised replay of a million transitions of 24 floats, compared with cpprb: speed, memory and waiting.
 
 python benchmarks/replay.py            one minute, 1 GB of memory
 
@@ -22,7 +22,7 @@ from utils.replay.prioritised import PrioritisedReplay
 
 OBS, ACTION, BATCH, ALPHA, BETA, EPSILON = 24, 4, 256, 0.6, 0.4, 1e-5
 AGENTS = 4
-# Transitions a second that all agents together add: BipedalWalker at the default ratio; Pendulum as fast as it goes.
+# Transitions a second from all agents: BipedalWalker at the default ratio; Pendulum without a limit.
 RATES = {2_000: "2,000 transitions/s", 10_000: "10,000 transitions/s", None: "without a pause"}
 
 
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def ours(replay: PrioritisedReplay, rng: np.random.Generator) -> dict[str, Any]:
-    """What is timed, by name, on the toolkit's replay."""
+    """The timed operations on the toolkit's replay, by name."""
     batch = timing.random_batch(BATCH_LENGTH, OBS, ACTION, rng)
     losses = rng.exponential(1.0, (8, BATCH))
 
@@ -82,7 +82,7 @@ def ours(replay: PrioritisedReplay, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def theirs(peer: Any, rng: np.random.Generator) -> dict[str, Any]:
-    """The same on cpprb's, which draws one batch at a time."""
+    """The same on the buffer of cpprb, which draws one batch at a time."""
     batch = columns(timing.random_batch(BATCH_LENGTH, OBS, ACTION, rng))
     losses = rng.exponential(1.0, (8, BATCH))
     indices = [peer.sample(BATCH, BETA)["indexes"] for _ in losses]
@@ -111,7 +111,7 @@ def theirs(peer: Any, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def just(_: Any) -> None:
-    """Drop a result: what is timed counts as one unit of work."""
+    """Drop a result, so that the operation counts as one unit of work."""
 
 
 def waiting(replay: PrioritisedReplay, rng: np.random.Generator, rate: int | None, seconds: float) -> tuple[float, float]:
@@ -148,7 +148,7 @@ def waiting(replay: PrioritisedReplay, rng: np.random.Generator, rate: int | Non
 
 
 class WatchedLock:
-    """A lock that adds up how long the thread that made it waited for it."""
+    """A lock that sums the waiting time of the thread that created it."""
 
     def __init__(self, lock: threading.Lock):
         self._lock, self._thread = lock, threading.get_ident()
@@ -177,7 +177,7 @@ def held(replay: PrioritisedReplay) -> int:
 
 
 def resident() -> int:
-    """Bytes of memory this process holds now (where that cannot be read: the most it ever held)."""
+    """Bytes of memory of this process now (its maximum where that cannot be read)."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize()

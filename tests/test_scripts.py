@@ -246,7 +246,7 @@ def test_shipped_tests_the_shipped_policy_beside_a_run(trained, tmp_path, withou
     ("flags", "code", "says"),
     [
         (["--run", "nowhere"], 7, "there is no run nowhere of Pendulum-v1"),
-        (["--env", "BipedalWalker-v3"], 7, "there is nothing to draw"),
+        (["--env", "BipedalWalker-v3"], 7, "no data to draw"),
         (["--first-seed", "77"], 2, "there are no such tests"),
         (["--out", "curves.pdf"], 2, "must end with .png"),
     ],
@@ -477,7 +477,7 @@ def checkpoint_for(tmp_path):
     [
         ("CrashInStep-v0", "failed in step 3 of an episode, action"),
         ("CrashInReset-v0", None),  # each episode of a test has an environment of its own, which is reset once
-        ("NanInReset-v0", "gave the observation [nan] in step 0"),
+        ("NanInReset-v0", "returned the observation [nan] in step 0"),
         ("Exit-v0", "SystemExit"),
         ("EndOfData-v0", "StopIteration"),
         ("OldStep-v0", "failed in step 3"),

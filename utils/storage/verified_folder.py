@@ -59,7 +59,7 @@ class VerifiedFolder:
         if len(content) != size:
             raise CheckpointError(f"{path} is damaged: the manifest says {size} bytes, it has {len(content)}.")
         if hashlib.sha256(content).hexdigest() != checksum:
-            raise CheckpointError(f"{path} is damaged: its checksum is not the manifest's.")
+            raise CheckpointError(f"{path} is damaged: its checksum differs from the manifest.")
         return content
 
     def arrays(self, name: str) -> Arrays:

@@ -50,41 +50,41 @@ def settle(monitor, seconds=0.1):
         pass
 
 
-def test_a_new_folder_rings(monitor, folder):
+def test_a_new_folder_ends_the_wait(monitor, folder):
     assert wakes(monitor, (folder / "Toy-v0.ckpt-1").mkdir)
 
 
-def test_a_rename_within_rings(monitor, folder):
+def test_a_rename_within_the_folder_ends_the_wait(monitor, folder):
     (folder / ".partial").mkdir()
     settle(monitor)
     assert wakes(monitor, lambda: os.rename(folder / ".partial", folder / "Toy-v0.ckpt-1"))
 
 
-def test_a_rename_from_outside_rings(monitor, folder, tmp_path):
+def test_a_rename_from_outside_ends_the_wait(monitor, folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     settle(monitor)
     assert wakes(monitor, lambda: os.rename(tmp_path / "elsewhere", folder / "Toy-v0.ckpt-1"))
 
 
-def test_a_rewritten_file_rings(monitor, folder):
+def test_a_rewritten_file_ends_the_wait(monitor, folder):
     (folder / "run.json").write_text("training")
     settle(monitor)
     assert wakes(monitor, lambda: (folder / "run.json").write_text("done"))
 
 
-def test_a_checkpoint_as_it_is_saved_rings(monitor, folder, make_checkpoint):
+def test_saving_a_checkpoint_ends_the_wait(monitor, folder, make_checkpoint):
     settle(monitor)
     assert wakes(monitor, lambda: make_checkpoint(folder, 5))
 
 
-def test_what_happened_before_a_folder_was_observed_ends_the_first_wait(folder):
+def test_the_first_wait_returns_at_once(folder):
     monitor = FolderMonitor(folder)
     (folder / "Toy-v0.ckpt-1").mkdir()
     assert not is_quiet(monitor, LONG)
     monitor.close()
 
 
-def test_a_ring_that_comes_as_a_wait_runs_out_is_kept_for_the_next(monitor, monkeypatch):
+def test_an_event_at_the_timeout_is_kept_for_the_next_wait(monitor, monkeypatch):
     changed = threading.Event()
 
     def ring_just_too_late(timeout):
@@ -98,12 +98,12 @@ def test_a_ring_that_comes_as_a_wait_runs_out_is_kept_for_the_next(monitor, monk
     assert not is_quiet(monitor, LONG)
 
 
-def test_silence_lasts_as_long_as_was_asked_for(monitor):
+def test_without_events_wait_takes_its_timeout(monitor):
     settle(monitor, 0.3)
     assert is_quiet(monitor, 0.2)
 
 
-def test_looking_into_the_folder_is_no_event(monitor, folder):
+def test_listing_the_folder_is_no_event(monitor, folder):
     (folder / "run.json").write_text("{}")
     settle(monitor, 0.3)
     looker = threading.Timer(0.02, lambda: [path.read_text() for path in folder.iterdir()])
@@ -112,7 +112,7 @@ def test_looking_into_the_folder_is_no_event(monitor, folder):
     looker.join()
 
 
-def test_what_happened_between_two_waits_is_not_lost(monitor, folder):
+def test_an_event_between_two_waits_ends_the_second(monitor, folder):
     settle(monitor)
     (folder / "Toy-v0.ckpt-1").mkdir()
     time.sleep(SHORT)
@@ -121,13 +121,13 @@ def test_what_happened_between_two_waits_is_not_lost(monitor, folder):
     assert time.monotonic() - begun < LONG / 2
 
 
-def test_a_ring_by_hand_ends_the_wait_and_is_used_up(monitor):
+def test_wake_ends_exactly_one_wait(monitor):
     settle(monitor, 0.3)
     assert wakes(monitor, monitor.wake)
     assert is_quiet(monitor, 0.1)
 
 
-def test_a_folder_that_is_not_there_yet_is_waited_for_and_then_watched(tmp_path):
+def test_a_missing_folder_is_watched_once_it_exists(tmp_path):
     monitor = FolderMonitor(tmp_path / "deep" / "later")
     assert is_quiet(monitor, 0.1)
     (tmp_path / "deep" / "later").mkdir(parents=True)
@@ -165,7 +165,7 @@ def test_a_folder_that_was_moved_away_and_made_again_is_watched_again(monitor, f
     assert wakes(monitor, (folder / "Toy-v0.ckpt-1").mkdir)
 
 
-def test_a_file_in_place_of_the_folder_harms_nothing(tmp_path):
+def test_a_file_in_place_of_the_folder_does_not_raise(tmp_path):
     (tmp_path / "run").write_text("")
     monitor = FolderMonitor(tmp_path / "run")
     begun = time.monotonic()
@@ -175,7 +175,7 @@ def test_a_file_in_place_of_the_folder_harms_nothing(tmp_path):
     monitor.close()
 
 
-def test_a_burst_rings_and_then_it_is_quiet(monitor, folder):
+def test_a_burst_ends_one_wait_only(monitor, folder):
     settle(monitor)
 
     def burst():

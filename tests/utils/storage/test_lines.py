@@ -43,7 +43,7 @@ def test_text_is_written_as_utf_8(tmp_path):
 
 
 @pytest.mark.parametrize("rest", [b"hal", b"\xc3"])  # the second half of a letter may be missing too
-def test_a_line_that_was_cut_short_is_ended_first(tmp_path, rest):
+def test_an_incomplete_line_is_ended_first(tmp_path, rest):
     path = tmp_path / "log"
     path.write_bytes(b"whole\n" + rest)
     append(path, "next\n")
@@ -68,7 +68,7 @@ def test_a_file_that_cannot_be_opened_raises(tmp_path):
 
 
 @pytest.mark.parametrize("length", [20, 10_000, 20_000, 30_000, 40_000])  # a long one is seen half written by others
-def test_writers_beside_each_other_lose_mix_and_add_nothing(tmp_path, length):
+def test_concurrent_writers_neither_lose_nor_mix_lines(tmp_path, length):
     path, writers, lines = tmp_path / "log", 4, 60
     start = threading.Barrier(writers)
 
@@ -134,7 +134,7 @@ for i in count():
 """
 
 
-def test_after_kills_every_line_is_in_order_and_at_most_the_one_being_written_is_cut_short(tmp_path):
+def test_a_kill_leaves_at_most_one_incomplete_line(tmp_path):
     path = tmp_path / "log"
     path.touch()
     for name in "abcd":
