@@ -43,8 +43,8 @@ def main() -> int:
     if params.render and not has_screen():
         raise DependencyError("--render needs a screen and there is none here; without it a recording is written to video/.")
     env = env_spec(params).make()
-    choices = chosen(params, env)
-    make = choices[-1].env_spec.make
+    series = requested(params, env)
+    make = series[-1].env_spec.make
     if params.render and "human" not in env.render_modes:
         raise DependencyError(f"{params.env} cannot open a window (it offers {env.render_modes}); leave --render out.")
     show = "human" in env.render_modes and (has_screen() if params.render is None else params.render)
@@ -52,18 +52,18 @@ def main() -> int:
         if "rgb_array" not in env.render_modes:
             raise DependencyError(f"{params.env} cannot draw into a picture (it offers {env.render_modes}); use --no-record.")
         check_writable({"--record-dir": [recording_path(params)]})
-    for note in resolved.notes + choices[-1].notes:
+    for note in resolved.notes + series[-1].notes:
         console.say(note)
-    console.say(f"Playing {', '.join(choice.path.name for choice in choices)}.")
+    console.say(f"Playing {', '.join(loaded.path.name for loaded in series)}.")
     seed = recording_seed(params.env, params.random_seed if resolved.sources["random_seed"] == "flag" else None)
     if seed != params.random_seed:
         console.say(f"The episodes start with seed {seed}, whose start state shows the most; --random-seed sets another.")
     params = dataclasses.replace(params, random_seed=seed)
     recorded = None
     if params.record:
-        recorded = record(params, make, choices)
+        recorded = record(params, make, series)
         console.say(f"Wrote {recording_path(params)}.")
-    if len(choices) > 1:
+    if len(series) > 1:
         return 0  # these are only recorded
     env = make(render_mode="human" if show else None)
     for i in range(params.num_eps_play):
@@ -71,14 +71,14 @@ def main() -> int:
             score, length = recorded
         else:  # an environment renders either into a window or into pictures, so play the episode again
             length = 0
-            for step, score in play(choices[0].policy, env, params.random_seed + i):  # noqa: B007
+            for step, score in play(series[0].policy, env, params.random_seed + i):  # noqa: B007
                 length += step.env_steps
         console.say(f"Episode {i + 1}: return {score:.2f} in {length} steps.")
     env.close()
     return 0
 
 
-def chosen(params: PlayParams, env: Environment) -> list[LoadedCheckpoint]:
+def requested(params: PlayParams, env: Environment) -> list[LoadedCheckpoint]:
     """The checkpoint to play, or those of --compare or --grow."""
     if params.compare is not None:
         return [at_step(params, env, step) for step in params.compare]
@@ -92,15 +92,15 @@ def recording_path(params: PlayParams) -> Path:
     return path.with_name(f"{path.name}{what}.{params.format}")
 
 
-def record(params: PlayParams, make: Make, choices: list[LoadedCheckpoint]) -> Episode | None:
+def record(params: PlayParams, make: Make, series: list[LoadedCheckpoint]) -> Episode | None:
     """Record as the flags say. Returns the episode, or None for several checkpoints."""
     path = recording_path(params)
     if params.compare is not None:
-        record_pair(make, choices, params.random_seed, path, params.overlay)
+        record_pair(make, series, params.random_seed, path, params.overlay)
     elif params.grow:
-        record_series(make, choices, params.random_seed, path, params.overlay)
+        record_series(make, series, params.random_seed, path, params.overlay)
     else:
-        return record_episode(make, choices[0], params.random_seed, path, params.overlay)
+        return record_episode(make, series[0], params.random_seed, path, params.overlay)
     return None
 
 

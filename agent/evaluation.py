@@ -57,19 +57,19 @@ class Score:
         gaps = self.returns - others
         return Difference(float(gaps.mean()), float(gaps.std(ddof=1) / len(gaps) ** 0.5) if len(gaps) > 1 else 0.0)
 
-    def row(self, choice: LoadedCheckpoint, first_seed: int | None, starts: str = "") -> dict[str, Any]:
+    def row(self, loaded: LoadedCheckpoint, first_seed: int | None, starts: str = "") -> dict[str, Any]:
         """A row of the results; `starts` names the file of the start states, if there is one."""
         figures = dict(mean=self.mean, sem=self.sem, min=self.returns.min(), max=self.returns.max())
         return {
-            "learner_step": choice.learner_step,
-            "env_step": choice.env_step,
-            "seconds": choice.seconds,
+            "learner_step": loaded.learner_step,
+            "env_step": loaded.env_step,
+            "seconds": loaded.seconds,
             **{name: round(float(value), 4) for name, value in figures.items()},
             "episodes": len(self.episodes),
             "first_seed": "" if first_seed is None else first_seed,
             "starts": starts,
-            "run_id": choice.run_id,
-            "checkpoint": choice.path.name,
+            "run_id": loaded.run_id,
+            "checkpoint": loaded.path.name,
         }
 
 

@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float) -> float:
-    """Environment steps a second of so many agents, each with so many environments."""
+    """Environment steps a second by the number of agents and of environments for each agent."""
     params = TrainParams(noise_decay=1.0, envs_per_agent=envs_per_agent)
     first = EnvSpec(env).make()
     scaling = Scaling.from_env(first, params)

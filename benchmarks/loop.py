@@ -46,9 +46,9 @@ class Training:
         return []
 
     def rates(self, rows: int) -> Rates:
-        """Updates/s and environment steps/s over so many rows of learner.csv, after those of the start.
+        """Updates/s and environment steps/s over a number of rows of learner.csv, after those of the start.
 
-        Raises RuntimeError with what train.py printed when it ends before.
+        Raises RuntimeError with the output of train.py if it ends earlier.
         """
         needed, deadline = ROWS_OF_START + rows, time.perf_counter() + PATIENCE
         while len(found := self.rows()) < needed:

@@ -35,7 +35,7 @@ ZOO_NOISE = 0.1
 CONFIRMING = range(100)  # the seeds of test.py, which stop no training
 UNBOUNDED = 10**9  # environment steps; its parent ends it
 
-Look = Callable[[dict[str, Any], dict[str, Any]], bool]  # what Stable-Baselines3 calls after each environment step
+Look = Callable[[dict[str, Any], dict[str, Any]], bool]  # the callback of Stable-Baselines3 after each environment step
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def make(peer: str, env: str, seed: int, settings: dict[str, Any], noise: float 
 
 
 def stopwatch(model: Any, warm_up: float, seconds: float) -> Look:
-    """Ends a training after so many seconds, and prints its rates, both counted from `warm_up` after its first update."""
+    """Ends a training after a time and prints its rates. Both count from `warm_up` seconds after its first update."""
     marks: list[tuple[float, int, int]] = []  # time, updates, environment steps
 
     def look(*_: object) -> bool:
@@ -101,7 +101,7 @@ def stopwatch(model: Any, warm_up: float, seconds: float) -> Look:
 
 
 def exam(model: Any, env: str, goal: float, every: int) -> Look:
-    """Tests a training every so many updates on the seeds of --stop-at-score, prints each test, ends it at `goal`."""
+    """Tests a training at intervals on the seeds of --stop-at-score, prints each test, and ends it at `goal`."""
     begun, due = time.perf_counter(), every
 
     def look(*_: object) -> bool:

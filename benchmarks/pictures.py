@@ -125,7 +125,7 @@ def _legend(figure: "Figure", names: list[str]) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=len(names), frameon=False, fontsize=9)
 
 
-# Each picture: the file it is drawn from, how that is read, and what draws it.
+# Each picture: its file of results, a function that reads this file, and a function that draws.
 PICTURES: dict[str, tuple[str, Callable[[Path], list[dict[str, Any]]], Callable[[list[dict[str, Any]]], "Figure"]]] = {
     "time_to_score": ("time_to_score.jsonl", entries, time_to_score),
     "training": ("training.json", rows, training),

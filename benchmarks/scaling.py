@@ -2,8 +2,8 @@
 
 python benchmarks/scaling.py           25 minutes
 
-train.py runs as a user starts it, at its default ratio (8 environment steps for each update of 256) and without a ratio,
-on a fast environment and on a slow one.
+train.py runs as a user starts it, on a fast and on a slow environment. The ratio is its default (8 environment steps for
+each update of 256), or unlimited.
 """
 
 import timing  # first: puts the toolkit's folder on the path

@@ -31,7 +31,7 @@ import numpy as np
 
 import loop
 import peers
-from utils.storage.lines import append
+from utils.storage.lines import append_lines
 
 GOALS = {"Pendulum-v1": -150.0, "LunarLanderContinuous-v3": 200.0}
 TEST_EVERY = {"Pendulum-v1": 1_000, "LunarLanderContinuous-v3": 5_000}  # updates
@@ -63,7 +63,7 @@ def main() -> None:
             if not any(run.items() <= entry.items() for entry in entries(given.ledger)):
                 ticks = timing.cpu_ticks()
                 found = to_goal(run, 100 if given.quick else TEST_EVERY[given.env], given.cap * 60.0)
-                append(given.ledger, json.dumps(run | found | {"stolen": round(timing.stolen(ticks), 3)}) + "\n")
+                append_lines(given.ledger, json.dumps(run | found | {"stolen": round(timing.stolen(ticks), 3)}) + "\n")
     result = timing.Result("time to score", skipped=sentences)
     known = [entry for entry in entries(given.ledger) if (entry["env"], entry["goal"]) == (given.env, goal)]
     for contender, flags in dict.fromkeys((entry["contender"], entry["flags"]) for entry in known):

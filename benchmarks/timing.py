@@ -134,7 +134,7 @@ def stolen(since: np.ndarray) -> float:
 
 
 def flags(description: str | None, **more: dict[str, Any]) -> argparse.Namespace:
-    """The flags every benchmark has, and `more` of its own as name=add_argument's keywords."""
+    """The common flags of all benchmarks, and `more` as name=keywords of add_argument."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="also write the result to FILE; without FILE print only JSON"

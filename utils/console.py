@@ -83,7 +83,7 @@ def table(rows: Mapping[str, Sequence[RenderableType]]) -> Table:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """While entered, drop what native libraries write to the stderr of the process; Python's own stderr is kept."""
+    """While entered, drop the output of native libraries to the stderr of the process; Python's own stderr is kept."""
     try:
         kept = os.dup(2)
         python_stderr, sys.stderr = sys.stderr, os.fdopen(os.dup(2), "w", buffering=1)

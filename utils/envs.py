@@ -41,7 +41,7 @@ class Environment(gymnasium.Wrapper):
     for `action_repeat` environment steps: their rewards are summed, and `info["env_steps"]` is their number.
 
     Attributes: `id`, `obs_size` S, `action_size` A, `action_low` and `action_high` float32 [A], and `waiting_since`, the
-    monotonic time at which the call of the environment in progress began (None between calls).
+    monotonic start time of the current call of the environment (None between calls).
     Raises ParameterError for a space that is not supported. An exception of the environment,
     or an invalid value, becomes an EnvironmentFailure that names the environment, the call and the step.
     """

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from utils.storage.files import atomic_write
-from utils.storage.lines import append, csv_line
+from utils.storage.lines import append_lines, csv_line, number, read_rows
 from utils.tensorboard import TensorBoardWriter
 
 
@@ -20,18 +20,10 @@ def read_log(path: Path) -> dict[str, np.ndarray]:
     Incomplete rows (after a kill) are skipped.
     """
     try:
-        with open(path, newline="", errors="replace") as file:
-            rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+        rows = read_rows(path)
     except (OSError, csv.Error):
         return {}
-    return {name: np.array([_number(row[name]) for row in rows]) for name in (rows[0] if rows else ())}
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
+    return {name: np.array([number(row[name]) for row in rows]) for name in (rows[0] if rows else ())}
 
 
 class Metrics:
@@ -82,7 +74,7 @@ class Metrics:
     def _append(self, row: dict[str, Any]) -> None:
         columns = self._columns or list(row)
         header = "" if self._path.exists() and self._path.stat().st_size else csv_line(columns)
-        append(self._path, header + csv_line(row.get(column, "") for column in columns))
+        append_lines(self._path, header + csv_line(row.get(column, "") for column in columns))
         self._columns = columns
 
     def _cut(self, keep_through: int | None) -> None:

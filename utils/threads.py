@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
-from utils.storage.lines import append
+from utils.storage.lines import append_lines
 
 _left_behind: list[threading.Thread] = []
 
@@ -78,7 +78,7 @@ def write_thread_dumps(path: Path, threads: Iterable[threading.Thread]) -> str:
             text += f"{time.strftime('%Y-%m-%d %H:%M:%S')} {thread.name}\n{''.join(traceback.format_stack(frame))}\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        append(path, text)
+        append_lines(path, text)
     except OSError as error:
         return f"its stack could not be written: {error}"
     return f"its stack is in {path}"

@@ -12,6 +12,7 @@ import numpy as np
 
 from utils.media.figures import COLOURS, FAINT, INK, new_figure, tidy
 from utils.storage.checkpoints import newest_manifest
+from utils.storage.lines import number
 from utils.storage.results import ScoreKind, read_scores
 from utils.storage.run_folder import read_run
 
@@ -72,17 +73,10 @@ def run_curve(label: str, rows: Sequence[dict[str, str]], kind: ScoreKind | None
 
 def _point(row: dict[str, str], x: str) -> tuple[float, ...]:
     """learner_step, place along x, mean, half the interval's width, lowest and highest return of an episode."""
-    place = _number(row["seconds"]) / 60 if x == "minutes" else _number(row[x])
-    width = half_width(np.array(_number(row["sem"])), _number(row["episodes"]))
-    ends = _number(row["min"], -np.inf), _number(row["max"], np.inf)
-    return _number(row["learner_step"]), place, _number(row["mean"]), float(width), *ends
-
-
-def _number(text: str, otherwise: float = float("nan")) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return otherwise
+    place = number(row["seconds"]) / 60 if x == "minutes" else number(row[x])
+    width = half_width(np.array(number(row["sem"])), number(row["episodes"]))
+    ends = number(row["min"], -np.inf), number(row["max"], np.inf)
+    return number(row["learner_step"]), place, number(row["mean"]), float(width), *ends
 
 
 def half_width(sem: np.ndarray, count: float) -> np.ndarray:

@@ -58,7 +58,7 @@ class StateSlice:
 
 
 def state_slice(env_id: str) -> StateSlice | None:
-    """The plane of an environment whose observation is a function of two state variables; None for others."""
+    """The plane of an environment with two state variables that determine the observation; None for others."""
     return _PENDULUM if _kind(env_id) == "Pendulum" else None
 
 

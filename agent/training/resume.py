@@ -86,8 +86,8 @@ def nothing_to_do(checkpoint: Checkpoint | None, config: TrainParams) -> str | N
 def checkpoint_to_resume(run: Run, params: TrainParams) -> tuple[Checkpoint | None, list[str]]:
     """The checkpoint to continue from, selected by the flags, and notes for the user.
 
-    None means a new run. Raises CheckpointError when no checkpoint of the run to resume is valid, and ParameterError when
-    the folder holds a run and no flag says what to do with it.
+    None means a new run. Raises CheckpointError without a valid checkpoint to resume from, and ParameterError for a
+    folder with a run if neither --resume nor --fresh is set.
     """
     notes = []
     named = None

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: pictures inside it, no script, nothing loaded from anywhere."""
+"""One self-contained HTML page: it contains its pictures, has no script and loads no other file."""
 
 import base64
 import html

@@ -7,7 +7,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-ASCII = "_.-=+*#@"  # for a terminal whose encoding has no blocks
+ASCII = "_.-=+*#@"  # for a terminal without these characters
 
 
 class BinnedMeans:

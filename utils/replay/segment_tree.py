@@ -2,12 +2,12 @@
 
 import numpy as np
 
-CLOSE = 4  # up to so many nodes in the span for each node to set, all of the span is recomputed
+CLOSE = 4  # recompute all of a span with fewer than CLOSE nodes for each node to set
 TOP = 10  # levels that `find` skips by one search
 
 
 class SegmentTree:
-    """A complete binary tree whose parents are `reduce` (np.add or np.minimum) of their two children, in float64.
+    """A complete binary tree in float64. A parent is `reduce` (np.add or np.minimum) of its two children.
 
     Parents are recomputed from their children, never adjusted by differences, so they are exact.
     All methods take arrays and touch log2(capacity) levels, a few vectorised operations each.

@@ -21,7 +21,7 @@ class Resets(Protocol):
 
 
 class Step(NamedTuple):
-    """One action and what followed. obs and next_obs float32 [S], action float32 [A].
+    """One action and its result. obs and next_obs float32 [S], action float32 [A].
 
     `env_steps` counts the environment steps that the action was repeated for; `reward` is the sum of their rewards.
     """
@@ -86,7 +86,7 @@ def rollout(
 ) -> Iterator[tuple[int, Step]]:
     """Step `envs` without end with one `act(obs [n, S]) -> actions [n, A]` for all, and yield (i, Step of environment i).
 
-    Each episode is reset with `next_seed()`. An environment whose episode ended is reset before the next `act`.
+    Each episode is reset with `next_seed()`. After the end of an episode its environment is reset before the next `act`.
     """
     obs = np.stack([env.reset(seed=next_seed())[0] for env in envs])  # [n, S]
     while True:

@@ -17,7 +17,7 @@ def partial_path(path: Path, suffix: str = "") -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: Path, durable: bool = False) -> Iterator[Path]:
-    """Yield a partial path; what the caller makes there, a file or a folder, replaces `path` at the end.
+    """Yield a partial path. The caller makes a file or a folder there; at the end it replaces `path`.
 
     After an exception the partial path is removed, and `path` stays as it was. With `durable` the rename is on the disk
     at the end; the content must be synced by the caller (`write_synced`, `sync_folder`). Raises OSError.

@@ -1,4 +1,4 @@
-"""Lines appended to files that other processes read at the same time."""
+"""Lines appended to files that other processes read at the same time, and the rows of CSV files."""
 
 import csv
 import fcntl
@@ -18,7 +18,21 @@ def csv_line(values: Iterable[Any]) -> str:
     return buffer.getvalue()
 
 
-def append(path: Path, text: str, durable: bool = False) -> None:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file as text by column. Incomplete rows (after a kill) are skipped. Raises OSError, csv.Error."""
+    with open(path, newline="", errors="replace") as file:
+        return [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+
+
+def number(text: str, otherwise: float = float("nan")) -> float:
+    """The number in a cell, or `otherwise`."""
+    try:
+        return float(text)
+    except ValueError:
+        return otherwise
+
+
+def append_lines(path: Path, text: str, durable: bool = False) -> None:
     """Append complete lines under a lock. An incomplete last line (after a kill) gets a newline first. Raises OSError."""
     with open(path, "ab+", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # or a line in progress would look like an incomplete one

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from utils.errors import StorageError
-from utils.storage.lines import append, csv_line
+from utils.storage.lines import append_lines, csv_line, read_rows
 
 LEDGER_ENDING = ".tested.jsonl"
 COLUMNS = (
@@ -83,17 +83,15 @@ def append_result(path: Path, row: dict[str, Any]) -> None:
         is_new = not (table.exists() and table.stat().st_size)
         if not is_new and {column: str(row[column]) for column in COLUMNS} in read_results(table):
             return
-        append(text, line)
-        append(table, (csv_line(COLUMNS) if is_new else "") + csv_line(row[column] for column in COLUMNS), durable=True)
+        append_lines(text, line)
+        append_lines(table, (csv_line(COLUMNS) if is_new else "") + csv_line(row[column] for column in COLUMNS), durable=True)
     except (OSError, csv.Error) as error:
         raise StorageError(f"the result could not be written to {path.parent}: {error}.") from None
 
 
 def read_results(path: Path) -> list[dict[str, str]]:
     """The valid rows of a results CSV, as text by column. Incomplete rows (after a kill) are skipped."""
-    with open(path, newline="", errors="replace") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
-    return list({tuple(row.get(column, "") for column in IDENTITY): row for row in rows}.values())
+    return list({tuple(row.get(column, "") for column in IDENTITY): row for row in read_rows(path)}.values())
 
 
 def read_scores(path: Path) -> list[dict[str, str]]:
@@ -160,6 +158,6 @@ class Ledger:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             entry = {"run_id": run_id, "learner_step": learner_step, "outcome": outcome, **more}
-            append(self.path, json.dumps(entry) + "\n", durable=True)
+            append_lines(self.path, json.dumps(entry) + "\n", durable=True)
         except OSError as error:
             raise StorageError(f"{self.path} could not be written: {error}.") from None

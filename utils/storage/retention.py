@@ -5,6 +5,7 @@ from pathlib import Path
 
 from utils.errors import StorageError
 from utils.storage.checkpoints import step_of
+from utils.storage.lines import number
 from utils.storage.results import LEDGER_ENDING, Ledger, ScoreKind, main_kind, read_scores
 
 
@@ -38,13 +39,13 @@ def judged(results: Path, run_id: str, published_seed: int, watcher_seed: int) -
     ledger = Ledger(results.with_name(results.name + LEDGER_ENDING))
     try:
         tested = {step for run, step in ledger.keys() if run == run_id}  # noqa: SIM118 (a ledger is no dict)
-        scores = choosing_scores(results, run_id, published_seed, watcher_seed)
+        scores = selection_scores(results, run_id, published_seed, watcher_seed)
     except StorageError:
         return set(), None
     return tested, max(scores, key=lambda step: scores[step], default=None)
 
 
-def choosing_scores(results: Path, run_id: str, published_seed: int, watcher_seed: int) -> dict[int, float]:
+def selection_scores(results: Path, run_id: str, published_seed: int, watcher_seed: int) -> dict[int, float]:
     """The scores of a run by which its best checkpoint is selected, by learner step. Raises StorageError.
 
     They are of one kind, usually the watcher's (first seed `watcher_seed`). Published scores never select a checkpoint:
@@ -60,7 +61,4 @@ def choosing_scores(results: Path, run_id: str, published_seed: int, watcher_see
 
 
 def _is_score(row: dict[str, str]) -> bool:
-    try:
-        return row["learner_step"].isdecimal() and math.isfinite(float(row["mean"]))
-    except ValueError:
-        return False
+    return row["learner_step"].isdecimal() and math.isfinite(number(row["mean"]))
