@@ -1,7 +1,7 @@
-"""Show one checkpoint: in a window where there is a screen, and as a film in video/.
+"""Show one checkpoint: in a window if there is a screen, and as a recording in video/.
 
 python play.py                                  the newest checkpoint; writes video/<env>.gif
-python play.py --format mp4                     the whole first episode, full size
+python play.py --format mp4                     the complete first episode, full size
 python play.py --compare 5000 50000             the checkpoints of two learner steps side by side, from the same start
 python play.py --grow                           checkpoints of increasing age, one after the other
 python play.py --render --no-record             only the window
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from agent.analysis.recording import AGES, Make, film_seed, record_episode, record_pair, record_series
+from agent.analysis.recording import AGES, Make, record_episode, record_pair, record_series, recording_seed
 from agent.config import env_spec, resolve, run_folder
 from agent.evaluation import play
 from agent.loading import LoadedCheckpoint, at_step, load_checkpoint, load_series
@@ -41,10 +41,10 @@ def main() -> int:
     console = Console()
     threadpool_limits(1, "blas")  # as in test.py, so that an episode has the same return
     if params.render and not has_screen():
-        raise DependencyError("--render needs a screen and there is none here; without it a film is written to video/.")
+        raise DependencyError("--render needs a screen and there is none here; without it a recording is written to video/.")
     env = env_spec(params).make()
-    choices = chosen(params, env)
-    make = choices[-1].env_spec.make
+    series = requested(params, env)
+    make = series[-1].env_spec.make
     if params.render and "human" not in env.render_modes:
         raise DependencyError(f"{params.env} cannot open a window (it offers {env.render_modes}); leave --render out.")
     show = "human" in env.render_modes and (has_screen() if params.render is None else params.render)
@@ -52,55 +52,55 @@ def main() -> int:
         if "rgb_array" not in env.render_modes:
             raise DependencyError(f"{params.env} cannot draw into a picture (it offers {env.render_modes}); use --no-record.")
         check_writable({"--record-dir": [recording_path(params)]})
-    for note in resolved.notes + choices[-1].notes:
+    for note in resolved.notes + series[-1].notes:
         console.say(note)
-    console.say(f"Playing {', '.join(choice.path.name for choice in choices)}.")
-    seed = film_seed(params.env, params.random_seed if resolved.sources["random_seed"] == "flag" else None)
+    console.say(f"Playing {', '.join(loaded.path.name for loaded in series)}.")
+    seed = recording_seed(params.env, params.random_seed if resolved.sources["random_seed"] == "flag" else None)
     if seed != params.random_seed:
         console.say(f"The episodes start with seed {seed}, whose start state shows the most; --random-seed sets another.")
     params = dataclasses.replace(params, random_seed=seed)
-    filmed = None
+    recorded = None
     if params.record:
-        filmed = record(params, make, choices)
+        recorded = record(params, make, series)
         console.say(f"Wrote {recording_path(params)}.")
-    if len(choices) > 1:
-        return 0  # the film was all
+    if len(series) > 1:
+        return 0  # these are only recorded
     env = make(render_mode="human" if show else None)
     for i in range(params.num_eps_play):
-        if i == 0 and filmed and not show:
-            score, length = filmed
-        else:  # a window needs an episode of its own: an environment draws either on the screen or into pictures
+        if i == 0 and recorded and not show:
+            score, length = recorded
+        else:  # an environment renders either into a window or into pictures, so play the episode again
             length = 0
-            for step, score in play(choices[0].policy, env, params.random_seed + i):  # noqa: B007
+            for step, score in play(series[0].policy, env, params.random_seed + i):  # noqa: B007
                 length += step.env_steps
         console.say(f"Episode {i + 1}: return {score:.2f} in {length} steps.")
     env.close()
     return 0
 
 
-def chosen(params: PlayParams, env: Environment) -> list[LoadedCheckpoint]:
-    """The checkpoint that is played, or those that are compared or shown growing."""
+def requested(params: PlayParams, env: Environment) -> list[LoadedCheckpoint]:
+    """The checkpoint to play, or those of --compare or --grow."""
     if params.compare is not None:
         return [at_step(params, env, step) for step in params.compare]
     return load_series(params, env, AGES) if params.grow else [load_checkpoint(params, env)]
 
 
 def recording_path(params: PlayParams) -> Path:
-    """<record_dir>/<env>[/<run>].<format>, with what is compared or that it grows before the ending."""
+    """<record_dir>/<env>[/<run>].<format>, with the steps of --compare or "grow" before the ending."""
     path = run_folder(params.record_dir, params)
     what = "." + "-".join(map(str, params.compare)) if params.compare is not None else ".grow" if params.grow else ""
     return path.with_name(f"{path.name}{what}.{params.format}")
 
 
-def record(params: PlayParams, make: Make, choices: list[LoadedCheckpoint]) -> Episode | None:
-    """Film what the flags ask for; returns the episode, where it is one."""
+def record(params: PlayParams, make: Make, series: list[LoadedCheckpoint]) -> Episode | None:
+    """Record as the flags say. Returns the episode, or None for several checkpoints."""
     path = recording_path(params)
     if params.compare is not None:
-        record_pair(make, choices, params.random_seed, path, params.overlay)
+        record_pair(make, series, params.random_seed, path, params.overlay)
     elif params.grow:
-        record_series(make, choices, params.random_seed, path, params.overlay)
+        record_series(make, series, params.random_seed, path, params.overlay)
     else:
-        return record_episode(make, choices[0], params.random_seed, path, params.overlay)
+        return record_episode(make, series[0], params.random_seed, path, params.overlay)
     return None
 
 

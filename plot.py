@@ -1,8 +1,8 @@
-"""Draw what a training has learned, without a screen: pictures and pages in plots/.
+"""Draw the results of a training without a screen: pictures and pages in plots/.
 
 python plot.py curves                              test score over learner steps, over the original's published curve
 python plot.py curves --runs "seed*" --mean        the mean of several runs with its 95 % interval
-python plot.py maps                                what actor and critic say over angle and speed, or two other dimensions
+python plot.py maps                                outputs of actor and critic over angle and speed, or two other dimensions
 python plot.py animation                           these maps over the run's checkpoints, as a GIF (--format mp4)
 python plot.py support                             where the return distributions lie between v_min and v_max
 python plot.py report                              one page about a run
@@ -25,7 +25,7 @@ from utils.envs import has_screen
 from utils.errors import DependencyError
 from utils.media.figures import png
 from utils.script import run_script
-from utils.storage.files import save_whole
+from utils.storage.files import write_file
 
 COMMANDS: dict[str, type] = {
     "curves": CurvesParams,
@@ -37,11 +37,11 @@ COMMANDS: dict[str, type] = {
 
 
 def main() -> int:
-    """Draw what the first word says; returns the exit code."""
+    """Draw as the first word says; returns the exit code."""
     resolved = flags.parse_command(COMMANDS, resolve, aliases=ALIASES)
     params = resolved.values
     if params.show and not has_screen():
-        raise DependencyError("--show needs a screen and there is none here; without it the file is written all the same.")
+        raise DependencyError("--show needs a screen and there is none here; without it the file is still written.")
     command = next(name for name, cls in COMMANDS.items() if type(params) is cls)
     path, notes = write(command, params)
     console = Console()
@@ -54,18 +54,18 @@ def main() -> int:
 
 
 def write(command: str, params: Any) -> tuple[Path, list[str]]:
-    """Draw into the run's folder below plot_dir; the file, and sentences a person should see."""
+    """Draw into the run's folder below plot_dir. Returns the file, and sentences to print."""
     folder = run_folder(params.plot_dir, params)
     if command == "report":
         path = folder / "report.html"
         return path, write_report(params, path)
     if command == "animation":
-        film, notes = plots.animation(params, folder / f"animation.{params.format}")
-        film.save()
-        return film.path, notes
+        recording, notes = plots.animation(params, folder / f"animation.{params.format}")
+        recording.save()
+        return recording.path, notes
     path = curves_path(params) if command == "curves" else folder / f"{command}.png"
     figure, notes, _ = getattr(plots, command)(params)
-    return save_whole(path, png(figure)), notes
+    return write_file(path, png(figure)), notes
 
 
 if __name__ == "__main__":

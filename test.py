@@ -38,18 +38,18 @@ def main() -> int:
     episodes = params.num_eps_test if starts is None else len(starts)
     seeds = range(params.random_seed, params.random_seed + episodes)
     others = read_returns(params.versus, seeds) if params.versus is not None else None
-    choice = load_checkpoint(params, env_spec(params).make())
-    for note in resolved.notes + choice.notes:
+    loaded = load_checkpoint(params, env_spec(params).make())
+    for note in resolved.notes + loaded.notes:
         console.say(note)
     results = run_folder(params.results_dir, params)
     check_writable({"--results-dir": result_files(results)})
     with threadpool_limits(1, "blas"):
-        score = evaluate(choice.policy, choice.env_spec.make, seeds, starts)
-    row = score.row(choice, params.random_seed if starts is None else None, Path(params.starts or "").name)
-    with Signals(threading.Event()) as signals:  # a signal must not interrupt the writing of a score
+        score = evaluate(loaded.policy, loaded.env_spec.make, seeds, starts)
+    row = score.row(loaded, params.random_seed if starts is None else None, Path(params.starts or "").name)
+    with Signals(threading.Event()) as signals:  # a signal must not interrupt writing a score
         append_result(results, row)
     where = f"the start states of {params.starts}" if params.starts else f"seeds {seeds[0]} to {seeds[-1]}"
-    console.say(f"{choice.path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {episodes} episodes from {where}.")
+    console.say(f"{loaded.path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {episodes} episodes from {where}.")
     if others is not None:
         difference = score.minus(others)
         console.say(f"Against {params.versus}, in pairs: {difference.mean:+.2f} +/- {difference.sem:.2f} an episode.")

@@ -2,7 +2,7 @@
 
 python test_every_new_ckpt.py
 python test_every_new_ckpt.py --exit-when-done      end when training has ended and all is tested
-python test_every_new_ckpt.py --report              write plots/<env>/report.html again after each test
+python test_every_new_ckpt.py --report              update plots/<env>/report.html after each test
 """
 
 if __name__ == "__main__":
@@ -30,7 +30,7 @@ from utils.storage.watcher import Watcher
 from utils.storage.writable import check_writable
 from utils.tensorboard import TensorBoardWriter
 
-SHARED = ("run", "results_dir")  # parameters that the scripts it starts have in common, besides the environment's
+SHARED = ("run", "results_dir")  # parameters for both child scripts, besides the environment's
 
 
 def main() -> int:
@@ -46,8 +46,8 @@ def main() -> int:
     console.say(f"Watching {folder}; scores go to {results}.csv. Ctrl-C ends it.")
     stop = threading.Event()
     with Signals(stop) as signals:
-        tell = partial(report, params, stop, console) if params.report else lambda: None
-        Watcher(folder, ledger, partial(test, params, stop, console), tell).run(stop, params.exit_when_done)
+        update = partial(report, params, stop, console) if params.report else lambda: None
+        Watcher(folder, ledger, partial(test, params, stop, console), update).run(stop, params.exit_when_done)
     return signals.exit_code
 
 
@@ -73,14 +73,14 @@ def show_in_tensorboard(params: WatchParams, path: Path) -> None:
 
 
 def report(params: WatchParams, stop: threading.Event, console: Console) -> None:
-    """Write the run's page again. A failure of it does not count as a failed test."""
+    """Update the page of the run. Its failure does not count as a failed test."""
     start(params, stop, console, ["plot.py", "report"], (*SHARED, "ckpt_dir", "log_dir", "plot_dir"), None)
 
 
 def start(
     params: WatchParams, stop: threading.Event, console: Console, words: list[str], names: tuple[str, ...], path: Path | None
 ) -> bool:
-    """Run a script with the parameters `names`, and the checkpoint where there is one; whether it ended well."""
+    """Run a script with the parameters `names`, and a checkpoint unless it is None. Returns whether it succeeded."""
     command = [sys.executable, str(HERE / words[0]), *words[1:]]
     given = env_flags(params) | {name: getattr(params, name) for name in names}
     for name, value in (given | ({"ckpt_file": path} if path is not None else {})).items():
@@ -96,14 +96,14 @@ def start(
         process.kill()
         process.wait()
     elif process.returncode == 130:
-        stop.wait(1.0)  # Ctrl-C reaches us both, and us perhaps an instant later
+        stop.wait(1.0)  # Ctrl-C reaches both processes, this one perhaps later
     if stop.is_set() and process.returncode != 0:
-        return False  # interrupted: there is nothing to say of it, and the watcher does not count it
+        return False  # interrupted: no message, and the watcher does not count it
     what = path.name if path is not None else " ".join(words)
     if late:
         output.append(f"{what}: ended after {params.test_timeout:g} seconds.")
     reader.join(1.0)
-    console.say("".join(output).strip() or f"{what}: {words[0]} said nothing.")
+    console.say("".join(output).strip() or f"{what}: {words[0]} printed nothing.")
     return process.returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""Everything that knows D4PG. What must be set before TensorFlow and Keras are imported is set here."""
+"""Everything that knows D4PG. Sets environment variables before the import of TensorFlow and Keras."""
 
 import os
 

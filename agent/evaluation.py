@@ -1,4 +1,4 @@
-"""Scoring a policy: noise-free episodes whose start states are fixed by seeds or given."""
+"""Scoring a policy: noise-free episodes from fixed seeds or start states."""
 
 import contextlib
 import csv
@@ -53,23 +53,23 @@ class Score:
         return float(self.returns.std(ddof=1) / len(self.returns) ** 0.5) if len(self.returns) > 1 else 0.0
 
     def minus(self, others: np.ndarray) -> "Difference":
-        """How much more these episodes returned than `others` [episodes] did from the same starts."""
+        """The difference to the returns `others` [episodes] from the same starts."""
         gaps = self.returns - others
         return Difference(float(gaps.mean()), float(gaps.std(ddof=1) / len(gaps) ** 0.5) if len(gaps) > 1 else 0.0)
 
-    def row(self, choice: LoadedCheckpoint, first_seed: int | None, starts: str = "") -> dict[str, Any]:
-        """A row of the results; `starts` names the file of the start states where they did not come from seeds."""
+    def row(self, loaded: LoadedCheckpoint, first_seed: int | None, starts: str = "") -> dict[str, Any]:
+        """A row of the results; `starts` names the file of the start states, if there is one."""
         figures = dict(mean=self.mean, sem=self.sem, min=self.returns.min(), max=self.returns.max())
         return {
-            "learner_step": choice.learner_step,
-            "env_step": choice.env_step,
-            "seconds": choice.seconds,
+            "learner_step": loaded.learner_step,
+            "env_step": loaded.env_step,
+            "seconds": loaded.seconds,
             **{name: round(float(value), 4) for name, value in figures.items()},
             "episodes": len(self.episodes),
             "first_seed": "" if first_seed is None else first_seed,
             "starts": starts,
-            "run_id": choice.run_id,
-            "checkpoint": choice.path.name,
+            "run_id": loaded.run_id,
+            "checkpoint": loaded.path.name,
         }
 
 
@@ -82,9 +82,9 @@ def evaluate(
 ) -> Score:
     """Play one episode from each of `seeds`, one after the other, and return the score.
 
-    A return is a function of the policy and the seed alone. Each episode has a new environment, and the policy is
-    called with one observation at a time (see `play`). `starts` [episodes, 2] sets Pendulum's angle and speed instead
-    of what the seed drew. `stop()` ends the evaluation early, with the complete episodes.
+    The return depends on the policy and the seed alone. Each episode has a new environment, and the policy is
+    called with one observation at a time (see `play`). `starts` [episodes, 2] replaces the start state of
+    Pendulum (angle and speed). `stop()` ends the evaluation early, with the complete episodes.
     """
     episodes: list[Episode] = []
     for i, seed in enumerate(seeds):
@@ -101,9 +101,9 @@ def evaluate(
 def play(policy: PolicyLike, env: Environment, seed: int, start: np.ndarray | None = None) -> Iterator[tuple[Step, float]]:
     """One noise-free episode: each step, and the reward up to it. `start` sets Pendulum's angle and speed.
 
-    The policy gets one row in every call. The last bit of a BLAS product depends on the number of rows and on a row's
-    place among them, and in a chaotic environment one bit changes the return. A batch padded to 32 rows is not enough:
-    OpenBLAS' Haswell kernel rounds rows 0 to 5, 6 to 11 and 24 to 31 differently.
+    The policy gets one row in every call. The last bit of a BLAS product depends on the number of rows and on the index
+    of a row, and in a chaotic environment one bit changes the return. Padding to 32 rows is not enough: OpenBLAS' Haswell
+    kernel rounds rows 0 to 5, 6 to 11 and 24 to 31 differently.
     """
     (obs, _), score, ended = env.reset(seed=seed), 0.0, False
     if start is not None:
@@ -117,7 +117,7 @@ def play(policy: PolicyLike, env: Environment, seed: int, start: np.ndarray | No
 
 
 def read_returns(path: str | Path, seeds: Sequence[int]) -> np.ndarray:
-    """Another policy's returns from `seeds`, float64 [episodes], from a CSV file with the columns seed and return.
+    """Returns of another policy for `seeds`, float64 [episodes], from a CSV file with the columns seed and return.
 
     Raises ParameterError.
     """
@@ -141,7 +141,7 @@ def read_starts(path: str | Path, env_id: str) -> np.ndarray:
         raise ParameterError(f"--starts sets the angle and speed of Pendulum, it does not work for {env_id}.")
     starts = np.array(_columns(path, "theta0", "thetadot0"))
     if not len(starts) or not np.isfinite(starts).all():
-        raise ParameterError(f"{path} holds no start states, or one that is not a finite number.")
+        raise ParameterError(f"{path} holds no start states, or a number that is not finite.")
     return starts
 
 

@@ -22,7 +22,7 @@ from utils.storage.checkpoints import (
     newest_manifest,
     step_of,
 )
-from utils.storage.retention import choosing_scores
+from utils.storage.retention import selection_scores
 from utils.storage.run_folder import read_run
 
 
@@ -66,26 +66,26 @@ class CheckpointRequest(DescribesEnv, Protocol):
 def load_checkpoint(params: CheckpointRequest, env: Environment) -> LoadedCheckpoint:
     """The checkpoint that `params` selects.
 
-    That is the shipped one with `shipped`, else the named one, else the one with the best score for "best", else the
-    newest valid one of the run, else the shipped one. `env` is what `env_spec(params)` makes; its sizes are compared.
-    Play the result in its own `env_spec`. Raises CheckpointError when there is none, when it is damaged or when it belongs
-    to another environment, and ParameterError for `shipped` together with a run or a name.
+    The order is: the shipped one with `shipped`, the named one, the best one for "best", the newest valid one of the run,
+    the shipped one. Its sizes are compared with those of `env`, made by `env_spec(params)`. Play the result in its own
+    `env_spec`. Raises CheckpointError when the checkpoint is missing, damaged or of another environment, and
+    ParameterError for `shipped` together with a run or a name.
     """
     folder = checkpoint_folder(params)
     notes: list[str] = []
     if params.ckpt_file == BEST:
         best = _best(folder, params, notes)
         if best is not None:
-            return _choice(best, params, env, notes)
+            return _load(best, params, env, notes)
     elif params.ckpt_file is not None:
         path = named_checkpoint(params.ckpt_file, folder)
         if is_tensorflow_1(path):
             return _original(path, params, env)
-        return _choice(Checkpoint(path), params, env, notes)
-    newest, passed_over = newest_checkpoint(folder)
-    notes += [f"Passed over: {error}" for error in passed_over]
-    if newest is None and passed_over:
-        raise CheckpointError(f"no checkpoint in {folder} is whole: {passed_over[0]}")
+        return _load(Checkpoint(path), params, env, notes)
+    newest, skipped = newest_checkpoint(folder)
+    notes += [f"Skipped: {error}" for error in skipped]
+    if newest is None and skipped:
+        raise CheckpointError(f"no checkpoint in {folder} is valid: {skipped[0]}")
     if newest is None and params.run:
         raise CheckpointError(f"there is no checkpoint in {folder}; is {params.run} the name of the run?")
     if newest is None:
@@ -94,8 +94,8 @@ def load_checkpoint(params: CheckpointRequest, env: Environment) -> LoadedCheckp
         if newest is None:
             none_of_a_run = "" if params.shipped else f"there is no checkpoint in {folder} and "
             raise CheckpointError(f"{none_of_a_run}none is shipped for {params.env}; train one with train.py.")
-        notes.append(f"There is no checkpoint of your own in {folder}: this is the shipped {newest.path.name}.")
-    return _choice(newest, params, env, notes)
+        notes.append(f"There is no checkpoint in {folder}: this is the shipped {newest.path.name}.")
+    return _load(newest, params, env, notes)
 
 
 def checkpoint_folder(params: CheckpointRequest) -> Path:
@@ -115,13 +115,13 @@ def _best(folder: Path, params: CheckpointRequest, notes: list[str]) -> Checkpoi
     """The valid checkpoint of the run in `folder` with the best score; None, with a note, if none was scored."""
     paths = {step_of(path): path for path in list_checkpoints(folder)}
     run_id = read_run(folder).get("run_id") or newest_manifest(folder).get("run_id")
-    scores = choosing_scores(run_folder(params.results_dir, params), run_id, *SCORE_SEEDS) if run_id else {}
+    scores = selection_scores(run_folder(params.results_dir, params), run_id, *SCORE_SEEDS) if run_id else {}
     scored = paths.keys() & scores.keys()
     for learner_step in sorted(scored, key=lambda step: scores[step], reverse=True):
         try:
             checkpoint = Checkpoint(paths[learner_step]).verify()
         except CheckpointError as error:
-            notes.append(f"Passed over: {error}")
+            notes.append(f"Skipped: {error}")
             continue
         notes.append(
             f"The best score of {len(scored)} checkpoints, {scores[learner_step]:.2f}, is that of {checkpoint.path.name}."
@@ -135,23 +135,23 @@ def _best(folder: Path, params: CheckpointRequest, notes: list[str]) -> Checkpoi
 def load_series(params: CheckpointRequest, env: Environment, at_most: int) -> list[LoadedCheckpoint]:
     """The valid checkpoints of a run, oldest first: at most `at_most`, evenly spaced, with the newest among them.
 
-    Only what `choose` returns if a checkpoint is named or the run has none. Raises CheckpointError as `choose` does.
+    If a checkpoint is named or the run has none, the series is that of `load_checkpoint` alone. Raises CheckpointError.
     """
     paths = list_checkpoints(checkpoint_folder(params))
     if params.ckpt_file is not None or not paths:
         return [load_checkpoint(params, env)]
     if len(paths) > at_most:
         paths = [paths[round(place)] for place in np.linspace(len(paths) - 1, 0, at_most)][::-1]
-    choices, passed_over = [], []
+    series, skipped = [], []
     for path in paths:
         try:
-            choices.append(_choice(Checkpoint(path), params, env, []))
+            series.append(_load(Checkpoint(path), params, env, []))
         except CheckpointError as error:
-            passed_over.append(error)
-    if not choices:
-        raise passed_over[0]
-    choices[-1].notes.extend(f"Passed over: {error}" for error in passed_over)
-    return choices
+            skipped.append(error)
+    if not series:
+        raise skipped[0]
+    series[-1].notes.extend(f"Skipped: {error}" for error in skipped)
+    return series
 
 
 def at_step(params: CheckpointRequest, env: Environment, learner_step: int) -> LoadedCheckpoint:
@@ -161,10 +161,10 @@ def at_step(params: CheckpointRequest, env: Environment, learner_step: int) -> L
     if learner_step not in paths:
         there = f"it has {', '.join(map(str, paths))}{' only' * (len(paths) == 1)}" if paths else "it has none"
         raise CheckpointError(f"there is no checkpoint of learner step {learner_step} in {folder}; {there}.")
-    return _choice(Checkpoint(paths[learner_step]), params, env, [])
+    return _load(Checkpoint(paths[learner_step]), params, env, [])
 
 
-def _choice(checkpoint: Checkpoint, params: CheckpointRequest, env: Environment, notes: list[str]) -> LoadedCheckpoint:
+def _load(checkpoint: Checkpoint, params: CheckpointRequest, env: Environment, notes: list[str]) -> LoadedCheckpoint:
     spec = trained_env_spec(checkpoint, params)
     policy, critic = Policy.of(checkpoint), Critic.of(checkpoint)
     scaling, wrong = policy.scaling, []

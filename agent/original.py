@@ -1,7 +1,7 @@
 """Checkpoints of the original, msinto93/D4PG: TensorFlow-1 files, read into a Policy and a Critic.
 
-TensorFlow reads such a file in a child process, which runs this file as a script: a process that has loaded TensorFlow
-must not render, and these policies are filmed too.
+TensorFlow reads such a file in a child process, which runs this file as a script. The parent process can then record the
+policy: a process that has loaded TensorFlow must not render.
 """
 
 import re
@@ -17,13 +17,13 @@ from utils.child import Child
 from utils.errors import CheckpointError
 from utils.storage.arrays import Arrays, npz, read_npz
 
-READING_SECONDS = 300.0  # that importing TensorFlow and reading the file may take
+READING_SECONDS = 300.0  # for importing TensorFlow and reading the file
 
 
 def load_original(path: Path, scaling: Scaling, atoms: np.ndarray) -> tuple[Policy, Critic]:
-    """The policy and the critic of a checkpoint, `path` being the prefix of its files' names.
+    """The policy and the critic of a checkpoint. `path` is the prefix of the names of its files.
 
-    Such files hold neither scaling nor support, so both are given. The original critic's second layer has a kernel
+    Such files hold neither scaling nor support, so both are parameters. The original critic's second layer has a kernel
     and a bias for the state and a kernel and a bias for the action, in environment units; here they become one layer
     over [state, action in -1 to 1]. Raises CheckpointError.
     """
@@ -38,12 +38,12 @@ def load_original(path: Path, scaling: Scaling, atoms: np.ndarray) -> tuple[Poli
         for kind in ("kernel", "bias"):
             critic[f"output/{kind}"] = critic.pop(f"output_logits/{kind}")
         step = step_of(path)
-        policy, judge = Policy(actor, scaling, step), Critic(critic | {"atoms": atoms}, scaling, step)
-        judge.value(scaling.obs_mean, policy.act(scaling.obs_mean))  # sizes that do not fit show here
+        policy, distribution = Policy(actor, scaling, step), Critic(critic | {"atoms": atoms}, scaling, step)
+        distribution.value(scaling.obs_mean, policy.act(scaling.obs_mean))  # raises for wrong sizes
     except (OSError, KeyError, ValueError, IndexError) as error:
         message = " ".join(str(error).split())
         raise CheckpointError(f"{path} is not a checkpoint of the original for this environment: {message}.") from None
-    return policy, judge
+    return policy, distribution
 
 
 def step_of(path: Path) -> int:
@@ -62,7 +62,7 @@ def _layers(networks: Arrays, scope: str) -> Arrays:
 
 
 def _read(path: Path) -> Arrays:
-    """The variables of a file by name, read in a child process. Raises ValueError with what TensorFlow says of it."""
+    """The variables of a file by name, read in a child process. Raises ValueError with TensorFlow's message."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "networks.npz"
         with Child("agent/original.py", path.absolute(), copy) as child:
@@ -73,7 +73,7 @@ def _read(path: Path) -> Arrays:
 
 
 def _copy_variables(path: str, copy: str) -> None:
-    """Write the variables of both networks into an .npz. Loads TensorFlow: for a process of its own."""
+    """Write the variables of both networks into an .npz. Loads TensorFlow, so run it in a separate process."""
     import tensorflow as tf
 
     try:

@@ -1,9 +1,9 @@
-"""Environment steps a second with the learner off, and what one decision of the policy costs.
+"""Environment steps a second without the learner, and the time of one call of the policy.
 
 python benchmarks/acting.py            three minutes
 
-One and more agents, as threads, collect blocks as they do in training, following a fixed policy of 400 and 300 units. A
-decision is made for 1, 4 and 16 observations by the toolkit's NumPy policy and by the same actor as a tf.function.
+Agents in threads collect batches as in training, with a fixed policy of 400 and 300 units. A call gets 1, 4 or 16
+observations; the NumPy policy of the toolkit is compared with the same actor as a tf.function.
 """
 
 import timing  # first: puts the toolkit's folder on the path
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float) -> float:
-    """Environment steps a second of so many agents, each with so many environments."""
+    """Environment steps a second by the number of agents and of environments for each agent."""
     params = TrainParams(noise_decay=1.0, envs_per_agent=envs_per_agent)
     first = EnvSpec(env).make()
     scaling = Scaling.from_env(first, params)
@@ -79,7 +79,7 @@ def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float)
     threads = [threading.Thread(target=collect, args=(agent,), daemon=True) for agent in workers]
     for thread in threads:
         thread.start()
-    time.sleep(seconds / 4)  # every thread is at work now
+    time.sleep(seconds / 4)  # every thread is running now
     before, begun = sum(agent.env_steps for agent in workers), time.perf_counter()
     time.sleep(seconds)
     after, ended = sum(agent.env_steps for agent in workers), time.perf_counter()
@@ -92,7 +92,7 @@ def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float)
 
 
 def decision(size: int, rounds: int) -> dict[str, float]:
-    """Microseconds of one call of the policy for `size` observations of BipedalWalker's, by NumPy and by TensorFlow."""
+    """Microseconds of one call of the policy for `size` observations of BipedalWalker, by NumPy and by TensorFlow."""
     actor = make_actor(24, 4, (400, 300), 0.003, False, np.random.default_rng(1))
     env = EnvSpec("BipedalWalker-v3").make()
     policy = Policy(named_arrays(actor), Scaling.from_env(env, TrainParams()))
@@ -111,7 +111,7 @@ def decision(size: int, rounds: int) -> dict[str, float]:
 
 
 def weights(obs_size: int, action_size: int) -> dict[str, np.ndarray]:
-    """An untrained actor's."""
+    """The policy of an untrained actor."""
     return named_arrays(make_actor(obs_size, action_size, (400, 300), 0.003, False, np.random.default_rng(1)))
 
 

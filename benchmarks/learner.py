@@ -1,10 +1,10 @@
-"""The compiled update, as a fraction of what this machine multiplies at all.
+"""The compiled update, as a fraction of the matrix product rate of this machine.
 
 python benchmarks/learner.py           three environments' sizes, two minutes
 
 gemm_fraction is the update's floating-point operations a second over those of a 2048 x 2048 x 2048 matrix product, both
-through TensorFlow, in turns. An update is counted as its dense layers are: two operations for each weight and transition
-in a forward pass, as many for the gradient of the weights, and as many for that of the inputs, needed or not.
+through TensorFlow, in turns. The operations of an update are those of its dense layers: two for each weight and transition
+in a forward pass, two for the gradient of the weights, and two for the gradient of the inputs.
 """
 
 import timing  # first: puts the toolkit's folder on the path
@@ -64,8 +64,8 @@ def measure(obs_size: int, action_size: int, params: TrainParams, rounds: int) -
 
     def run() -> int:
         learner.learner_step, stop = 0, Event()
-        keeper = SimpleNamespace(save=stop.set, reload=lambda: False)
-        learner.run(RateLimiter(0.0, 0, 0.0), stop, keeper)  # until its first checkpoint is due, and no limit before
+        checkpointer = SimpleNamespace(save=stop.set, reload=lambda: False)
+        learner.run(RateLimiter(0.0, 0, 0.0), stop, checkpointer)  # until its first checkpoint, without a limit
         return learner.learner_step
 
     timer = timing.AlternatingTimer({"gemm": gemm, "compiled": compiled, "step": step, "run": run}, rounds)
@@ -85,14 +85,14 @@ def make(obs_size: int, action_size: int, params: TrainParams) -> tuple[Learner,
         params.replay_mem_size, obs_size, action_size, params.priority_alpha, params.priority_epsilon, rng
     )
     while len(replay) < replay.capacity:
-        replay.add(timing.random_block(10_000, obs_size, action_size, rng))
+        replay.add(timing.random_batch(10_000, obs_size, action_size, rng))
     bounds = np.ones(action_size, np.float32)
     scaling = Scaling(np.zeros(obs_size, np.float32), np.ones(obs_size, np.float32), np.inf, 10.0, -bounds, bounds)
     return Learner(params, scaling, replay, rng), replay
 
 
 def operations(obs_size: int, action_size: int, params: TrainParams) -> float:
-    """Floating-point operations of the dense layers in one update, biases and everything else left out."""
+    """Floating-point operations of the dense layers in one update, without biases."""
     first, second = params.dense1_size, params.dense2_size
     actor = obs_size * first + first * second + second * action_size  # weights
     critic = obs_size * first + (first + action_size) * second + second * params.num_atoms

@@ -1,4 +1,4 @@
-"""The whole training loop as a user starts it: train.py in a process and a folder of its own."""
+"""The complete training loop as a user starts it: train.py in a separate process and folder."""
 
 import contextlib
 import csv
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from timing import ROOT
 
-ROWS_OF_START = 1  # of learner.csv, five seconds each: the first holds the compilation
-PATIENCE = 300.0  # seconds without a new row after which something must be wrong
+ROWS_OF_START = 1  # of learner.csv, five seconds each: the first includes the compilation
+PATIENCE = 300.0  # seconds without a new row until the benchmark fails
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What a training got done in a second."""
+    """The rates of a training, per second."""
 
     updates: float
     env_steps: float
@@ -46,9 +46,9 @@ class Training:
         return []
 
     def rates(self, rows: int) -> Rates:
-        """Updates/s and environment steps/s over so many rows of learner.csv, after those of the start.
+        """Updates/s and environment steps/s over a number of rows of learner.csv, after those of the start.
 
-        Raises RuntimeError with what train.py printed when it ends before.
+        Raises RuntimeError with the output of train.py if it ends earlier.
         """
         needed, deadline = ROWS_OF_START + rows, time.perf_counter() + PATIENCE
         while len(found := self.rows()) < needed:
@@ -63,7 +63,7 @@ class Training:
 
 @contextlib.contextmanager
 def training(env: str, *flags: str) -> Iterator[Training]:
-    """Start train.py; on leaving it is told to stop, waited for, and its folder removed."""
+    """Start train.py. At the end, stop it, wait for it and remove its folder."""
     with tempfile.TemporaryDirectory(prefix="d4pg-benchmark-") as name:
         folder = Path(name)
         roots = {"--ckpt-dir": "ckpts", "--log-dir": "logs", "--results-dir": "results"}
@@ -84,7 +84,7 @@ def training(env: str, *flags: str) -> Iterator[Training]:
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """End a process: by asking, and if that does not help in half a minute, at once."""
+    """Terminate a process; kill it if it has not ended after half a minute."""
     process.terminate()
     with process:
         try:

@@ -1,4 +1,4 @@
-"""The peers: TD3 and DDPG of Stable-Baselines3 (PyTorch) and of SBX (JAX), each in a process of its own.
+"""The peers: TD3 and DDPG of Stable-Baselines3 (PyTorch) and of SBX (JAX), each in a separate process.
 
 As a script this trains one of them, and prints a line of JSON for each measurement or test; the benchmarks start it.
 """
@@ -32,10 +32,10 @@ SAME_WORK: dict[str, Any] = dict(batch_size=256, buffer_size=1_000_000, learning
 # default, 256. Older editions of that file make as many updates, but all of them after each episode.
 ZOO: dict[str, Any] = dict(gamma=0.98, buffer_size=200_000, learning_starts=10_000, learning_rate=1e-3)
 ZOO_NOISE = 0.1
-CONFIRMING = range(100)  # the seeds of test.py, by which nothing is stopped
+CONFIRMING = range(100)  # the seeds of test.py, which stop no training
 UNBOUNDED = 10**9  # environment steps; its parent ends it
 
-Look = Callable[[dict[str, Any], dict[str, Any]], bool]  # what Stable-Baselines3 calls after each environment step
+Look = Callable[[dict[str, Any], dict[str, Any]], bool]  # the callback of Stable-Baselines3 after each environment step
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def make(peer: str, env: str, seed: int, settings: dict[str, Any], noise: float 
 
 
 def stopwatch(model: Any, warm_up: float, seconds: float) -> Look:
-    """Ends a training after so many seconds, and prints its rates, both counted from `warm_up` after its first update."""
+    """Ends a training after a time and prints its rates. Both count from `warm_up` seconds after its first update."""
     marks: list[tuple[float, int, int]] = []  # time, updates, environment steps
 
     def look(*_: object) -> bool:
@@ -101,7 +101,7 @@ def stopwatch(model: Any, warm_up: float, seconds: float) -> Look:
 
 
 def exam(model: Any, env: str, goal: float, every: int) -> Look:
-    """Tests a training every so many updates on the seeds of --stop-at-score, prints each test, ends it at `goal`."""
+    """Tests a training at intervals on the seeds of --stop-at-score, prints each test, and ends it at `goal`."""
     begun, due = time.perf_counter(), every
 
     def look(*_: object) -> bool:
@@ -130,7 +130,7 @@ def print_line(**values: float) -> None:
 
 @contextlib.contextmanager
 def started(peer: str, env: str, *flags: str) -> Iterator[subprocess.Popen[str]]:
-    """A process that trains a peer; on leaving it is ended."""
+    """A process that trains a peer; it is ended with the block."""
     command = [sys.executable, str(Path(__file__)), "--peer", peer, "--env", env, *flags]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     with process:
@@ -141,7 +141,7 @@ def started(peer: str, env: str, *flags: str) -> Iterator[subprocess.Popen[str]]
 
 
 def lacking(peers: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The peers that can be run here, and a sentence for each package that the others lack."""
+    """The peers that can run here, and a sentence for each missing package."""
     needed = {MODULES[peer.split()[0]] for peer in peers}
     sentences = timing.missing(*sorted(needed))
     absent = {module for module in needed if timing.missing(module)}

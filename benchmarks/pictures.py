@@ -1,6 +1,6 @@
-"""The pictures of the README beside it, drawn from what the other scripts wrote.
+"""Draws the pictures of benchmarks/README.md from the results of the other scripts.
 
-python benchmarks/pictures.py          draws what is in results/shipped, and puts it there
+python benchmarks/pictures.py          draws the results in results/shipped into the same folder
 """
 
 import timing  # first: puts the toolkit's folder on the path
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 WIDTH = 9.0  # inches
 TOOLKIT = "toolkit"
-DISTURBED = 0.1  # share of its time that was stolen from a measurement
+DISTURBED = 0.1  # share of its time, from which a measurement counts as disturbed
 
 
 def main() -> None:
-    """Draw each picture whose results are there, and name those whose results are not."""
+    """Draw each picture with existing results, and name the others."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=timing.RESULTS / "shipped", help="folder of the results")
     parser.add_argument("--into", type=Path, default=timing.RESULTS / "shipped", help="folder of the pictures")
@@ -125,7 +125,7 @@ def _legend(figure: "Figure", names: list[str]) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=len(names), frameon=False, fontsize=9)
 
 
-# Each picture: the file it is drawn from, how that is read, and what draws it.
+# Each picture: its file of results, a function that reads this file, and a function that draws.
 PICTURES: dict[str, tuple[str, Callable[[Path], list[dict[str, Any]]], Callable[[list[dict[str, Any]]], "Figure"]]] = {
     "time_to_score": ("time_to_score.jsonl", entries, time_to_score),
     "training": ("training.json", rows, training),

@@ -1,4 +1,4 @@
-"""Prioritised replay of a million transitions of 24 floats: add, sample, update, memory and waiting, beside cpprb's.
+"""Prioritised replay of a million transitions of 24 floats, compared with cpprb: speed, memory and waiting.
 
 python benchmarks/replay.py            one minute, 1 GB of memory
 
@@ -22,7 +22,7 @@ from utils.replay.prioritised import PrioritisedReplay
 
 OBS, ACTION, BATCH, ALPHA, BETA, EPSILON = 24, 4, 256, 0.6, 0.4, 1e-5
 AGENTS = 4
-# Transitions a second that all agents together add: BipedalWalker at the default ratio; Pendulum as fast as it goes.
+# Transitions a second from all agents: BipedalWalker at the default ratio; Pendulum without a limit.
 RATES = {2_000: "2,000 transitions/s", 10_000: "10,000 transitions/s", None: "without a pause"}
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     if not result.skipped:
         before = resident()
         peer = cpprb_buffer(capacity)
-        fill(lambda block: peer.add(**columns(block)), capacity, rng)
+        fill(lambda batch: peer.add(**columns(batch)), capacity, rng)
         result.figures["MB resident, cpprb"] = (resident() - before) / 1e6
         contenders |= {f"cpprb {name}": work for name, work in theirs(peer, rng).items()}
     timer = timing.AlternatingTimer(contenders, rounds)
@@ -61,8 +61,8 @@ def main() -> None:
 
 
 def ours(replay: PrioritisedReplay, rng: np.random.Generator) -> dict[str, Any]:
-    """What is timed, by name, on the toolkit's replay."""
-    block = timing.random_block(BATCH_LENGTH, OBS, ACTION, rng)
+    """The timed operations on the toolkit's replay, by name."""
+    batch = timing.random_batch(BATCH_LENGTH, OBS, ACTION, rng)
     losses = rng.exponential(1.0, (8, BATCH))
 
     def both(batches: int) -> None:
@@ -71,7 +71,7 @@ def ours(replay: PrioritisedReplay, rng: np.random.Generator) -> dict[str, Any]:
 
     ids = replay.sample(8, BATCH, BETA).ids
     return {
-        f"add {BATCH_LENGTH}": lambda: replay.add(block),
+        f"add {BATCH_LENGTH}": lambda: replay.add(batch),
         f"sample {BATCH}": lambda: just(replay.sample(1, BATCH, BETA)),
         f"update {BATCH}": lambda: replay.update_priorities(ids[:1], losses[:1]),
         f"sample and update {BATCH}": lambda: both(1),
@@ -82,8 +82,8 @@ def ours(replay: PrioritisedReplay, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def theirs(peer: Any, rng: np.random.Generator) -> dict[str, Any]:
-    """The same on cpprb's, which draws one batch at a time."""
-    block = columns(timing.random_block(BATCH_LENGTH, OBS, ACTION, rng))
+    """The same on the buffer of cpprb, which draws one batch at a time."""
+    batch = columns(timing.random_batch(BATCH_LENGTH, OBS, ACTION, rng))
     losses = rng.exponential(1.0, (8, BATCH))
     indices = [peer.sample(BATCH, BETA)["indexes"] for _ in losses]
 
@@ -100,7 +100,7 @@ def theirs(peer: Any, rng: np.random.Generator) -> dict[str, Any]:
             peer.update_priorities(peer.sample(BATCH, BETA)["indexes"], values)
 
     return {
-        f"add {BATCH_LENGTH}": lambda: just(peer.add(**block)),
+        f"add {BATCH_LENGTH}": lambda: just(peer.add(**batch)),
         f"sample {BATCH}": lambda: sample(1),
         f"update {BATCH}": lambda: update(1),
         f"sample and update {BATCH}": lambda: both(1),
@@ -111,20 +111,20 @@ def theirs(peer: Any, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def just(_: Any) -> None:
-    """Drop a result: what is timed counts as one unit of work."""
+    """Drop a result, so that the operation counts as one unit of work."""
 
 
 def waiting(replay: PrioritisedReplay, rng: np.random.Generator, rate: int | None, seconds: float) -> tuple[float, float]:
     """The share of the time in `sample` that goes to waiting for the replay's lock, and the transitions/s added meanwhile.
 
-    AGENTS threads add blocks, `rate` transitions a second in all, or without pause when it is None.
+    AGENTS threads add batches, `rate` transitions a second in all, or without pause when it is None.
     """
     stop, added, lock = threading.Event(), itertools.count(), replay._lock
-    block = timing.random_block(BATCH_LENGTH, OBS, ACTION, rng)
+    batch = timing.random_batch(BATCH_LENGTH, OBS, ACTION, rng)
 
     def adds() -> None:
         while not stop.is_set():
-            replay.add(block)
+            replay.add(batch)
             next(added)
             if rate is not None:
                 stop.wait(AGENTS * BATCH_LENGTH / rate)
@@ -148,7 +148,7 @@ def waiting(replay: PrioritisedReplay, rng: np.random.Generator, rate: int | Non
 
 
 class WatchedLock:
-    """A lock that adds up how long the thread that made it waited for it."""
+    """A lock that sums the waiting time of the thread that created it."""
 
     def __init__(self, lock: threading.Lock):
         self._lock, self._thread = lock, threading.get_ident()
@@ -167,7 +167,7 @@ class WatchedLock:
 def fill(add: Any, capacity: int, rng: np.random.Generator) -> None:
     """Fill a replay."""
     for _ in range(0, capacity, 10_000):
-        add(timing.random_block(10_000, OBS, ACTION, rng))
+        add(timing.random_batch(10_000, OBS, ACTION, rng))
 
 
 def held(replay: PrioritisedReplay) -> int:
@@ -176,7 +176,7 @@ def held(replay: PrioritisedReplay) -> int:
 
 
 def resident() -> int:
-    """Bytes of memory this process holds now (where that cannot be read: the most it ever held)."""
+    """Bytes of memory of this process now (its maximum where that cannot be read)."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * resource.getpagesize()
@@ -194,9 +194,9 @@ def cpprb_buffer(capacity: int) -> Any:
     )
 
 
-def columns(block: Any) -> dict[str, np.ndarray]:
-    """A block under cpprb's names."""
-    return dict(obs=block.obs, act=block.action, rew=block.reward, done=block.discount, next_obs=block.next_obs)
+def columns(batch: Any) -> dict[str, np.ndarray]:
+    """A batch under cpprb's names."""
+    return dict(obs=batch.obs, act=batch.action, rew=batch.reward, done=batch.discount, next_obs=batch.next_obs)
 
 
 if __name__ == "__main__":

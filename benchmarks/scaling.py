@@ -1,9 +1,9 @@
-"""Updates/s and environment steps/s against the number of agents and of environments that each of them steps.
+"""Updates/s and environment steps/s over the number of agents and of environments for each agent.
 
 python benchmarks/scaling.py           25 minutes
 
-train.py as a user starts it, at its default ratio (8 environment steps for each update of 256) and free of it, on a cheap
-environment and on a dear one.
+train.py runs as a user starts it, on a fast and on a slow environment. The ratio is its default (8 environment steps for
+each update of 256), or unlimited.
 """
 
 import timing  # first: puts the toolkit's folder on the path

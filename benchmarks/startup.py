@@ -2,8 +2,8 @@
 
 python benchmarks/startup.py           three minutes
 
-The first learner step is seen by its checkpoint, which --save-ckpt-step 8 makes appear after the first compiled call. It
-includes the imports, the random transitions that the environment's learning_starts asks for, and the compilation.
+The first learner steps are detected by their checkpoint: with --save-ckpt-step 8 it follows the first compiled call. The
+time includes the imports, the random transitions (learning_starts), and the compilation.
 """
 
 import timing  # first: puts the toolkit's folder on the path
@@ -43,7 +43,7 @@ def scoring() -> float:
 
 
 def first_learner_step(env: str) -> float:
-    """Seconds until train.py has done its first compiled call and saved it."""
+    """Seconds until train.py has saved the checkpoint of its first compiled call."""
     with loop.training(env, "--save-ckpt-step", "8") as training:
         while not list(training.folder.glob("ckpts/*/*.ckpt-8")):
             if training.process.poll() is not None:
@@ -53,7 +53,7 @@ def first_learner_step(env: str) -> float:
 
 
 def command(*arguments: str) -> float:
-    """Seconds that a Python process takes from its start to its end."""
+    """Seconds of a Python process from start to end."""
     begun = time.perf_counter()
     subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     return time.perf_counter() - begun

@@ -4,13 +4,13 @@ python benchmarks/time_to_score.py                     three seeds of Pendulum (
 python benchmarks/time_to_score.py --env LunarLanderContinuous-v3 --seeds 1 2     two of LunarLander (200), up to 4.5 hours
 
 Contenders: `train.py --stop-at-score` with its defaults, and TD3 of SB3 and of SBX with RL Baselines3 Zoo's parameters.
-Everybody is tested after the same number of updates, by the same code on the same 20 seeds, and the time of testing
-counts for everybody: a peer tests between two environment steps, this toolkit in a thread beside its training. The clock
-runs from the start of the process, imports and compilation included; training seconds are those from when a contender
-begins to collect until it had what was tested. Who has not reached the goal at the cap of 45 minutes is ended there.
-Afterwards, outside of the clock, the policy plays 100 episodes on fresh seeds, to tell a good policy from a lucky test.
+All contenders are tested after the same number of updates, by the same code on the same 20 seeds. Test time counts for
+all: a peer tests between two environment steps, this toolkit in a thread during the training. The clock starts with the
+process, so it includes imports and compilation. Training seconds count from the first collected step to the tested
+update. A run without the goal ends after 45 minutes. Afterwards, not timed, the policy plays 100 episodes on new seeds,
+to tell a good policy from a lucky test.
 
-Each finished run is a line of the ledger (--ledger FILE); what stands there is not run again.
+Each finished run is a line of the ledger (--ledger FILE); runs in the ledger are skipped.
 """
 
 import timing  # first: puts the toolkit's folder on the path
@@ -31,21 +31,21 @@ import numpy as np
 
 import loop
 import peers
-from utils.storage.lines import append
+from utils.storage.lines import append_lines
 
 GOALS = {"Pendulum-v1": -150.0, "LunarLanderContinuous-v3": 200.0}
 TEST_EVERY = {"Pendulum-v1": 1_000, "LunarLanderContinuous-v3": 5_000}  # updates
 CONTENDERS = ("toolkit", "SB3 TD3", "SBX TD3")
-KEY = ("contender", "env", "seed", "goal", "flags")  # what makes two runs the same one
+KEY = ("contender", "env", "seed", "goal", "flags")  # identifies a run
 
 
 def main() -> None:
-    """Run what is not in the ledger yet; print the medians of all that is."""
+    """Run what is not in the ledger; print the medians of the ledger."""
     given = timing.flags(
         __doc__,
         env=dict(choices=GOALS, default="Pendulum-v1", help="the environment"),
         seeds=dict(type=int, nargs="+", default=[1, 2, 3], help="the random seeds"),
-        contenders=dict(nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="who runs"),
+        contenders=dict(nargs="+", choices=CONTENDERS, default=list(CONTENDERS), help="the contenders to run"),
         goal=dict(type=float, help="another goal than the environment's"),
         cap=dict(type=float, default=45.0, help="minutes after which a run is ended"),
         ledger=dict(type=Path, default=timing.RESULTS / "time_to_score.jsonl", help="where finished runs are kept"),
@@ -56,14 +56,14 @@ def main() -> None:
     seeds = given.seeds[:1] if given.quick else given.seeds
     present, sentences = peers.lacking([name for name in given.contenders if name in peers.PEERS])
     contenders = [name for name in given.contenders if name == "toolkit" or name in present]
-    for seed in seeds:  # a seed of each before the next: a machine that slows down slows all of them
+    for seed in seeds:  # one seed of all contenders, then the next, so that a slower machine affects all of them
         for contender in contenders:
             flags = given.toolkit_flags if contender == "toolkit" else ""
             run = dict(zip(KEY, (contender, given.env, seed, goal, flags), strict=True))
             if not any(run.items() <= entry.items() for entry in entries(given.ledger)):
                 ticks = timing.cpu_ticks()
                 found = to_goal(run, 100 if given.quick else TEST_EVERY[given.env], given.cap * 60.0)
-                append(given.ledger, json.dumps(run | found | {"stolen": round(timing.stolen(ticks), 3)}) + "\n")
+                append_lines(given.ledger, json.dumps(run | found | {"stolen": round(timing.stolen(ticks), 3)}) + "\n")
     result = timing.Result("time to score", skipped=sentences)
     known = [entry for entry in entries(given.ledger) if (entry["env"], entry["goal"]) == (given.env, goal)]
     for contender, flags in dict.fromkeys((entry["contender"], entry["flags"]) for entry in known):
@@ -86,7 +86,7 @@ def to_goal(run: dict[str, Any], every: int, cap: float) -> dict[str, Any]:
 def followed(
     process: subprocess.Popen[str], tests: Iterator[dict[str, Any]], goal: float, cap: float, begun: float
 ) -> dict[str, Any]:
-    """Follow a contender's tests until one reaches the goal, and then to its confirmation; ended at the cap."""
+    """Follow the tests of a contender until one reaches the goal and is confirmed, or until the cap."""
     alarm = threading.Timer(cap, process.terminate)
     alarm.daemon = True
     alarm.start()
@@ -109,7 +109,7 @@ def followed(
 
 
 def toolkit_tests(training: loop.Training) -> Iterator[dict[str, Any]]:
-    """What train.py says of its tests, with the counters of the checkpoints that were tested."""
+    """The tests that train.py prints, with the counters of the tested checkpoints."""
     for line in training.process.stdout or ():
         if found := re.match(r"Learner step ([\d,]+): (\S+) over 20 noise-free episodes", line):
             step = int(found[1].replace(",", ""))
@@ -128,7 +128,7 @@ def entries(ledger: Path) -> list[dict[str, Any]]:
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """One contender's medians; a run that did not reach its goal counts with what it had spent at the cap."""
+    """The medians of a contender. A run without the goal counts with its values at the cap."""
 
     def median(name: str) -> float:
         return float(np.median([np.nan if run.get(name) is None else run[name] for run in runs]))

@@ -1,4 +1,4 @@
-"""What the benchmarks share: measurements in turns, the machine they ran on, and how a result is handed out.
+"""Shared by the benchmarks: measurements in turns, the description of the machine, and the output of results.
 
 Importing this puts the toolkit's folder on the path, so each benchmark imports it first.
 """
@@ -28,7 +28,7 @@ PACKAGES = ("tensorflow", "keras", "numpy", "gymnasium", "cpprb", "stable-baseli
 
 
 class AlternatingTimer:
-    """Times of several contenders that took turns, so that a machine that slows down slows all of them alike.
+    """Times of several contenders in turns, so that a slower machine affects all of them.
 
     A contender is a function that does some work and returns how many units of it (1 where it returns None).
     """
@@ -54,7 +54,7 @@ class AlternatingTimer:
 
 @dataclass
 class Result:
-    """What a benchmark found: single `figures`, `rows` of a table, and sentences about what was `skipped` and why."""
+    """The result of a benchmark: single `figures`, `rows` of a table, and sentences about `skipped` parts."""
 
     benchmark: str
     figures: dict[str, float] = field(default_factory=dict)
@@ -88,8 +88,8 @@ class Result:
             yield f"* {sentence}"
 
 
-def random_block(size: int, obs_size: int, action_size: int, rng: np.random.Generator) -> TransitionBatch:
-    """So many transitions that mean nothing."""
+def random_batch(size: int, obs_size: int, action_size: int, rng: np.random.Generator) -> TransitionBatch:
+    """Random transitions."""
     obs, action, reward, next_obs = (
         rng.standard_normal(shape, np.float32) for shape in ((size, obs_size), (size, action_size), size, (size, obs_size))
     )
@@ -97,14 +97,14 @@ def random_block(size: int, obs_size: int, action_size: int, rng: np.random.Gene
 
 
 def shown(value: Any) -> str:
-    """A value as a person reads it: three digits that mean something."""
+    """A value as text, with three significant digits."""
     if not isinstance(value, float):
         return str(value)
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def machine() -> dict[str, Any]:
-    """What a figure depends on: processor, cores, how busy it is, and versions."""
+    """The conditions of a measurement: processor, cores, load, and versions."""
     found = {package for package in PACKAGES if _is_installed(package)}
     return {
         "date": time.strftime("%Y-%m-%d"),
@@ -119,7 +119,7 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_ticks() -> np.ndarray:
-    """The cores' time since they started, by what they did with it (proc_stat(5)); zeros where the system does not say."""
+    """The time of the cores by state (proc_stat(5)); zeros where it is unknown."""
     try:
         first = Path("/proc/stat").read_text().split("\n", 1)[0]
     except OSError:
@@ -128,13 +128,13 @@ def cpu_ticks() -> np.ndarray:
 
 
 def stolen(since: np.ndarray) -> float:
-    """The share of the time in which a core had something to do, since these ticks, that the host gave to other machines."""
+    """The share of the busy time since these ticks that the host gave to other machines (steal time)."""
     user, nice, system, _idle, _iowait, irq, softirq, steal = cpu_ticks() - since
     return float(steal / max(1.0, user + nice + system + irq + softirq + steal))
 
 
 def flags(description: str | None, **more: dict[str, Any]) -> argparse.Namespace:
-    """The flags every benchmark has, and `more` of its own as name=add_argument's keywords."""
+    """The common flags of all benchmarks, and `more` as name=keywords of add_argument."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="also write the result to FILE; without FILE print only JSON"
@@ -146,7 +146,7 @@ def flags(description: str | None, **more: dict[str, Any]) -> argparse.Namespace
 
 
 def missing(*modules: str) -> list[str]:
-    """A sentence for each module that is not installed; what needs it is skipped."""
+    """A sentence for each module that is not installed."""
     return [
         f"Skipped what needs {module}, which is not installed: pip install -r benchmarks/requirements.txt."
         for module in modules

@@ -1,9 +1,9 @@
-"""The whole training on BipedalWalker-v3: updates/s and environment steps/s, beside the learner alone and the peers.
+"""The complete training on BipedalWalker-v3: updates/s and environment steps/s, compared with the learner alone and the peers.
 
 python benchmarks/training.py          twenty minutes; without the peers' packages ten
 
-Each contender runs in a process of its own, started again in each of three rounds, one after the other: train.py as a
-user starts it, learner.py, and the TD3 and DDPG of SB3 and SBX with the same networks and batch. Ratios are of one round.
+In each of three rounds, each contender runs in a new process, one after the other: train.py as a user starts it,
+learner.py, and TD3 and DDPG of SB3 and SBX with the same networks and batch. Ratios are within one round.
 """
 
 import timing  # first: puts the toolkit's folder on the path
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def learner_alone(quick: bool) -> dict[str, float]:
-    """What learner.py measures for this environment's sizes."""
+    """The rates of learner.py for the sizes of this environment."""
     command = [sys.executable, str(timing.ROOT / "benchmarks" / "learner.py"), "--env", ENV, "--json"]
     done = subprocess.run(
         command + ["--quick"] * quick, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True

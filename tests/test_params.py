@@ -520,7 +520,7 @@ def test_a_choice_lists_its_values(name, words):
     assert problems(TrainParams, **{name: "x"}) == [f"{name} must be {words}, got 'x'"]
 
 
-def test_one_cannot_go_on_and_start_anew():
+def test_resume_and_fresh_exclude_each_other():
     (problem,) = problems(TrainParams, resume=True, fresh=True)
     assert problem.startswith("resume and fresh exclude each other")
 

@@ -1,1 +1,1 @@
-"""Everything that would be the same for another algorithm."""
+"""Code that does not depend on the algorithm."""

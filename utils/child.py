@@ -1,4 +1,4 @@
-"""Child processes: a script of the toolkit that runs beside this process and never outlives it."""
+"""Child processes: a script of the toolkit that ends with this process."""
 
 import os
 import runpy
@@ -20,7 +20,7 @@ GRACE = 2.0  # seconds between SIGTERM and SIGKILL
 class Child:
     """A running script. Leaving the `with` block ends it.
 
-    The child reads end-of-file on its stdin when this process closes the pipe or ends, even by SIGKILL; then it ends itself.
+    When this process closes the pipe or ends, even by SIGKILL, the child reads end-of-file on its stdin and ends itself.
     """
 
     def __init__(self, script: str, *arguments: object, nice: int = 0, **flags: object):
@@ -42,7 +42,7 @@ class Child:
             raise
         finally:
             os.close(read)
-        self.output = ""  # what it wrote to stdout and stderr, once it has ended
+        self.output = ""  # stdout and stderr, once it has ended
 
     def __enter__(self) -> "Child":
         return self
@@ -58,7 +58,7 @@ class Child:
         return code
 
     def end(self) -> None:
-        """End it if it still runs, and read its output. Call it once or more."""
+        """End it if it still runs, and read its output. Further calls do nothing."""
         if self._said.closed:
             return
         if self._process.poll() is None:
@@ -75,7 +75,7 @@ class Child:
 
     @property
     def last_line(self) -> str:
-        """The last line of the output: the sentence of an error, where there was one."""
+        """The last line of the output; after an error this is its sentence."""
         return self.output.rpartition("\n")[2]
 
 

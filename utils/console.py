@@ -19,7 +19,7 @@ LINE_EVERY = 10.0  # seconds between two plain lines
 
 class _Console(rich.console.Console):
     def on_broken_pipe(self) -> None:
-        """Raise like any other failed write; rich would end the process."""
+        """Raise BrokenPipeError; rich would end the process."""
         raise BrokenPipeError
 
 
@@ -34,7 +34,7 @@ class Console:
         self._next_line = 0.0
 
     def say(self, sentence: str) -> None:
-        """Print a sentence, above the live table if there is one. A terminal gets it wrapped at words, a file as one line."""
+        """Print a sentence, above the live table if there is one. It is wrapped at words on a terminal only."""
         with self._lock, _ignore_write_errors():
             text = _wrap(sentence, self._console.width) if self._console.is_terminal else sentence
             self._console.print(text, markup=False, emoji=False)
@@ -83,7 +83,7 @@ def table(rows: Mapping[str, Sequence[RenderableType]]) -> Table:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """While entered, drop what native libraries write to the stderr of the process; Python's own stderr is kept."""
+    """While entered, drop the output of native libraries to the stderr of the process; Python's own stderr is kept."""
     try:
         kept = os.dup(2)
         python_stderr, sys.stderr = sys.stderr, os.fdopen(os.dup(2), "w", buffering=1)

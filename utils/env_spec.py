@@ -22,15 +22,15 @@ RESERVED = {"id", "render_mode", "max_episode_steps", "disable_env_checker"}
 class EnvSpec:
     """How an environment is made: strings and JSON only, hashable and comparable.
 
-    A step of an agent is one decision: it takes `action_repeat` environment steps, of which the rewards are summed. The
-    discount applies once for each decision; environment steps count what the simulator did, also for `max_ep_length`.
+    An agent's step is one decision: it takes `action_repeat` environment steps and sums their rewards. The discount applies
+    once for each decision. `max_ep_length` counts environment steps.
     Raises ParameterError for a value that cannot be used.
     """
 
     id: str  # of Gymnasium, or "module:id": the module is imported first and registers it
     kwargs: dict[str, Any] = field(default_factory=dict, hash=False)  # of the environment's constructor
     wrappers: tuple[str, ...] = ()  # "module:callable" each, the innermost first
-    action_repeat: int = 1  # environment steps that one action is taken for
+    action_repeat: int = 1  # environment steps for each action
     max_ep_length: int = 10_000  # environment steps after which an episode is truncated; the environment's own limit stays
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class EnvSpec:
     def from_json(cls, record: Any) -> Self:
         """The inverse of `dataclasses.asdict`, after a round trip through JSON. Raises ParameterError."""
         if not isinstance(record, dict) or not all(name in cls.__dataclass_fields__ for name in record):
-            raise ParameterError(f"it is no description of an environment: {record!r:.200}")
+            raise ParameterError(f"it does not describe an environment: {record!r:.200}")
         if isinstance(wrappers := record.get("wrappers", ()), list):
             wrappers = tuple(wrappers)
         values: dict[str, Any] = {"id": None} | record | {"wrappers": wrappers}
@@ -66,9 +66,9 @@ class EnvSpec:
     def make(self, render_mode: str | None = None) -> Environment:
         """Make the environment, with a further time limit, within the checking wrapper.
 
-        Raises ParameterError for an id that Gymnasium does not know or a space that is not supported, and
-        DependencyError for a package or a display that the environment needs. With a render mode, raises RuntimeError in a
-        process that has loaded TensorFlow: MuJoCo's renderer ends such a process with a segmentation fault.
+        Raises ParameterError for an unknown id or an unsupported space, and DependencyError for a missing package or
+        display. With a render mode, raises RuntimeError in a process that has loaded TensorFlow: there MuJoCo's renderer
+        causes a segmentation fault.
         """
         if render_mode is not None:
             _check_may_render(self.id)
@@ -85,7 +85,7 @@ class EnvSpec:
             module = self.id.rpartition(":")[0]
             is_misspelt = module.startswith(error.name) if error.name else bool(module)
             kind = ParameterError if is_misspelt else DependencyError
-            raise kind(f"{self.id} needs a module that is not there: {sentence(error)}.") from error
+            raise kind(f"{self.id} needs a missing module: {sentence(error)}.") from error
         except ImportError as error:
             raise DependencyError(f"{self.id} needs something that is not installed: {sentence(error)}.") from error
         except (gymnasium.error.Error, ValueError, TypeError) as error:
@@ -107,7 +107,7 @@ def parse_kwargs(text: str) -> dict[str, Any]:
 
 
 def env_problem(env_id: str) -> str | None:
-    """What keeps an environment from being used here, in words; None when nothing does.
+    """Why an environment cannot be used here, in words; None if it can.
 
     Raises DependencyError and EnvironmentFailure as EnvSpec.make does.
     """

@@ -1,4 +1,4 @@
-"""The checking wrapper: every environment of this toolkit is stepped through it (utils/env_spec.py makes them)."""
+"""The checking wrapper of every environment (utils/env_spec.py makes them)."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from utils.errors import EnvironmentFailure, ParameterError
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and os.uname().sysname == "Linux":
-    # Drawing into memory works without a screen, once these are set; MuJoCo and Pygame read them when imported.
+    # For rendering without a screen. MuJoCo and Pygame read these variables when imported.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     os.environ.setdefault("MUJOCO_GL", "egl")
 
@@ -20,14 +20,13 @@ import gymnasium  # noqa: E402  (after the lines above, which it reads)
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple  # noqa: E402
 from gymnasium.wrappers import ClipAction, FlattenObservation  # noqa: E402
 
-# Once, here: a filter that is set and taken back around each call makes Python forget which warnings it has shown, and is
-# not safe beside other threads.
+# Set once here: setting and resetting a filter around each call is not thread-safe and shows warnings again.
 warnings.filterwarnings("ignore", category=UserWarning, module="pygame")
 
-RAISED = (Exception, SystemExit)  # some call sys.exit, as when their window is closed
+RAISED = (Exception, SystemExit)  # some environments call sys.exit, as when their window is closed
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-LARGEST_REWARD = 1e30  # some thousands of them, summed over an N-step window, still fit in float32
-LONGEST = 500  # characters of an environment's message that are repeated
+LARGEST_REWARD = 1e30  # the sum of thousands of them, over an N-step window, still fits in float32
+LONGEST = 500  # characters of an environment's message, at most
 
 
 def has_screen() -> bool:
@@ -36,15 +35,15 @@ def has_screen() -> bool:
 
 
 class Environment(gymnasium.Wrapper):
-    """Checks everything that passes between an environment and its user, and clips actions to the bounds.
+    """Checks actions, observations and rewards, and clips actions to the bounds.
 
     Observations come out as finite float32 arrays [S], rewards as finite floats; nothing is scaled. One action is taken
-    for `action_repeat` environment steps: their rewards are summed, and `info["env_steps"]` says how many there were.
+    for `action_repeat` environment steps: their rewards are summed, and `info["env_steps"]` is their number.
 
     Attributes: `id`, `obs_size` S, `action_size` A, `action_low` and `action_high` float32 [A], and `waiting_since`, the
-    monotonic time at which the call of the environment in progress began (None between calls).
-    Raises ParameterError for a space that is not supported. Whatever the environment raises, or returns that cannot be
-    used, becomes an EnvironmentFailure that names the environment, the call and the step.
+    monotonic start time of the current call of the environment (None between calls).
+    Raises ParameterError for a space that is not supported. An exception of the environment,
+    or an invalid value, becomes an EnvironmentFailure that names the environment, the call and the step.
     """
 
     def __init__(self, env: gymnasium.Env, env_id: str, action_repeat: int = 1):
@@ -53,7 +52,7 @@ class Environment(gymnasium.Wrapper):
         try:
             observation, action = env.observation_space, env.action_space
         except RAISED as error:
-            raise EnvironmentFailure(f"{env_id} did not say what it observes and acts: {named(error)}") from error
+            raise EnvironmentFailure(f"{env_id} has no observation_space or action_space: {named(error)}") from error
         if not _is_flat(observation):
             if not _can_be_flattened(observation) or not gymnasium.spaces.flatdim(observation):
                 raise ParameterError(
@@ -68,7 +67,7 @@ class Environment(gymnasium.Wrapper):
         self.action_space = action
         self._action_repeat = action_repeat
         self._length = 0  # environment steps of the episode in progress
-        self._picture: tuple[int, ...] | None = None  # shape of the first
+        self._picture: tuple[int, ...] | None = None  # shape of the first picture
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode. Returns its first observation, float32 [S], and the environment's info."""
@@ -117,18 +116,18 @@ class Environment(gymnasium.Wrapper):
         finally:
             self.waiting_since = None
         if not abs(reward) <= LARGEST_REWARD:
-            raise EnvironmentFailure(f"{self.id} gave the reward {reward} in step {self._length} of an episode")
+            raise EnvironmentFailure(f"{self.id} returned the reward {reward} in step {self._length} of an episode")
         return self._checked(obs), reward, terminated, truncated, info
 
     @property
     def render_modes(self) -> list[str]:
-        """Its render modes: "human" opens a window, "rgb_array" returns a picture."""
+        """The render modes: "human" opens a window, "rgb_array" returns a picture."""
         modes = self._said("render_modes")
         return [str(mode) for mode in modes] if isinstance(modes, list | tuple) else []
 
     @property
     def fps(self) -> float:
-        """Pictures a second in real time, one for each action; 30 environment steps where the environment does not say."""
+        """Pictures a second in real time, one for each action. The default is 30 environment steps a second."""
         fps = self._said("render_fps")
         return max(1.0, (fps if isinstance(fps, int | float) and 1 <= fps <= 1000 else 30.0) / self._action_repeat)
 
@@ -152,7 +151,7 @@ class Environment(gymnasium.Wrapper):
         return picture
 
     def close(self) -> None:
-        """Free what the environment holds. An error is dropped: the episodes are complete by then."""
+        """Close the environment. An error is ignored, since the episodes are complete by then."""
         self.waiting_since = time.monotonic()
         with contextlib.suppress(*RAISED):
             self.env.close()
@@ -163,19 +162,20 @@ class Environment(gymnasium.Wrapper):
 
     def _checked(self, obs: Any) -> np.ndarray:
         try:
-            with np.errstate(over="ignore"):  # what float32 cannot hold is found below
-                checked = np.array(obs, dtype=np.float32)  # a copy: some hand out the array they go on writing to
+            with np.errstate(over="ignore"):  # a value too large for float32 becomes inf, which is found below
+                checked = np.array(obs, dtype=np.float32)  # a copy: some environments return the array that they write to
         except RAISED as error:
             raise EnvironmentFailure(
-                f"{self.id} gave no array of numbers as observation in step {self._length} of an episode: {named(error)}"
+                f"{self.id} returned an observation that is no array of numbers in step {self._length} of an episode: "
+                f"{named(error)}"
             ) from error
         if checked.shape != (self.obs_size,):
             raise EnvironmentFailure(
-                f"{self.id} gave an observation of shape {checked.shape} in step {self._length} of an episode, "
+                f"{self.id} returned an observation of shape {checked.shape} in step {self._length} of an episode, "
                 f"its space says {(self.obs_size,)}"
             )
         if not np.isfinite(checked).all():
-            raise EnvironmentFailure(f"{self.id} gave the observation {checked} in step {self._length} of an episode")
+            raise EnvironmentFailure(f"{self.id} returned the observation {checked} in step {self._length} of an episode")
         return checked
 
 
@@ -211,7 +211,7 @@ def _can_be_flattened(space: gymnasium.Space) -> bool:
 
 
 def named(error: BaseException) -> str:
-    """The type and the message of an error, in one line."""
+    """The type and message of an error, in one line."""
     return f"{type(error).__name__}: {sentence(error)}"
 
 

@@ -2,7 +2,7 @@
 
 
 class ToolkitError(Exception):
-    """Something a person can mend. The message says what, where and what to do."""
+    """An error that the user can fix. The message says what, where and what to do."""
 
     exit_code = 1
 
@@ -14,19 +14,19 @@ class ParameterError(ToolkitError):
 
 
 class DependencyError(ToolkitError):
-    """A package or a display that is not there."""
+    """A missing package or display."""
 
     exit_code = 3
 
 
 class EnvironmentFailure(ToolkitError):
-    """An environment raised, or answered with something that is not a finite number."""
+    """An environment raised, or returned a number that is not finite."""
 
     exit_code = 4
 
 
 class DivergenceError(ToolkitError):
-    """The learner's numbers went bad."""
+    """The numbers of the learner are no longer finite."""
 
     exit_code = 5
 
@@ -50,6 +50,6 @@ class FolderInUseError(ToolkitError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that asks the process to end has come; `exit_code` is 128 + its number."""
+    """A signal asks the process to end; `exit_code` is 128 + its number."""
 
     exit_code = 130

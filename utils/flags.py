@@ -19,7 +19,7 @@ from utils.errors import ParameterError
 from utils.parameters import Resolved, nearest
 
 _DECIDING = ("env", "algorithm")  # flags that other defaults depend on
-NARROWEST = 40  # columns; in fewer tyro never ends to lay out its help
+NARROWEST = 40  # columns; with fewer, tyro hangs while it formats the help
 NO_ALIASES: Mapping[str, tuple[str, ...]] = {}
 
 Resolve = Callable[..., Resolved]  # called as resolve(cls, given, env_problem=env_problem)
@@ -33,11 +33,10 @@ def parse(
     env_problem: EnvProblem = lambda env: None,
     aliases: Mapping[str, tuple[str, ...]] = NO_ALIASES,
 ) -> Resolved:
-    """What `resolve` answers for the flags in `argv` (default: the process's own).
+    """The parameters that `resolve` returns for the flags in `argv` (default: the arguments of the process).
 
-    tyro reads the flags with the environment's values as the defaults, so that --help shows what would be used. Raises
-    ParameterError with every unknown flag and every bad value in one message; tyro itself ends the process with code 2
-    for a word that cannot be read at all.
+    The defaults in --help are the values for the selected environment. Raises ParameterError with every unknown flag and
+    every invalid value in one message. For an argument that it cannot parse, tyro ends the process with code 2.
     """
     _widen()
     argv, unknown = _without_unknown([cls], sys.argv[1:] if argv is None else argv, aliases)
@@ -53,7 +52,7 @@ def parse_command(
     env_problem: EnvProblem = lambda env: None,
     aliases: Mapping[str, tuple[str, ...]] = NO_ALIASES,
 ) -> Resolved:
-    """The same for a command line whose first word is one of `commands`; the class of the answer's values tells which."""
+    """The same for a command line that starts with one of `commands`; the class of the values tells which one."""
     _widen()
     argv = sys.argv[1:] if argv is None else argv
     named = [commands[argv[0]]] if argv and argv[0] in commands else list(commands.values())
@@ -88,10 +87,10 @@ def _read(kinds: Any, argv: list[str], unknown: list[str], **options: Any) -> An
         try:
             return tyro.cli(kinds, args=argv, config=(tyro.conf.OmitArgPrefixes,), **options)
         except SystemExit as end:
-            if end.code and unknown:  # tyro has printed its own complaint
+            if end.code and unknown:  # tyro has printed its own error
                 print(f"Error: {'; '.join(unknown)}", file=sys.stderr)
             raise
-    except OSError:  # the reader of the help or of a complaint has closed the pipe
+    except OSError:  # the reader of the output has closed the pipe
         sys.exit(0 if {"-h", "--help"} & set(argv) else 2)
 
 
@@ -108,11 +107,11 @@ def _resolved(cls: type, given: dict[str, Any], resolve: Resolve, unknown: list[
 def _without_unknown(
     classes: list[type], argv: list[str], aliases: Mapping[str, tuple[str, ...]]
 ) -> tuple[list[str], list[str]]:
-    """The command line without the flags that none of the classes has and their values, and a sentence for each of these."""
+    """The command line without unknown flags and their values, and a sentence for each unknown flag."""
     known = {field.name for cls in classes for field in dataclasses.fields(cls)}
     kept: list[str] = []
     unknown: list[str] = []
-    flag = ""  # the unknown one that the words belong to
+    flag = ""  # the unknown flag of the current words
     for word in argv:
         if word.startswith("--"):
             flag = "" if _field(word) in {*known, "help", ""} else word.split("=")[0]
@@ -131,7 +130,7 @@ _annotated: Any = Annotated  # for types that are known at run time only
 
 @functools.cache
 def _grouped(cls: type) -> Any:
-    """The class with its fields in a class for each group, which tyro shows under a heading of its own."""
+    """The class with a nested class for each group of fields; tyro shows each group under a heading."""
     hints = typing.get_type_hints(cls)
     members: dict[str, list[tuple[str, Any, Any]]] = {"": []}
     for field in dataclasses.fields(cls):
@@ -160,7 +159,7 @@ def _grouped_values(values: Any) -> Any:
 
 
 def _given(flags: Any, argv: list[str]) -> dict[str, Any]:
-    """The values of the flags that stand in the command line."""
+    """The values of the flags in the command line."""
     named = {_field(word) for word in argv if word.startswith("--")}
     values: dict[str, Any] = {}
     for name, value in vars(flags).items():
@@ -169,7 +168,7 @@ def _given(flags: Any, argv: list[str]) -> dict[str, Any]:
 
 
 def _comments(cls: type) -> dict[str, tuple[str, str]]:
-    """The group of each field and the comment behind it. A line of a class with nothing but a comment begins a group."""
+    """The group of each field and its comment. In a class, a line with only a comment begins a group."""
     found = {}
     for base in reversed(cls.__mro__[:-1]):
         group = ""
@@ -186,7 +185,7 @@ def _field(word: str) -> str:
 
 
 def _pairs(argv: list[str]) -> list[tuple[str, str]]:
-    """Each flag with what stands behind it, in the order of the command line."""
+    """Each flag with its value, in the order of the command line."""
     return [
         (_field(word), word.split("=", 1)[1] if "=" in word else after)
         for word, after in itertools.pairwise([*argv, ""])
@@ -195,9 +194,9 @@ def _pairs(argv: list[str]) -> list[tuple[str, str]]:
 
 
 def _spelt_out(cls: type, argv: list[str]) -> list[str]:
-    """Each switch as tyro wants it, whether it is given as --name, --no-name, --name True or --name=False.
+    """The command line with each switch (--name, --no-name, --name True, --name=False) in the form that tyro needs.
 
-    tyro wants a value for a switch that may also be not given (bool | None), and none for the others.
+    tyro needs a value for a switch of type bool | None, and none for bool.
     """
     hints = typing.get_type_hints(cls)
     words: list[str] = []
@@ -214,7 +213,7 @@ def _spelt_out(cls: type, argv: list[str]) -> list[str]:
         negated = name[2:].replace("-", "_") != field
         on = _SPOKEN.get(value.capitalize(), None if equals else not negated)
         flag = field.replace("_", "-")
-        if on is None or negated and value:  # for tyro to complain of
+        if on is None or negated and value:  # tyro reports the error
             words += [name, value]
         elif hints[field] is bool:
             words.append(f"--{flag}" if on else f"--no-{flag}")

@@ -1,7 +1,7 @@
-"""Checks and resolves parameters: frozen dataclasses whose fields carry their bounds in the type, as annotated-types has them.
+"""Checks and resolves parameters: frozen dataclasses with the bounds of each field in its type (annotated-types).
 
 A field's type is bool, int, float, str or a tuple of these, with `| None` where None is a value. Its metadata are bounds
-(Ge, Gt, Le, Lt), MinLen, a Predicate that `doc` puts into words, and strings: the field's kinds.
+(Ge, Gt, Le, Lt), MinLen, a Predicate described by `doc`, and strings: the kinds of the field.
 """
 
 import dataclasses
@@ -18,12 +18,12 @@ from annotated_types import DocInfo, Ge, Gt, Le, Lt, MinLen, Predicate
 
 from utils.errors import ParameterError
 
-Rules = Callable[[Any], Iterator[tuple[set[str], str]]]  # of parameters: the fields of each broken rule, and what is wrong
+Rules = Callable[[Any], Iterator[tuple[set[str], str]]]  # of parameters: the fields of each broken rule, and a sentence
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """Parameters, the layer that each came from (flag, run, ENVS, ALGORITHMS, default), and sentences a person should see."""
+    """Parameters, the layer that each came from (flag, run, ENVS, ALGORITHMS, default), and sentences to print."""
 
     values: Any
     sources: dict[str, str]
@@ -46,11 +46,10 @@ def resolve(
     problems: list[str],
     env_problem: Callable[[str], str | None],
 ) -> tuple[Any, dict[str, str]]:
-    """Each field from the first layer that has it, else its default; returns the parameters and each one's layer.
+    """Take each field from the first layer that has it, else its default. Returns the parameters and the layer of each.
 
-    Raises ParameterError with all problems: `problems`, those of single values, and the broken rules across sound values.
-    Once there is one, `env_problem(env)` is asked whether the environment can be used at all: a misspelt id is reported as
-    such, and not as missing bounds.
+    Raises ParameterError with all problems: `problems`, those of single values, and the broken rules across valid values.
+    If there is any, `env_problem(env)` is called too, so that a misspelt id is not reported as missing bounds.
     """
     values, sources = {}, {}
     for field in dataclasses.fields(cls):
@@ -69,14 +68,14 @@ def resolve(
 
 
 def value_problems(cls: type, values: Mapping[str, Any]) -> dict[str, list[str]]:
-    """What is wrong with single values, by field; names that are no fields are passed over."""
+    """The problems of single values, by field. Names that are not fields are ignored."""
     hints = typing.get_type_hints(cls, include_extras=True)
     found = {name: list(_value_problems(name, value, hints[name])) for name, value in values.items() if name in hints}
     return {name: sentences for name, sentences in found.items() if sentences}
 
 
 def fields_of_kind(cls: type, *kinds: str) -> tuple[str, ...]:
-    """The fields whose types carry one of these kinds."""
+    """The fields with one of these kinds."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(field.name for field in dataclasses.fields(cls) if any(kind in unwrap(hints[field.name])[1] for kind in kinds))
 
@@ -93,7 +92,7 @@ def unwrap(hint: Any) -> tuple[Any, tuple[Any, ...], bool]:
 
 
 def nearest(name: str, known: typing.Iterable[str], aliases: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """The names that an unknown one may stand for: by its alias, else those that contain its words, else the most similar."""
+    """Suggestions for an unknown name: its aliases, else names that contain it, else the most similar name."""
     known = list(known)
     return (
         [other for other in aliases.get(name, ()) if other in known]
@@ -103,7 +102,7 @@ def nearest(name: str, known: typing.Iterable[str], aliases: Mapping[str, tuple[
 
 
 def _broken(rules: Rules, config: Any, bad: set[str]) -> list[str]:
-    # A rule compares values, so it is applied only where each of them is sound; defaults take the places of the others.
+    # A rule compares values, so it counts only if all of them are valid. Defaults replace the invalid values.
     defaults = {name: type(config).__dataclass_fields__[name].default for name in bad}
     return [sentence for names, sentence in rules(dataclasses.replace(config, **defaults)) if not names & bad]
 
@@ -128,8 +127,8 @@ def _value_problems(name: str, value: Any, hint: Any) -> Iterator[str]:
 def _items_problems(name: str, values: Any, hints: tuple[Any, ...], metadata: tuple[Any, ...]) -> Iterator[str]:
     kind = unwrap(hints[0])[0]
     count = None if hints[-1] is ... else len(hints)
-    sound = isinstance(values, tuple | list) and count in (None, len(values)) and all(_is_a(item, kind) for item in values)
-    if not sound or kind is float and not all(map(_is_finite, values)):
+    is_valid = isinstance(values, tuple | list) and count in (None, len(values)) and all(_is_a(item, kind) for item in values)
+    if not is_valid or kind is float and not all(map(_is_finite, values)):
         yield f"{name} must be {f'{count} ' if count else ''}{_PLURALS[kind]}, got {values!r}"
         return
     yield from _outside(name, values, metadata)
@@ -151,7 +150,7 @@ def _outside(name: str, value: Any, metadata: tuple[Any, ...]) -> Iterator[str]:
                 yield f"{name} must be less than {most}, got {value}"
             case MinLen(least) if len(value) < least:
                 yield f"{name} must not be empty"
-            case Predicate(is_sound) if not is_sound(value):
+            case Predicate(is_valid) if not is_valid(value):
                 yield f"{name} must be {words}, got {value!r}"
 
 

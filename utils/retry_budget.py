@@ -1,25 +1,24 @@
-"""How often something that fails may be started again: a budget that sound work fills up again, and growing pauses."""
+"""A budget of restarts that successful steps refill, with growing pauses between restarts."""
 
-EARNED_EVERY = 1_000  # sound steps that give one restart back
+EARNED_EVERY = 1_000  # successful steps that add one restart
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0  # seconds; each pause is twice the one before
 
 
 class RetryBudget:
-    """At most `budget` restarts in hand. What fails less than once in EARNED_EVERY steps never runs out of them."""
+    """Holds at most `budget` restarts. They never run out at less than one failure in EARNED_EVERY steps."""
 
     def __init__(self, budget: int):
         self._budget = budget
         self._left = budget
-        self._sound_steps = 0
+        self._steps = 0  # successful ones towards the next restart
 
     def record_success(self, steps: int) -> None:
-        """Count steps that went well."""
-        self._sound_steps += steps
-        earned, self._sound_steps = divmod(self._sound_steps, EARNED_EVERY)
+        """Count successful steps."""
+        earned, self._steps = divmod(self._steps + steps, EARNED_EVERY)
         self._left = min(self._budget, self._left + earned)
 
     def next_pause(self) -> float | None:
-        """Use one up: the seconds to wait before it, or None when none is left."""
+        """Use one restart. Returns the seconds to wait before it, or None when none is left."""
         if not self._left:
             return None
         self._left -= 1

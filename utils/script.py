@@ -1,4 +1,4 @@
-"""Runs a script's main function: exit codes, errors as sentences, and the signals that end a process."""
+"""Runs the main function of a script: exit codes, errors as sentences, and signals."""
 
 import _thread
 import contextlib
@@ -22,18 +22,18 @@ SECOND_REQUEST_AFTER = 1.0  # seconds after the first signal from which another 
 
 
 def quiet_signals() -> None:
-    """From now on, and until `run_script` has begun, Ctrl-C (or another signal) ends the process at once, without a word.
+    """Let Ctrl-C and the other signals end the process silently, until `run_script` starts.
 
-    The first line of a script: what it imports after that takes long enough for a person to change their mind.
+    Call it first in a script, before its slow imports.
     """
     _on_signals(_leave_at_once)
 
 
 def run_script(main: Callable[[], int | None]) -> None:
-    """Run a script's `main` and exit: with its code, or with the sentence and code of the error it raised.
+    """Run `main` and exit with its code. After an error, print its sentence and exit with its code.
 
-    A traceback is shown only with --debug; that of an unexpected error is kept in a file. The first of SIGINT, SIGTERM and
-    SIGHUP raises Interrupted in `main`; a second SIGINT or SIGTERM, a second later, ends the process at once.
+    A traceback is shown only with --debug; the traceback of an unexpected error is written to a file. The first SIGINT,
+    SIGTERM or SIGHUP raises Interrupted in `main`. A SIGINT or SIGTERM a second later ends the process at once.
     """
     _mend_streams()
     try:
@@ -50,11 +50,11 @@ def run_script(main: Callable[[], int | None]) -> None:
         _say(f"Error: {type(error).__name__}: {error}. {_keep_traceback()}")
         code = 1
     for number in SIGNALS:
-        if signal.getsignal(number) is _interrupt:  # no signal has come: the script has ended, and nothing is left to save
+        if signal.getsignal(number) is _interrupt:  # without a signal so far: the script has ended and saved everything
             signal.signal(number, _leave_at_once)
     for stream in (sys.stdout, sys.stderr):
         _leave_quietly(stream)
-    if is_held():  # a learner that is being compiled held the interpreter for ten seconds more
+    if is_held():  # for example, a compilation would delay the exit by ten seconds
         os._exit(code)
     sys.exit(code)
 
@@ -83,21 +83,21 @@ def _leave_at_once(number: int, _: FrameType | None) -> None:
 
 
 def _mend_streams() -> None:
-    # A file opened later would get the number of a stream that is closed, and with it all that is meant for the stream.
+    # A file opened later would get the number of a closed stream, and then the output for that stream.
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # opens the lowest free number, which is this one
     sys.stdout = sys.stdout or os.fdopen(1, "w")
     sys.stderr = sys.stderr or os.fdopen(2, "w")
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a sentence with a letter that it does not know is still worth reading
+        if isinstance(stream, io.TextIOWrapper):  # unknown letters must not raise
             stream.reconfigure(errors="backslashreplace")
 
 
 def _leave_quietly(stream: TextIO | None) -> None:
-    # What is still buffered for a reader that has gone would otherwise fail at exit and change the code to 120.
+    # Data buffered for a closed reader would fail at exit and change the code to 120.
     if stream is None:
         return
     try:
@@ -127,10 +127,10 @@ def _keep_traceback() -> str:
 
 
 class Signals:
-    """While entered, the first SIGINT, SIGTERM or SIGHUP sets `stop`; one that `is_second_request` ends the process at once.
+    """While entered, the first SIGINT, SIGTERM or SIGHUP sets `stop`; a second request ends the process at once.
 
-    `exit_code` is 128 + the first signal's number once one has come, else 0. After a signal the handlers stay: the script
-    is about to end, and a later signal must not interrupt that.
+    `exit_code` is 128 + the number of the first signal, 0 before. After a signal the handlers stay installed, so that a
+    later signal does not interrupt the end of the script.
     """
 
     def __init__(self, stop: threading.Event):
@@ -141,7 +141,7 @@ class Signals:
 
     def __enter__(self) -> "Signals":
         for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has SIGHUP ignored
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
                 self._previous[number] = signal.signal(number, self._received)
         return self
 
@@ -151,7 +151,7 @@ class Signals:
                 signal.signal(number, handler)  # type: ignore[arg-type]
 
     def came(self) -> bool:
-        """Whether a signal has come."""
+        """Whether a signal was received."""
         return bool(self.exit_code)
 
     def _received(self, number: int, _: FrameType | None) -> None:
@@ -161,14 +161,14 @@ class Signals:
             return
         self._first_at = time.monotonic()
         self.exit_code = 128 + number
-        # Not here: the main thread may have been interrupted while it held the lock within `stop`.
+        # Not in this thread: the signal may have interrupted it while it held the lock of `stop`.
         _thread.start_new_thread(self._stop.set, ())
 
 
 def is_second_request(number: int, first_at: float) -> bool:
-    """Whether a signal that follows a first one asks to end at once: SIGINT or SIGTERM, at least a second later.
+    """Whether a later signal is a second request: SIGINT or SIGTERM, at least a second after the first signal.
 
-    `first_at` is the monotonic time of the first. A terminal that closes sends several SIGHUP within milliseconds, often
-    with a SIGTERM; those are one request.
+    `first_at` is the monotonic time of the first. A closing terminal sends several SIGHUP, often with a SIGTERM, within
+    milliseconds; those are one request.
     """
     return number != signal.SIGHUP and time.monotonic() - first_at >= SECOND_REQUEST_AFTER

@@ -1,4 +1,4 @@
-"""TensorBoard's event file, written in the caller's thread: no queue that fills up, no thread that dies unseen."""
+"""TensorBoard's event file, written in the caller's thread without a queue."""
 
 import os
 import struct
@@ -21,15 +21,15 @@ _NUMBERS = count()  # of the files of this process
 class TensorBoardWriter:
     """One event file in `folder`. Any thread may write.
 
-    All files of a folder are one run in TensorBoard, so several processes may each have a TensorBoardWriter in the same folder.
-    Every method raises OSError when the disk does; the file cannot be read past that point.
+    All files of a folder are one run in TensorBoard, so several processes may write to the same folder.
+    Every method raises OSError when a write fails; the file cannot be read past that point.
     """
 
     def __init__(self, folder: Path, resumed_after: int | None = None):
         """Open a new file. TensorBoard drops events of the folder's earlier files past the step `resumed_after`."""
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        # The suffix keeps apart files that are opened in the same second.
+        # The suffix distinguishes files opened in the same second.
         self._writer = EventsWriter(str(folder / "events"), f".{os.getpid()}.{next(_NUMBERS)}")
         self._flushed = time.monotonic()
         if resumed_after is not None:
@@ -41,7 +41,7 @@ class TensorBoardWriter:
             self._write(Event(step=step, summary=summary.scalar(name, value)))
 
     def histogram(self, name: str, edges: np.ndarray, counts: np.ndarray, step: int) -> None:
-        """Add a histogram: counts [n], fractions too, between the edges [n + 1]."""
+        """Add a histogram: counts [n], possibly fractions, between the edges [n + 1]."""
         centres = (edges[1:] + edges[:-1]) / 2
         total, squares = counts @ centres, counts @ centres**2
         value = summary.histogram_raw(name, edges[0], edges[-1], counts.sum(), total, squares, edges[1:], counts)
@@ -72,7 +72,7 @@ class TensorBoardWriter:
             self._writer.close()
 
     def flush(self) -> None:
-        """Hand everything to the disk."""
+        """Write all buffered events."""
         with self._lock:
             self._flushed = time.monotonic()
             self._writer.flush()

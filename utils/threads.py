@@ -1,4 +1,4 @@
-"""Threads that start together and end together, and the stacks of those that hang."""
+"""Threads that start and end together, and stack dumps of hanging threads."""
 
 import gc
 import sys
@@ -9,22 +9,22 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
-from utils.storage.lines import append
+from utils.storage.lines import append_lines
 
 _left_behind: list[threading.Thread] = []
 
 
 class ThreadGroup:
-    """Runs each named loop in a daemon thread. The first loop to end, for whatever reason, ends them all."""
+    """Runs each named loop in a daemon thread. When one loop ends or fails, all are stopped."""
 
     def __init__(self, loops: dict[str, Callable[[], object]]):
         self._loops = loops
         self._threads: dict[str, threading.Thread] = {}
 
     def run(self, stop: threading.Event, patience: float = 5.0) -> None:
-        """Run the loops until `stop` is set. Raises what the first failing loop raised.
+        """Run the loops until `stop` is set. Raises the exception of the first failing loop.
 
-        A loop that has not returned `patience` seconds after `stop` is left behind, so that it cannot hold the process.
+        A loop that has not returned `patience` seconds after `stop` is abandoned, so that it cannot keep the process alive.
         """
         errors: list[BaseException] = []
 
@@ -48,7 +48,7 @@ class ThreadGroup:
             stop.set()
             deadline = time.monotonic() + patience
             for thread in self._threads.values():
-                if thread.ident is not None:  # an interrupt may have come before it was started
+                if thread.ident is not None:  # an interrupt may come before it is started
                     thread.join(max(0.0, deadline - time.monotonic()))
             _left_behind.extend(self.hanging())
         if errors:
@@ -64,12 +64,12 @@ class ThreadGroup:
 
 
 def is_held() -> bool:
-    """Whether a thread that was left behind still hangs: the interpreter's own end would wait for it."""
+    """Whether an abandoned thread still hangs; the end of the interpreter would wait for it."""
     return any(thread.is_alive() for thread in _left_behind)
 
 
 def write_thread_dumps(path: Path, threads: Iterable[threading.Thread]) -> str:
-    """Append the stacks of `threads` to a file; returns where they are, in words. Never raises."""
+    """Append the stacks of `threads` to a file. Returns a phrase with the path. Never raises OSError."""
     frames = _frames()
     text = ""
     for thread in threads:
@@ -78,14 +78,14 @@ def write_thread_dumps(path: Path, threads: Iterable[threading.Thread]) -> str:
             text += f"{time.strftime('%Y-%m-%d %H:%M:%S')} {thread.name}\n{''.join(traceback.format_stack(frame))}\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        append(path, text)
+        append_lines(path, text)
     except OSError as error:
         return f"its stack could not be written: {error}"
     return f"its stack is in {path}"
 
 
 def _frames() -> dict[int, FrameType]:
-    """The frame of each thread. Python 3.11 hangs without end where a garbage collection falls into this call (gh-106883)."""
+    """The frame of each thread. In Python 3.11 a garbage collection within this call hangs (gh-106883)."""
     collects = gc.isenabled()
     gc.disable()
     try:

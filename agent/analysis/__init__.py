@@ -1,1 +1,1 @@
-"""Pictures of a run."""
+"""Figures, recordings and the report of a run."""

@@ -1,4 +1,4 @@
-"""The value maps of a run's checkpoints, one after the other, with the scores and an episode that grows in each."""
+"""An animation of the value maps of a run's checkpoints, with the scores and one episode of each."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-FRAMES_EACH = 8  # of a checkpoint: its episode grows from frame to frame
+FRAMES_EACH = 8  # of a checkpoint: each frame shows more of its episode
 FPS = 12.0
 PATHS = ("policy_value", "policy")  # the maps over which the episode's path is drawn
 
@@ -36,19 +36,19 @@ class Scene:
 def scene(
     loaded: LoadedCheckpoint, env: Environment, seed: int, plane: StateSlice, action: str, action_dim: int, resolution: int
 ) -> Scene:
-    """Play an episode and ask for the maps."""
+    """Play an episode and compute the maps."""
     steps = list(play(loaded.policy, env, seed))
     x, y = (np.array(part, float) for part in plane.locate(np.array([step.obs for step, _ in steps])))
-    jumps = np.flatnonzero(np.abs(np.diff(x)) > (plane.x.high - plane.x.low) / 2)  # an angle that goes once round
+    jumps = np.flatnonzero(np.abs(np.diff(x)) > (plane.x.high - plane.x.low) / 2)  # an angle that wraps around
     x[jumps] = np.nan
     maps = value_maps(loaded.policy, loaded.critic, plane, action, action_dim, resolution)
     return Scene(loaded.learner_step, maps, (x, y), np.array([score for _, score in steps]))
 
 
 def animate(scenes: Sequence[Scene], curve: Curve, title: str) -> Iterator[np.ndarray]:
-    """The frames, uint8 [H, W, 3]: FRAMES_EACH for each scene. Colours mean the same in all of them.
+    """The frames, uint8 [H, W, 3]: FRAMES_EACH for each scene, all with the same colour scales.
 
-    `curve` holds the scores by learner step; without any, the returns of the episodes shown take their place.
+    `curve` holds the scores by learner step; if it is empty, the returns of the shown episodes replace it.
     Raises DependencyError without matplotlib.
     """
     if not len(curve.x):
@@ -74,7 +74,7 @@ def animate(scenes: Sequence[Scene], curve: Curve, title: str) -> Iterator[np.nd
 
 
 def _growing(figure: Any, moving: list[tuple["Axes", "Line2D"]], scene: Scene) -> Iterator[np.ndarray]:
-    # Only the lines are drawn again: a complete figure takes some ten times as long.
+    # Only the lines are drawn again: drawing all of the figure takes about ten times as long.
     canvas = figure.canvas
     canvas.draw()
     still = canvas.copy_from_bbox(figure.bbox)
@@ -92,7 +92,7 @@ def _growing(figure: Any, moving: list[tuple["Axes", "Line2D"]], scene: Scene) -
 def _path_line(axes: "Axes") -> "Line2D":
     from matplotlib.patheffects import withStroke
 
-    outlined = [withStroke(linewidth=3.2, foreground="white")]  # to be seen on every colour of a map
+    outlined = [withStroke(linewidth=3.2, foreground="white")]  # visible on every colour of a map
     return axes.plot([], [], color=INK, linewidth=1.4, animated=True, path_effects=outlined)[0]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from utils.media.figures import COLOURS, FAINT, INK, new_figure, tidy
 from utils.storage.checkpoints import newest_manifest
+from utils.storage.lines import number
 from utils.storage.results import ScoreKind, read_scores
 from utils.storage.run_folder import read_run
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 AXES = {"learner_step": "learner steps", "env_step": "environment steps", "minutes": "minutes of training"}
-PUBLISHED_EPISODES = 100  # behind each point of the original's curves
+PUBLISHED_EPISODES = 100  # of each point of the original's curves
 TRAINING = "training episodes, with exploration noise"
 TITLE_WIDTH = 80  # characters
 LEAST_WINDOW, MOST_WINDOW = 10, 100  # episodes in a moving mean of training returns
@@ -28,9 +29,9 @@ LEAST_WINDOW, MOST_WINDOW = 10, 100  # episodes in a moving mean of training ret
 
 @dataclass(frozen=True)
 class Curve:
-    """Returns over a training, all float64 [n]: the place along x, the mean, and half the width of its 95 % interval.
+    """Returns over a training, all float64 [n]: x, the mean, and half the width of its 95 % interval.
 
-    `lowest` and `highest` are the extreme returns of single episodes, as far as they are known.
+    `lowest` and `highest` are the extreme returns of single episodes, where known.
     """
 
     label: str
@@ -42,18 +43,18 @@ class Curve:
     highest: float = np.inf
 
     def band(self) -> tuple[np.ndarray, np.ndarray]:
-        """The ends of the 95 % interval, within the returns that single episodes had.
+        """The ends of the 95 % interval, clipped to the returns of single episodes.
 
-        A mean return cannot lie beyond the possible returns, but Student's interval of two or three runs often does.
+        A mean cannot exceed the possible returns, but Student's interval of two or three runs often does.
         """
         low, high = self.mean - self.half_width, self.mean + self.half_width
         return np.maximum(low, min(self.lowest, *self.mean)), np.minimum(high, max(self.highest, *self.mean))
 
 
 def run_scores(results: Path, folder: Path, x: str = "learner_step") -> list[dict[str, str]]:
-    """The rows of results that can be drawn against `x`, one of AXES, and that belong to the run in `folder`.
+    """The rows of results of the run in `folder` with a value for `x`, one of AXES.
 
-    `results` is the path of the scores without an ending. Without a run in `folder`, the run id with most rows is used.
+    `results` is the path of the scores without an ending. Without a run in `folder`, the most frequent run id is used.
     """
     rows = [row for row in read_scores(results) if np.isfinite(_point(row, x)[:3]).all()]
     run_id = read_run(folder).get("run_id") or newest_manifest(folder).get("run_id")
@@ -72,17 +73,10 @@ def run_curve(label: str, rows: Sequence[dict[str, str]], kind: ScoreKind | None
 
 def _point(row: dict[str, str], x: str) -> tuple[float, ...]:
     """learner_step, place along x, mean, half the interval's width, lowest and highest return of an episode."""
-    place = _number(row["seconds"]) / 60 if x == "minutes" else _number(row[x])
-    width = half_width(np.array(_number(row["sem"])), _number(row["episodes"]))
-    ends = _number(row["min"], -np.inf), _number(row["max"], np.inf)
-    return _number(row["learner_step"]), place, _number(row["mean"]), float(width), *ends
-
-
-def _number(text: str, otherwise: float = float("nan")) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return otherwise
+    place = number(row["seconds"]) / 60 if x == "minutes" else number(row[x])
+    width = half_width(np.array(number(row["sem"])), number(row["episodes"]))
+    ends = number(row["min"], -np.inf), number(row["max"], np.inf)
+    return number(row["learner_step"]), place, number(row["mean"]), float(width), *ends
 
 
 def half_width(sem: np.ndarray, count: float) -> np.ndarray:
@@ -111,10 +105,10 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 
 
 def training_curve(episodes: Mapping[str, np.ndarray], learner: Mapping[str, np.ndarray], x: str = "learner_step") -> Curve:
-    """The moving mean of the returns of training episodes; empty where there is nothing to place along `x`.
+    """The moving mean of the returns of training episodes; empty without episodes that have a value for `x`.
 
-    `episodes` holds the columns of agents.csv, `learner` those of learner.csv, which relate environment steps to
-    learner steps and time. Episodes before the first learner step are left out of a curve over learner steps.
+    `episodes` holds the columns of agents.csv. `learner` holds those of learner.csv, which map environment steps to
+    learner steps and time. A curve over learner steps omits episodes before the first learner step.
     """
     env_step, returns = (episodes.get(name, np.zeros(0)) for name in ("env_step", "return"))
     place = _placed(env_step, learner, x)
@@ -162,7 +156,7 @@ def draw_curves(
     solved: float | None = None,
     training: Sequence[Curve] = (),
 ) -> "Figure":
-    """Curves with their bands, their training returns, a published curve in grey and the score that counts as solved.
+    """Curves with their bands, training returns, a published curve in grey and the score for "solved".
 
     `training` holds the training returns of the same runs, or nothing. The x-axis ends with `curves` and `training`.
     Raises DependencyError without matplotlib.
@@ -218,5 +212,5 @@ def _plot(axes: "Axes", curve: Curve, colour: str, rows: slice | np.ndarray, mar
     size = 4 if len(x) <= 40 else 0
     axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.plot(x, mean, color=colour, marker=marker, markersize=size, linewidth=1.6, label=curve.label)
-    if len(x) == 1:  # a band of no width is invisible
+    if len(x) == 1:  # the band of a single point is invisible
         axes.errorbar(x, mean, np.array([mean - low, high - mean]), color=colour, capsize=4)

@@ -1,4 +1,4 @@
-"""The drawings of a run, from the parameters that plot.py takes: each a function that serves from Python too."""
+"""The drawings of plot.py: functions from its parameters to figures, also for use from Python."""
 
 import functools
 from collections.abc import Callable
@@ -34,13 +34,13 @@ from utils.storage.results import main_kind
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARGIN = 0.1  # of the range that a policy visits, on either side of it
-EPISODES = 3  # noise-free episodes that say where the policy goes
+MARGIN = 0.1  # on each side, as a share of the range that a policy visits
+EPISODES = 3  # noise-free episodes that show which states the policy visits
 UNBOUNDED = 1e6  # half the width of an observation space from which it counts as unbounded
 
 
 class Drawing(NamedTuple):
-    """A figure, sentences a person should see beside it, and what draws the same for a narrow screen."""
+    """A figure, sentences to print with it, and a function that draws it for a narrow screen."""
 
     figure: "Figure"
     notes: list[str]
@@ -48,12 +48,12 @@ class Drawing(NamedTuple):
 
 
 def curves(params: CurvesParams) -> Drawing:
-    """Test scores and training returns over the training. Raises CheckpointError when there is nothing to draw."""
+    """Test scores and training returns over the training. Raises CheckpointError without any data."""
     return Drawing(*learning_curves(params))
 
 
 def maps(params: MapsParams) -> Drawing:
-    """Value maps of one checkpoint. Raises CheckpointError without one, ParameterError for a dimension that is none."""
+    """Value maps of one checkpoint. Raises CheckpointError without one, ParameterError for an invalid dimension."""
     loaded = load_checkpoint(params, env_spec(params).make())
     env = loaded.env_spec.make()
     plane, action = plane_of(params, env, loaded)
@@ -76,7 +76,7 @@ def support(params: SupportParams) -> Drawing:
 
 
 def animation(params: AnimationParams, path: Path) -> tuple[Recording, list[str]]:
-    """The maps over a run's checkpoints as a film, not saved yet, and sentences beside it."""
+    """The maps over a run's checkpoints as a recording that is not saved yet, and sentences to print."""
     series = load_series(params, env_spec(params).make(), params.num_ckpts)
     env = series[-1].env_spec.make()
     plane, action = plane_of(params, env, series[-1])
@@ -95,11 +95,11 @@ def animation(params: AnimationParams, path: Path) -> tuple[Recording, list[str]
 
 
 def plane_of(params: MapsParams, env: Environment, loaded: LoadedCheckpoint) -> tuple[StateSlice, str]:
-    """The plane that the maps are drawn over, and the name of the action they show.
+    """The plane of the maps, and the name of the action they show.
 
-    Pendulum's angle and speed unless dimensions are named; for other environments two dimensions of the observation,
-    over the range that the policy visits. Dimensions that are not named are those that vary
-    most. Raises ParameterError for dimensions that the environment does not have.
+    For Pendulum these are angle and speed unless `params` names dimensions. Otherwise it spans two dimensions of the
+    observation, over the range that the policy visits; by default those that vary most. Raises ParameterError for
+    dimensions that the environment does not have.
     """
     _check(params.action_dim, env.action_size, "action_dim", env.id)
     action = action_names(env.id, env.action_size)[params.action_dim]
@@ -122,9 +122,9 @@ def plane_of(params: MapsParams, env: Environment, loaded: LoadedCheckpoint) -> 
 
 
 def observation_scale(env: Environment, loaded: LoadedCheckpoint) -> np.ndarray:
-    """The unit [S] in which variation is compared: half the width of the observation space.
+    """The unit [S] for comparing variation: half the width of the observation space.
 
-    Where the space has no bounds, it is obs_scale, by which the networks divide observations.
+    Without bounds it is obs_scale, the divisor of the observations for the networks.
     """
     space = env.env.observation_space
     low, high = np.asarray(space.low, np.float64), np.asarray(space.high, np.float64)  # type: ignore[attr-defined]

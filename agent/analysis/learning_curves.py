@@ -1,4 +1,4 @@
-"""The learning curves that plot.py draws: which runs, which of their tests, and the name of the picture."""
+"""Learning curves for plot.py: selects the runs and tests, and names the picture."""
 
 import hashlib
 import re
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PUBLISHED = HERE / "data" / "original_learning_curves.csv"
 LONGEST_NAME = 80  # characters of run names in the name of a picture
-# Parameters in which the runs of a mean may differ: they are not part of the algorithm.
+# Parameters that may differ between the runs of a mean, since they are not part of the algorithm.
 MAY_DIFFER = {
     *("random_seed", "run", "resume", "fresh", "ckpt_file", "ckpt_dir", "log_dir", "results_dir", "debug", "render", "summary"),
     *("num_steps_train", "max_minutes", "stop_at_score", "save_ckpt_step", "max_ckpts", "save_replay", "save_replay_every"),
@@ -31,7 +31,7 @@ MAY_DIFFER = {
 
 
 class RunFiles(NamedTuple):
-    """Where the files of a run are."""
+    """The paths of a run."""
 
     name: str
     checkpoints: Path
@@ -39,7 +39,7 @@ class RunFiles(NamedTuple):
     logs: Path
 
     def exist(self) -> bool:
-        """Whether the run has left anything: a checkpoint, its record, scores or a log."""
+        """Whether the run has any file: a checkpoint, its record, scores or a log."""
         files = (self.checkpoints / RUN_FILE, self.logs / "agents.csv", *result_files(self.results))
         return any(path.is_file() for path in files) or bool(list_checkpoints(self.checkpoints))
 
@@ -47,7 +47,7 @@ class RunFiles(NamedTuple):
 def learning_curves(params: CurvesParams) -> tuple["Figure", list[str]]:
     """Test scores of one kind over the training, with the training returns, and sentences to print.
 
-    Raises CheckpointError for an unknown run or nothing to draw, ParameterError for tests or a mean that do not exist.
+    Raises CheckpointError for an unknown run or without data, ParameterError for tests or a mean that do not exist.
     """
     runs = selected_runs(params)
     rows = [run_scores(run.results, run.checkpoints, params.x) for run in runs]
@@ -69,9 +69,9 @@ def learning_curves(params: CurvesParams) -> tuple["Figure", list[str]]:
 
 
 def curves_path(params: CurvesParams) -> Path:
-    """The PNG file: --out, else <plot_dir>/<env>[/<run>]/curves.png; the options that are no defaults follow "curves".
+    """The PNG file: --out, else <plot_dir>/<env>[/<run>]/curves.png, with options other than the defaults in its name.
 
-    Raises ParameterError for another kind of file.
+    Raises ParameterError if --out is not a PNG.
     """
     if params.out is not None:
         if not params.out.endswith(".png"):
@@ -94,7 +94,7 @@ def curves_path(params: CurvesParams) -> Path:
 
 
 def selected_runs(params: CurvesParams) -> list[RunFiles]:
-    """The runs that --run and --runs name, patterns expanded. Raises CheckpointError for a run that does not exist."""
+    """The runs of --run and --runs, with patterns expanded. Raises CheckpointError for an unknown run."""
     known = _known_runs(params)
     wanted = [params.run] if params.run or params.runs is None else []
     names: list[str] = []
@@ -117,7 +117,7 @@ def _known_runs(params: CurvesParams) -> list[str]:
 
 
 def _natural(name: str) -> list[Any]:
-    # "seed2" before "seed10": words and numbers alternate, so that like is compared with like.
+    # "seed2" before "seed10": words and numbers alternate, so their types match in a comparison.
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
@@ -127,7 +127,7 @@ def _files(params: CurvesParams, name: str) -> RunFiles:
 
 
 def _kind_to_draw(params: CurvesParams, rows: list[dict[str, str]]) -> tuple[ScoreKind | None, list[str]]:
-    """The kind of test that is drawn, and a note on the others. Raises ParameterError if the one asked for does not exist."""
+    """The kind of test to draw, and a note on the others. Raises ParameterError if the requested kind does not exist."""
     starts = None if params.starts is None else Path(params.starts).name
     asked = {"first_seed": params.first_seed, "episodes": params.episodes, "starts": starts}
     matching = [row for row in rows if all(value is None or row[name] == str(value) for name, value in asked.items())]
@@ -135,7 +135,7 @@ def _kind_to_draw(params: CurvesParams, rows: list[dict[str, str]]) -> tuple[Sco
     others = sorted({str(ScoreKind.of(row)) for row in rows if ScoreKind.of(row) != kind})
     if kind is None and others:
         raise ParameterError(f"there are no such tests; there are tests of {'; '.join(others)}.")
-    left_out = f"Not drawn: tests of {'; '.join(others)} (choose with --first-seed, --episodes, --starts)."
+    left_out = f"Not drawn: tests of {'; '.join(others)} (select them with --first-seed, --episodes, --starts)."
     return kind, [left_out] if others else []
 
 
@@ -146,7 +146,7 @@ def _training(run: RunFiles, params: CurvesParams) -> Curve:
 
 
 def _mean(runs: Sequence[RunFiles], curves: Sequence[Curve]) -> Curve:
-    """The mean of the runs that have scores. Raises ParameterError if it would mean nothing."""
+    """The mean of the runs with scores. Raises ParameterError if the runs cannot be averaged."""
     scored = [(run, curve) for run, curve in zip(runs, curves, strict=True) if len(curve.x)]
     settings = {run.name: newest_manifest(run.checkpoints).get("params", {}) for run, _ in scored}
     if differing := _differing(settings):
@@ -156,7 +156,7 @@ def _mean(runs: Sequence[RunFiles], curves: Sequence[Curve]) -> Curve:
         )
     mean = mean_curve([curve for _, curve in scored])
     if not len(mean.x):
-        raise ParameterError("these runs have no learner step in common of which all have a score, so there is no mean.")
+        raise ParameterError("these runs have no common learner step with a score, so there is no mean.")
     return mean
 
 
@@ -175,8 +175,8 @@ def _nothing(runs: Sequence[RunFiles], params: CurvesParams) -> str:
     named = ", ".join(name for name in _known_runs(params) if name)
     others = f" Runs with a name: {named}." if named and not any(run.name for run in runs) else ""
     return (
-        f"there is nothing to draw by {params.x}: no test scores in {where}, and no training log. Train with train.py; "
-        f"test_every_new_ckpt.py and test.py make scores.{others}"
+        f"no data to draw by {params.x}: no test scores in {where}, and no training log. Train with train.py; "
+        f"test_every_new_ckpt.py and test.py write scores.{others}"
     )
 
 

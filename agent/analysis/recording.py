@@ -1,4 +1,4 @@
-"""Films of checkpoints: one, two side by side, or a run's growth, with what the critic expects below each frame."""
+"""Recordings of checkpoints: one, two side by side, or a series. A panel shows the critic's return distribution."""
 
 import contextlib
 import itertools
@@ -18,23 +18,23 @@ from utils.media.video import GIF_BYTES, GIF_SECONDS, GIF_WIDTH, HOLD, Gif, Mp4,
 from utils.replay.transitions import Episode, Step
 
 Make = Callable[..., Environment]  # makes an environment; takes render_mode
-Window = tuple[float, float] | None  # the returns that the panel's axis shows; all atoms without one
+Window = tuple[float, float] | None  # range of returns on the panel's axis; None for all atoms
 
-AGES = 6  # checkpoints in a film of growth
-SECONDS_EACH = 4.0  # of each of them in a GIF; the format counts in seconds, an MP4 shows whole episodes
-# Seeds whose episode shows more than that of the default seed. Pendulum hangs down, so its film shows the swing-up.
-FILM_SEEDS = {"Pendulum-v1": 21_526}
+AGES = 6  # checkpoints in a series
+SECONDS_EACH = 4.0  # of each of them in a GIF; an MP4 shows complete episodes
+# Seeds with more to see than the default seed. With this one Pendulum starts hanging down and swings up.
+RECORDING_SEEDS = {"Pendulum-v1": 21_526}
 
 
-def film_seed(env_id: str, given: int | None = None) -> int:
-    """The seed of a film's episode: the one that was given, else that of FILM_SEEDS, else the default of play.py."""
-    return given if given is not None else FILM_SEEDS.get(env_id, PlayParams.random_seed)
+def recording_seed(env_id: str, given: int | None = None) -> int:
+    """The seed of a recorded episode: `given`, else from RECORDING_SEEDS, else the default of play.py."""
+    return given if given is not None else RECORDING_SEEDS.get(env_id, PlayParams.random_seed)
 
 
 def returns_window(series: Sequence[LoadedCheckpoint], env: Environment, seed: int) -> Window:
-    """The returns that hold the mass of each critic over an episode of its policy from `seed`.
+    """The range of returns with the mass of each critic over an episode of its policy from `seed`.
 
-    A panel's axis is fixed by this first pass, which draws nothing, so that it stays the same in the whole film.
+    This first pass draws nothing. It fixes the panel's axis for all frames.
     """
     windows = []
     for loaded in series:
@@ -46,12 +46,12 @@ def returns_window(series: Sequence[LoadedCheckpoint], env: Environment, seed: i
 
 
 def record_episode(make: Make, loaded: LoadedCheckpoint, seed: int, path: Path, overlay: bool = True) -> Episode:
-    """Film an episode and play it to its end, which may be later; the film's kind is the path's ending.
+    """Record an episode to a GIF or MP4, by the ending of `path`. Plays to the end, even if the recording is shorter.
 
-    Raises DependencyError when the environment draws no pictures or a writer is missing, and StorageError.
+    Raises DependencyError when the environment cannot render or an encoder is missing, and StorageError.
     """
     env = drawing(make)
-    recording = _film(path, env)
+    recording = _new_recording(path, env)
     length, score = 0, 0.0
     with contextlib.closing(recording), contextlib.closing(env):
         window = returns_window([loaded], env, seed) if overlay else None
@@ -73,10 +73,10 @@ def episode_gif(make: Make, loaded: LoadedCheckpoint, seed: int) -> bytes:
 
 
 def record_pair(make: Make, pair: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True) -> None:
-    """Film two checkpoints side by side from the same start; the one whose episode is shorter waits in its last frame."""
+    """Record two checkpoints side by side from the same start. The shorter episode repeats its last frame."""
     envs = [drawing(make) for _ in pair]
-    recording = _film(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * GIF_BYTES)
-    half = _film(path, envs[0]).width if isinstance(recording, Gif) else recording.width
+    recording = _new_recording(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * GIF_BYTES)
+    half = _new_recording(path, envs[0]).width if isinstance(recording, Gif) else recording.width
     window = returns_window(pair, envs[0], seed) if overlay else None
     halves = [
         frames(loaded, env, seed, half, overlay, f"learner step {loaded.learner_step:,}", window)
@@ -86,10 +86,10 @@ def record_pair(make: Make, pair: Sequence[LoadedCheckpoint], seed: int, path: P
 
 
 def record_series(make: Make, series: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True) -> None:
-    """Film the checkpoints one after the other, each from the same start, with its learner step in the frame."""
+    """Record the checkpoints one after the other from the same start, with the learner step in the frame."""
     env = drawing(make)
     seconds = SECONDS_EACH * len(series)
-    recording = _film(path, env, seconds=seconds, most_bytes=round(GIF_BYTES * max(1.0, seconds / GIF_SECONDS)))
+    recording = _new_recording(path, env, seconds=seconds, most_bytes=round(GIF_BYTES * max(1.0, seconds / GIF_SECONDS)))
     limit = round(SECONDS_EACH * env.fps) if isinstance(recording, Gif) else None
     window = returns_window(series, env, seed) if overlay else None
 
@@ -101,7 +101,7 @@ def record_series(make: Make, series: Sequence[LoadedCheckpoint], seed: int, pat
 
 
 def _held(shots: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:
-    """`shots`, and the last of them `count` times more: a viewer sees how a short episode ends."""
+    """`shots`, then the last one `count` times more, so that the end of a short episode is visible."""
     shot = None
     for shot in shots:
         yield shot
@@ -118,10 +118,10 @@ def frames(
     title: str = "",
     window: Window = None,
 ) -> Iterator[np.ndarray]:
-    """The frames of an episode, uint8 [H, W, 3], each scaled to the width that `width(frame)` says.
+    """The frames of an episode, uint8 [H, W, 3], each scaled to `width(frame)` pixels.
 
-    Below it, with `overlay`, what the critic expects of the state and the action that led to it; above it a title.
-    `window` is the range of the panel's axis.
+    With `overlay`, the panel below shows the critic's distribution for the state and action before the frame. `title` is
+    above the frame. `window` is the range of the panel's axis.
     """
     for step, score in play(loaded.policy, env, seed):
         frame = picture(loaded.critic, env.render(), width, step, score, overlay, window)
@@ -137,7 +137,7 @@ def picture(
     overlay: bool,
     window: Window = None,
 ) -> np.ndarray:
-    """A frame in its film's width, with what the critic expects of the state and the action that led to it below."""
+    """A scaled frame, with the panel of the critic's distribution for the state and action before it."""
     wide = width(frame)
     if not overlay:
         return fit(frame, wide)
@@ -147,7 +147,7 @@ def picture(
 
 
 def drawing(make: Make) -> Environment:
-    """An environment that draws into memory. Raises DependencyError when it cannot."""
+    """An environment that renders into memory. Raises DependencyError when it cannot."""
     env = make()
     env.close()
     if "rgb_array" not in env.render_modes:
@@ -155,7 +155,7 @@ def drawing(make: Make) -> Environment:
     return make(render_mode="rgb_array")
 
 
-def _film(path: Path, env: Environment, **limits: float) -> Recording:
+def _new_recording(path: Path, env: Environment, **limits: float) -> Recording:
     return Mp4(path, env.fps) if path.suffix == ".mp4" else Gif(path, env.fps, **limits)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The report of a run: settings, scores, what it believes and what it does, on one self-contained page."""
+"""The report of a run on one self-contained page: settings, scores, value maps, a recording, the support and the speed."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import numpy as np
 from agent.analysis import drawings as plots
 from agent.analysis.drawings import Drawing
 from agent.analysis.plot_params import CurvesParams, MapsParams, PlotParams, ReportParams, RunPlotParams, SupportParams
-from agent.analysis.recording import episode_gif, film_seed
+from agent.analysis.recording import episode_gif, recording_seed
 from agent.analysis.training_plots import draw_speed, draw_training
 from agent.config import env_spec, run_folder
 from agent.loading import LoadedCheckpoint, load_checkpoint
@@ -25,21 +25,21 @@ from utils.storage.run_folder import read_run
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SCORES = 12  # tests that are listed, the newest
+SCORES = 12  # newest tests in the list
 PANEL = (
     "Below each frame, the bars are the distribution of the discounted return that the critic expects from there on, and "
     "the line is its mean. Their axis shows the returns that hold the mass in this episode. On the right are the reward so "
     "far and the action within its bounds, with a mark at 0."
-)  # what a film shows
+)  # caption of a recording
 EPISODES = 2  # of each checkpoint, for the support
 
 
 def write_report(params: ReportParams, path: Path) -> list[str]:
-    """Write the page of a run. What cannot be drawn is a sentence in its place; the sentences are returned too.
+    """Write the page of a run. A sentence replaces each part that cannot be drawn; these sentences are returned too.
 
     Raises DependencyError without matplotlib, CheckpointError when there is neither a checkpoint nor a score.
     """
-    new_figure(1, 1)  # without matplotlib there is no report: said now
+    new_figure(1, 1)  # raises now without matplotlib
     scores = sorted(read_scores(run_folder(params.results_dir, params)), key=lambda row: int(row["learner_step"]))
     loaded: LoadedCheckpoint | None = None
     notes: list[str] = []
@@ -68,7 +68,7 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
         "Test score over learner steps with its 95 % interval, over the original's published curve",
     )
     if params.env in (new for new, _ in RENAMED.values()):
-        page.text("The original's curve was scored from start states of its own: its shape compares better than its height.")
+        page.text("The original's curve was scored from other start states, so compare its shape rather than its height.")
     _training(page, episodes, log)
     page.heading("Scores")
     _scores(page, scores)
@@ -76,10 +76,10 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
         own = _fields(RunPlotParams, params)
         page.heading("What it does")
         try:
-            seed = film_seed(params.env, None if params.random_seed == ReportParams.random_seed else params.random_seed)
-            film = episode_gif(loaded.env_spec.make, loaded, seed)
+            seed = recording_seed(params.env, None if params.random_seed == ReportParams.random_seed else params.random_seed)
+            recording = episode_gif(loaded.env_spec.make, loaded, seed)
             caption = f"Learner step {loaded.learner_step:,}, seed {seed}. {PANEL}"
-            page.picture(film, "gif", f"Film of an episode of {params.env}", caption)
+            page.picture(recording, "gif", f"Recording of an episode of {params.env}", caption)
         except ToolkitError as error:
             notes.append(str(error))
             page.text(str(error))
@@ -114,7 +114,7 @@ def _draw(page: Page, draw: Callable[[], Drawing], alt: str) -> list[str]:
 
 
 def _narrowed(figure: "Figure") -> "Figure":
-    """A figure of one panel in the size of a telephone's screen."""
+    """A figure of one panel in the size of a narrow screen."""
     figure.set_size_inches(4.6, 4.0)
     for axes in figure.axes:
         axes.title.set_wrap(True)
@@ -144,7 +144,7 @@ def _summary(page: Page, params: ReportParams, loaded: LoadedCheckpoint | None, 
 
 def _scores(page: Page, scores: list[dict[str, str]]) -> None:
     if not scores:
-        page.text("There are no scores yet; test_every_new_ckpt.py makes them.")
+        page.text("There are no scores yet; test_every_new_ckpt.py writes them.")
         return
     rows = []
     for row in scores[-SCORES:]:
@@ -182,13 +182,13 @@ def _speed(page: Page, log: dict[str, np.ndarray]) -> None:
 def _settings(page: Page, loaded: LoadedCheckpoint) -> None:
     settings, versions = loaded.manifest.get("params", {}), loaded.manifest.get("versions", {})
     if not settings:
-        page.text("This checkpoint does not say what it was trained with.")
+        page.text("This checkpoint does not record its parameters.")
         return
     defaults = {field.name: field.default for field in dataclasses.fields(TrainParams)}
     differing = [name for name, value in settings.items() if value != defaults.get(name)]
     page.table([(name, settings[name], defaults.get(name, "")) for name in differing], ("parameter", "value", "default"))
     others = [(name, value) for name, value in settings.items() if name not in differing]
-    page.table(others, ("parameter", "value"), folded=f"The {len(others)} parameters that have their default")
+    page.table(others, ("parameter", "value"), folded=f"The {len(others)} parameters with their default value")
     if versions:
         page.text("Trained with " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
 

@@ -1,4 +1,4 @@
-"""Planes to draw over: two dimensions of what an environment observes or is, and the names of all dimensions."""
+"""Planes for value maps: two dimensions of an observation or state, and the names of all dimensions."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Names of observations and actions by environment, without the version. A unit stands where the environment uses one.
+# Names of observations and actions by environment, without the version, with the unit if there is one.
 _LEG = ("hip angle (rad)", "hip speed", "knee angle (rad)", "knee speed", "leg contact")
 _WALKER = (
     ("hull angle (rad)", "hull angular speed", "horizontal speed", "vertical speed")
@@ -29,7 +29,7 @@ _NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Axis:
-    """One dimension of a plane: its name, with the unit where there is one, and the range that is drawn."""
+    """One dimension of a plane: its name, with the unit if there is one, and the drawn range."""
 
     name: str
     low: float
@@ -44,7 +44,7 @@ class StateSlice:
     y: Axis
     observe: Callable[[np.ndarray, np.ndarray], np.ndarray]
     locate: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-    held: str = ""  # what the other dimensions are held at, in words
+    held: str = ""  # the fixed values of the other dimensions, in words
 
     def grid(self, resolution: int) -> np.ndarray:
         """Observations [resolution * resolution, S], row by row from the lowest y, each row from the lowest x."""
@@ -53,12 +53,12 @@ class StateSlice:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """As matplotlib's imshow takes it."""
+        """The `extent` for matplotlib's imshow."""
         return self.x.low, self.x.high, self.y.low, self.y.high
 
 
 def state_slice(env_id: str) -> StateSlice | None:
-    """The plane of an environment whose observation is a function of two state variables; None for others."""
+    """The plane of an environment with two state variables that determine the observation; None for others."""
     return _PENDULUM if _kind(env_id) == "Pendulum" else None
 
 
@@ -77,9 +77,9 @@ def observation_slice(names: list[str], x: int, y: int, held: np.ndarray, low: n
 
 
 def by_variation(obs: np.ndarray, scale: np.ndarray) -> list[int]:
-    """The dimensions of observations [n, S], by falling standard deviation in units of `scale` [S].
+    """The dimensions of observations [n, S], by decreasing standard deviation in units of `scale` [S].
 
-    Dimensions of at most two values, such as a leg's contact, come last: a map over them shows two states.
+    Dimensions with at most two values, such as a leg's contact, come last: a map over them shows two states only.
     """
     spread = obs.std(axis=0) / scale
     flags = [len(np.unique(column)) <= 2 for column in obs.T]
@@ -87,7 +87,7 @@ def by_variation(obs: np.ndarray, scale: np.ndarray) -> list[int]:
 
 
 def two_dims(x: int | None, y: int | None, order: Sequence[int]) -> tuple[int, int]:
-    """The dimensions along x and y: those that are given, else the first of `order`, the lower number along x."""
+    """The dimensions along x and y; None is replaced by the first free one of `order`, the lower number along x."""
     free = [i for i in order if i not in (x, y)]
     if x is None and y is None:
         x, y = sorted(free[:2])

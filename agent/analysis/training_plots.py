@@ -1,4 +1,4 @@
-"""Figures of a training from its logs: returns of the agents' episodes, losses, and speed."""
+"""Figures from the logs of a training: returns of the agents' episodes, losses, and speed."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Log = Mapping[str, np.ndarray]  # the columns of a CSV file, float64 [rows]
 SMOOTHED = 20  # episodes in a running mean
-# Columns of learner.csv that are drawn where a log has them, and their titles. Older logs have the first alone.
+# Columns of learner.csv and their titles. Missing columns are not drawn; older logs have only the first.
 LOSSES = {
     "critic_loss": "critic loss",
     "kl_divergence": "KL divergence",
@@ -24,7 +24,7 @@ LOSSES = {
 
 
 def running_mean(values: np.ndarray, count: int) -> np.ndarray:
-    """The mean of each value and of up to `count` - 1 before it; float64 [n], as `values`."""
+    """The mean of each value and up to `count` - 1 values before it; float64 [n], as `values`."""
     sums = np.concatenate([[0.0], values.cumsum()])
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(0, ends - count)
@@ -70,7 +70,7 @@ def draw_speed(log: Log, narrow: bool = False) -> "Figure":
 
 
 def _panels(count: int, narrow: bool) -> "tuple[Figure, list[Axes]] | None":
-    """A figure with so many panels, in two columns or in one; None for no panel."""
+    """A figure with `count` panels, in two columns or in one; None without panels."""
     if not count:
         return None
     columns = 1 if narrow or count == 1 else 2

@@ -1,4 +1,4 @@
-"""Value maps: what actor and critic of one checkpoint say over a plane of states."""
+"""Value maps: the outputs of actor and critic of one checkpoint over a plane of states."""
 
 import itertools
 import textwrap
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-AT_ONCE = 8192  # pairs of a state and an action that the critic judges in one call: some 25 MB
-ACTIONS = 125  # at most so many actions are tried in each state
-LEVELS = 21  # of these, along an action of one dimension
+AT_ONCE = 8192  # pairs of a state and an action in one call of the critic: about 25 MB
+ACTIONS = 125  # tried in each state, at most
+LEVELS = 21  # tried along a single action dimension
 STEP = 0.01  # of the gradient's central difference, as a share of the action's range
 
-# name: (title, unit, colour map, whether 0 is its middle). The unit "action" is the shown action's own.
+# name: (title, unit, colour map, whether 0 is its middle). The unit "action" is replaced by the action's name.
 LAYERS: dict[str, tuple[str, str, str, bool]] = {
     "policy_value": ("Q of the policy's action", "return", "viridis", False),
     "best_value": ("Q of the best action", "return", "viridis", False),
@@ -37,7 +37,7 @@ LAYERS: dict[str, tuple[str, str, str, bool]] = {
 class Maps:
     """The LAYERS by name, each float [resolution, resolution]: rows along y from the lowest, columns along x.
 
-    Values are discounted returns in raw reward units; actions are those of one dimension, within `bounds`.
+    Values are discounted returns in raw reward units. Actions are of one dimension, within `bounds`.
     """
 
     plane: StateSlice
@@ -52,7 +52,7 @@ class Maps:
             return self.bounds
         low, high = float(layer.min()), float(layer.max())
         if LAYERS[name][3]:
-            high = float(np.quantile(np.abs(layer), 0.99))  # a few cliffs would leave all else pale
+            high = float(np.quantile(np.abs(layer), 0.99))  # a few extreme values would leave the rest pale
             low = -high
         return (low, high) if low < high else (low - 0.5, high + 0.5)
 
@@ -60,7 +60,7 @@ class Maps:
 def value_maps(
     policy: Policy, critic: Critic, plane: StateSlice, action: str, action_dim: int = 0, resolution: int = 81
 ) -> Maps:
-    """Ask policy and critic about every state of a grid, and the critic about a grid of actions in each."""
+    """Evaluate the policy and the critic in every state of a grid, the critic also for a grid of actions."""
     obs = plane.grid(resolution)  # [n, S]
     tried = action_grid(critic)  # [m, A]
     at_once = max(1, AT_ONCE // len(tried))
@@ -77,15 +77,15 @@ def _layers(policy: Policy, critic: Critic, obs: np.ndarray, tried: np.ndarray, 
     value = probs @ critic.atoms
     deviation = np.sqrt((probs * (critic.atoms - value[:, None]) ** 2).sum(axis=1))
     each = critic.value(np.repeat(obs, len(tried), axis=0), np.tile(tried, (len(obs), 1)))
-    judged = np.column_stack([each.reshape(len(obs), len(tried)), value])  # [n, m + 1], the policy's action last
-    best = judged.argmax(axis=1)
+    values = np.column_stack([each.reshape(len(obs), len(tried)), value])  # [n, m + 1], the policy's action last
+    best = values.argmax(axis=1)
     actions = np.column_stack([np.tile(tried[:, action_dim], (len(obs), 1)), chosen[:, action_dim]])  # [n, m + 1]
     shift = np.zeros(chosen.shape[1], np.float32)
     shift[action_dim] = STEP * (critic.scaling.action_high - critic.scaling.action_low)[action_dim]
     return {
         "policy_value": value,
-        "best_value": judged.max(axis=1),
-        "value_spread": np.ptp(judged, axis=1),
+        "best_value": values.max(axis=1),
+        "value_spread": np.ptp(values, axis=1),
         "return_deviation": deviation,
         "policy": chosen[:, action_dim],
         "best_action": np.take_along_axis(actions, best[:, None], axis=1)[:, 0],
@@ -94,7 +94,7 @@ def _layers(policy: Policy, critic: Critic, obs: np.ndarray, tried: np.ndarray, 
 
 
 def action_grid(critic: Critic) -> np.ndarray:
-    """Actions [m, A] spread over the bounds: a grid, or where that would be too many a fixed sample. m is at most ACTIONS."""
+    """Actions [m, A] over the bounds, m at most ACTIONS: a grid, or a fixed random sample in high dimensions."""
     scaling = critic.scaling
     size = len(scaling.action_low)
     levels = min(LEVELS, int(ACTIONS ** (1.0 / size) + 1e-9))
@@ -128,7 +128,7 @@ def draw_layer(axes: "Axes", maps: Maps, name: str, limits: tuple[float, float])
 
 
 def draw_maps(maps: Maps, title: str, narrow: bool = False) -> "Figure":
-    """All maps of a checkpoint in one figure; `narrow` is for a telephone. Raises DependencyError without matplotlib."""
+    """All maps of a checkpoint in one figure; `narrow` is for a narrow screen. Raises DependencyError without matplotlib."""
     figure = new_figure(5.2, 10.4) if narrow else new_figure(9.6, 7.6)
     panels = figure.subplots(*(4, 2) if narrow else (3, 3)).ravel()
     for axes, name in zip(panels, LAYERS, strict=False):
@@ -140,7 +140,7 @@ def draw_maps(maps: Maps, title: str, narrow: bool = False) -> "Figure":
     words = panels[len(LAYERS)].text(
         0.0, 1.0, _legend(maps, 28 if narrow else 58), fontsize=9, color=INK, va="top", linespacing=1.5
     )
-    words.set_in_layout(False)  # it runs over two panels
+    words.set_in_layout(False)  # it spans two panels
     return figure
 
 

@@ -23,7 +23,7 @@ MOST_SKIPPED = 10  # updates in a row
 LOWEST_RATE = 0.01  # share of a learning rate below which its schedule does not go: the last steps of a run still learn
 
 
-class CheckpointKeeper(Protocol):
+class CheckpointSaver(Protocol):
     """Saves and reloads the learner's checkpoints (agent/training/checkpointer.py)."""
 
     def save(self) -> None:
@@ -79,16 +79,16 @@ class Learner:
         """
         self._hand_over(self._call(sample or self._draw(self.learner_step)))
 
-    def advance(self, keeper: CheckpointKeeper) -> None:
+    def advance(self, checkpointer: CheckpointSaver) -> None:
         """One step, and what follows from it: a checkpoint where one is due, the last one reloaded where numbers went bad.
 
         They have gone bad after MOST_SKIPPED skipped updates in a row. Raises DivergenceError the second time, and where
         there is no checkpoint.
         """
         self.step()
-        self._settle(keeper)
+        self._settle(checkpointer)
 
-    def run(self, limiter: RateLimiter, stop: Event, keeper: CheckpointKeeper) -> None:
+    def run(self, limiter: RateLimiter, stop: Event, checkpointer: CheckpointSaver) -> None:
         """Advance until num_steps_train or until told to stop, at the pace the limiter allows.
 
         The compiled call does not hold the interpreter's lock. While it computes, a thread beside it hands over what came
@@ -110,7 +110,7 @@ class Learner:
                 if self._is_bad() or self._is_save_due():  # which concern all that has been done
                     self._hand_over(call)
                     call = None
-                    self._settle(keeper)
+                    self._settle(checkpointer)
             self._hand_over(call)
 
     def updates_due(self, learner_step: int) -> int:
@@ -153,16 +153,16 @@ class Learner:
             self.policy = Policy(call.result.actor, call.scaling, call.learner_step)
             self.averages.add(call.result.sums, call.result.finite)
 
-    def _settle(self, keeper: CheckpointKeeper) -> None:
+    def _settle(self, checkpointer: CheckpointSaver) -> None:
         if self._is_bad():
-            if self._has_reloaded or not keeper.reload():
+            if self._has_reloaded or not checkpointer.reload():
                 raise DivergenceError(
                     f"the learner's numbers are no longer finite at learner step {self.learner_step}; lower its rates or "
                     "check the scales, and go on from the last checkpoint with --resume."
                 )
             self._has_reloaded, self._skipped_in_a_row = True, 0
         elif self._is_save_due():
-            keeper.save()
+            checkpointer.save()
 
     def _is_bad(self) -> bool:
         return self._skipped_in_a_row >= MOST_SKIPPED

@@ -6,13 +6,13 @@ import tensorflow as tf
 def project(moved_atoms: tf.Tensor, probs: tf.Tensor, atoms: tf.Tensor) -> tf.Tensor:
     """Put `probs` over `moved_atoms` [B, K] back on the even support `atoms` [K].
 
-    An atom that landed between two shares its mass with both, the nearer getting more. One that left the support
-    goes to its edge. Total mass is kept. Returns [B, K]. Bellemare et al., 2017 (arXiv 1707.06887), algorithm 1.
+    The mass of a moved atom is shared by its two neighbours, in inverse proportion to distance. Atoms outside the support
+    move to its edge. Total mass is kept. Returns [B, K]. Bellemare et al., 2017 (arXiv 1707.06887), algorithm 1.
     """
     spacing = (atoms[-1] - atoms[0]) / tf.cast(tf.shape(atoms)[0] - 1, atoms.dtype)
     inside = tf.clip_by_value(moved_atoms, atoms[0], atoms[-1])  # [B, K]
     gaps = tf.abs(inside[:, :, None] - atoms) * (1.0 / spacing)  # [B, K, K], from where and to where
-    return tf.reduce_sum(tf.nn.relu(1.0 - gaps) * probs[:, :, None], axis=1)  # [B, K]; over the last axis it takes longer
+    return tf.reduce_sum(tf.nn.relu(1.0 - gaps) * probs[:, :, None], axis=1)  # [B, K]; over the last axis it is slower
 
 
 def mass_outside(moved_atoms: tf.Tensor, probs: tf.Tensor, atoms: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -29,7 +29,7 @@ def cross_entropies(target: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 
 def entropies(probs: tf.Tensor) -> tf.Tensor:
-    """Entropy of each distribution [B, K]: what is left of the cross-entropy when the prediction is right. Returns [B]."""
+    """Entropy of each distribution [B, K], the least possible cross-entropy. Returns [B]."""
     return -tf.reduce_sum(tf.math.xlogy(probs, probs), axis=1)  # [B]
 
 
@@ -41,7 +41,7 @@ def mean_value(logits: tf.Tensor, atoms: tf.Tensor) -> tf.Tensor:
 def saturation(inputs: tf.Tensor) -> tf.Tensor:
     """Mean square of the inputs [B, A] of the actor's tanh. A scalar. Not part of the paper.
 
-    Far out in its tanh an actor gets no gradient from the critic. The gradient of this term never vanishes.
+    A saturated tanh passes no gradient from the critic to the actor. The gradient of this term never vanishes.
     """
     return tf.reduce_mean(tf.square(inputs))
 
@@ -49,7 +49,7 @@ def saturation(inputs: tf.Tensor) -> tf.Tensor:
 def saturated_share(actions: tf.Tensor) -> tf.Tensor:
     """Share of the actions [B, A] in [-1, 1] within 0.01 of a bound. A scalar.
 
-    There the slope of tanh is below 0.02, so that the critic hardly moves the actor.
+    There the slope of tanh is below 0.02, so the actor gets almost no gradient from the critic.
     """
     return tf.reduce_mean(tf.cast(tf.abs(actions) > 0.99, tf.float32))
 

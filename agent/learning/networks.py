@@ -1,4 +1,4 @@
-"""The networks of D4PG: Keras models from sizes, nothing else (Barth-Maron et al., 2018; sizes of msinto93/D4PG)."""
+"""The networks of D4PG: Keras models from sizes (Barth-Maron et al., 2018; sizes of msinto93/D4PG)."""
 
 from typing import Any
 
@@ -56,8 +56,8 @@ def make_critic(
 class TwoInputDense(keras.layers.Dense):
     """A dense layer over two inputs [B, n] and [B, m] with a kernel for each, which are not concatenated.
 
-    The actor's loss needs the gradient of the second input, the actions, only. After a concatenation it would cost the
-    product for n + m columns. Slices of one kernel would be copied each time.
+    The actor's loss needs only the gradient of the second input, the actions. With a concatenation the gradient would be
+    computed for all n + m columns. Slices of one kernel would be copied in each call.
     """
 
     def __init__(self, units: int, second_initializer: keras.initializers.Initializer, **options: Any):
@@ -67,7 +67,7 @@ class TwoInputDense(keras.layers.Dense):
     def build(self, first_shape: tuple[int | None, int], second_shape: tuple[int | None, int]) -> None:
         """Make the variables for inputs of these shapes."""
         super().build(first_shape)
-        self.input_spec = None  # of one input
+        self.input_spec = None  # it allows one input only
         self.second_kernel = self.add_weight((second_shape[1], self.units), self._second_initializer, name="second_kernel")
 
     def call(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
@@ -76,12 +76,12 @@ class TwoInputDense(keras.layers.Dense):
 
 
 def kernels(model: keras.Model) -> list[keras.Variable]:
-    """The weight matrices of a model's dense layers, without biases and norms: what L2 regularisation is for."""
+    """The weight matrices of a model's dense layers, without biases and norms, for L2 regularisation."""
     return [variable for variable in model.trainable_variables if variable.name.endswith("kernel")]
 
 
 def named_arrays(model: keras.Model) -> dict[str, np.ndarray]:
-    """A copy of every variable of a model, moving statistics too, by the name layer/variable.
+    """A copy of every variable of a model, including moving statistics, by the name layer/variable.
 
     The two kernels of a TwoInputDense layer become one [n + m, units].
     """
@@ -96,7 +96,7 @@ def named_arrays(model: keras.Model) -> dict[str, np.ndarray]:
 def summary(model: keras.Model) -> str:
     """Keras' summary of a model: its layers, their output shapes and parameter counts."""
     lines: list[str] = []
-    model.summary(line_length=80, print_fn=lines.append)  # Keras cuts what is wider where there is no terminal
+    model.summary(line_length=80, print_fn=lines.append)  # without a terminal Keras cuts wider lines
     return "\n".join(lines)
 
 

@@ -170,7 +170,7 @@ class Checkpointer:
         self._writer.submit(partial(self._write, step, files, manifest, with_replay and self._params.save_replay))
 
     def _write(self, step: int, files: dict[str, Any], manifest: dict[str, Any], with_replay: bool) -> None:
-        """In the saver's thread: the replay first, then the checkpoint, then what is no longer needed goes."""
+        """Runs in the writer's thread. Writes the replay, then the checkpoint, then removes what is no longer needed."""
         if with_replay and self._run.is_held():
             self._write_replay(step)
         try:

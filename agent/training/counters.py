@@ -1,4 +1,4 @@
-"""What a run counts across restarts: environment steps and seconds of training."""
+"""Counters of a run across resumes: environment steps and seconds of training."""
 
 import threading
 import time
@@ -24,7 +24,7 @@ class RunCounters:
 
     @property
     def env_steps(self) -> int:
-        """Environment steps whose transitions are in the replay or were."""
+        """Environment steps with transitions added to the replay."""
         return self._env_steps
 
     def add_env_steps(self, count: int) -> None:

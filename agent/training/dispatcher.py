@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from agent.training.result import Result
 
 TICK = 0.5  # seconds between two calls of on_tick
-MOST_EPISODES = 10_000  # that wait for the callbacks; older ones are dropped under load
+MOST_EPISODES = 10_000  # in the queue; older ones are dropped under load
 
 
 class Dispatcher:
-    """Takes events from any thread without waiting, and calls the callbacks from one thread."""
+    """Queues events from any thread without waiting, and calls the callbacks from one thread."""
 
     def __init__(self, callbacks: Sequence[Callback], stop: threading.Event, console: Console):
         self._callbacks = [_Background(callback, stop) if callback.slow else callback for callback in callbacks]
         self._stop, self._console = stop, console
-        self._failed: set[int] = set()  # ids of callbacks whose exception ends the run: they get no further events
+        self._failed: set[int] = set()  # ids of the callbacks that ended the run by an exception; they get no further events
         self._episodes: deque[FinishedEpisode] = deque(maxlen=MOST_EPISODES)
         self._checkpoints: queue.SimpleQueue[Path] = queue.SimpleQueue()
 
@@ -38,7 +38,7 @@ class Dispatcher:
         self._checkpoints.put(path)
 
     def start(self, run: RunInfo) -> None:
-        """Call on_start. Raises what any callback raises: nothing has been learned yet."""
+        """Call on_start. Raises the exception of any callback, since nothing has been learned yet."""
         for callback in self._callbacks:
             if callback.on_start(run) is True:
                 self._stop.set()
@@ -50,8 +50,8 @@ class Dispatcher:
         self._call("on_tick", measurements.status(is_ending=True))
 
     def flush(self, row: tuple[int, Mapping[str, float]] | None, status: Status) -> None:
-        """Hand over what is queued, then the row where there is one, then the status."""
-        for _ in range(len(self._episodes)):  # those of now: slow callbacks with fast agents would never be done
+        """Deliver the queued events, then the row unless it is None, then the status."""
+        for _ in range(len(self._episodes)):  # only those queued now: with slow callbacks the loop would never end
             self._call("on_episode", self._episodes.popleft())
         while not self._checkpoints.empty():
             self._call("on_checkpoint", self._checkpoints.get())
@@ -64,7 +64,7 @@ class Dispatcher:
         self._call("on_end", result)
 
     def close(self) -> None:
-        """Call close of every callback, whatever the others raise."""
+        """Call close of every callback, also after an exception of another."""
         with contextlib.ExitStack() as stack:
             for callback in reversed(self._callbacks):
                 stack.callback(self._guarded, callback, "close")
@@ -87,7 +87,7 @@ class Dispatcher:
 
 
 class _Background(Callback):
-    """Calls on_checkpoint of a slow callback from a thread of its own, with the latest checkpoint only."""
+    """Calls on_checkpoint of a slow callback from a separate thread, with the latest checkpoint only."""
 
     def __init__(self, callback: Callback, stop: threading.Event):
         self._callback, self._stop = callback, stop
@@ -120,7 +120,7 @@ class _Background(Callback):
         return None
 
     def on_end(self, result: "Result") -> None:
-        """Wait for the latest checkpoint, unless a signal came: then the thread is left behind."""
+        """Wait for the latest checkpoint. After a signal the thread is abandoned instead."""
         with self._changed:
             self._is_ending = True
             self._changed.notify()

@@ -1,4 +1,4 @@
-"""What a checkpoint records of how it was trained: the command line, the hardware, and the versions of packages."""
+"""Provenance in a checkpoint: the command line, the hardware, and the versions of packages."""
 
 import importlib.metadata
 import os
@@ -13,13 +13,13 @@ from utils.parameters import fields_of_kind
 
 
 def provenance() -> dict[str, Any]:
-    """The entries of a checkpoint's manifest, as JSON knows them."""
+    """The entries for the manifest of a checkpoint, in JSON types."""
     versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "gymnasium")}
     return {"versions": versions, "command": command_line(sys.argv), "hardware": hardware()}
 
 
 def command_line(argv: list[str]) -> str:
-    """The words of a command without the flags that name folders, so that no path of this machine is recorded."""
+    """The command without flags that name folders, so that no path of this machine is recorded."""
     folders = {name.replace("_", "-") for name in fields_of_kind(TrainParams, FOLDER)}
     kept, words = [Path(argv[0]).name], iter(argv[1:])
     for word in words:

@@ -1,4 +1,4 @@
-"""Adds batches of transitions to the replay, at the pace of the rate limiter."""
+"""Adds batches of transitions to the replay, as fast as the rate limiter allows."""
 
 from collections.abc import Callable
 from threading import Event
@@ -10,7 +10,7 @@ from utils.replay.transitions import TransitionBatch
 
 
 class ReplayWriter:
-    """The one way into the replay: every kind of worker uses it. Counts environment steps and reports finished episodes."""
+    """Every kind of worker adds to the replay through it. Counts environment steps and reports finished episodes."""
 
     def __init__(
         self,

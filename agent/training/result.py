@@ -1,4 +1,4 @@
-"""What a run returns."""
+"""The result of a run."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Where a training continues from: the run's recorded parameters, the checkpoint, and what has to make room for it."""
+"""Resuming: the recorded parameters of a run, the checkpoint to continue from, and the folder it needs."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,18 +18,18 @@ from utils.storage.checkpoints import (
 )
 from utils.storage.run_folder import Run, move_aside, read_run
 
-_NAMING = ("env", "run", "ckpt_dir", "ckpt_file", "resume", "fresh")  # flags that say which checkpoint to continue from
-_CODE = ("env", "env_kwargs", "wrapper")  # name code that would be run, so they are never taken from a checkpoint
+_NAMING = ("env", "run", "ckpt_dir", "ckpt_file", "resume", "fresh")  # flags that select the checkpoint to continue from
+_CODE = ("env", "env_kwargs", "wrapper")  # name code to run, so they are never taken from a checkpoint
 
 
 def resolve_training(
     cls: type[TrainParams], given: Mapping[str, Any], env_problem: Callable[[str], str | None] = lambda env: None
 ) -> Resolved:
-    """The parameters of a training: what is given, then what the checkpoint to continue from recorded, then as always.
+    """The parameters of a training: `given`, then those recorded in the checkpoint to continue from, then the defaults.
 
-    A resumed run takes all its recorded parameters. A new run from the checkpoint of another takes the fields that give
-    the networks their shapes, without which the checkpoint could not be loaded. Raises ParameterError with all problems,
-    and CheckpointError, with the flags to add where the checkpoint was trained on another environment.
+    A resumed run takes all its recorded parameters. A new run from the checkpoint of another run takes only
+    ARCHITECTURE_FIELDS, which loading needs. Raises ParameterError with all problems, and CheckpointError. For a checkpoint
+    of another environment the error names the flags to add.
     """
     try:
         which: TrainParams = resolve(cls, {name: given.get(name) for name in _NAMING}).values
@@ -74,27 +74,27 @@ def _record(checkpoint: Checkpoint, env: str) -> dict[str, Any]:
 
 
 def nothing_to_do(checkpoint: Checkpoint | None, config: TrainParams) -> str | None:
-    """Says that the checkpoint to continue from is at the last learner step already; None when it is not."""
+    """A sentence if the checkpoint to continue from is at the last learner step already, else None."""
     if checkpoint is None or checkpoint.step < config.num_steps_train:
         return None
     return (
-        f"{checkpoint.path} has reached learner step {checkpoint.step:,} of {config.num_steps_train:,}, so there is nothing "
-        "left to train; add --num-steps-train with a greater number to train longer."
+        f"{checkpoint.path} has reached learner step {checkpoint.step:,} of {config.num_steps_train:,}, so the "
+        "training is complete; add --num-steps-train with a greater number to train longer."
     )
 
 
 def checkpoint_to_resume(run: Run, params: TrainParams) -> tuple[Checkpoint | None, list[str]]:
-    """The checkpoint that the flags ask to go on from, and notes for the user.
+    """The checkpoint to continue from, selected by the flags, and notes for the user.
 
-    None means a new run. Raises CheckpointError when a run is to be resumed of which no checkpoint is valid, and
-    ParameterError when the folder holds a run and nothing says what to do with it.
+    None means a new run. Raises CheckpointError without a valid checkpoint to resume from, and ParameterError for a
+    folder with a run if neither --resume nor --fresh is set.
     """
     notes = []
     named = None
-    if params.ckpt_file is not None:  # before anything is moved
+    if params.ckpt_file is not None:  # before the files are moved
         named = Checkpoint(named_checkpoint(params.ckpt_file, run.folder)).verify()
     if params.fresh:
-        aside = run.start_anew()
+        aside = run.start_new_run()
         notes += [f"The run that was here is now in {aside}."] if aside else []
         if named is not None and aside is not None and not named.path.exists():
             named = Checkpoint(aside / named.path.name)
@@ -110,17 +110,17 @@ def checkpoint_to_resume(run: Run, params: TrainParams) -> tuple[Checkpoint | No
     if not params.resume:
         run.refuse_if_taken()
         return None, notes
-    newest, passed_over = newest_checkpoint(run.folder)
-    notes += [f"Passed over: {error}" for error in passed_over]
-    if newest is None and passed_over:
-        raise CheckpointError(f"no checkpoint in {run.folder} is valid ({passed_over[0]}); start a new run with --fresh.")
+    newest, skipped = newest_checkpoint(run.folder)
+    notes += [f"Skipped: {error}" for error in skipped]
+    if newest is None and skipped:
+        raise CheckpointError(f"no checkpoint in {run.folder} is valid ({skipped[0]}); start a new run with --fresh.")
     if newest is None:
-        notes.append(f"There is nothing to resume in {run.folder}, so this is a new run.")
+        notes.append(f"{run.folder} holds no checkpoint to resume from, so this is a new run.")
     return newest, notes
 
 
 def next_resume_count(checkpoint: Checkpoint | None) -> int:
-    """How often the run has been resumed: each time it draws its random numbers from new seeds."""
+    """How often the run has been resumed. Each time its random numbers have new seeds."""
     if checkpoint is None:
         return 0
     state = checkpoint.json(STATE)
@@ -128,19 +128,17 @@ def next_resume_count(checkpoint: Checkpoint | None) -> int:
 
 
 def check_resumable(params: TrainParams) -> None:
-    """Raise CheckpointError when --ckpt-file names a checkpoint that can act but not go on learning, saying what it lacks."""
+    """Raise CheckpointError when --ckpt-file names a checkpoint without the files that training needs."""
     if params.ckpt_file is None:
         return
     path = named_checkpoint(params.ckpt_file, run_folder(params.ckpt_dir, params))
     if is_tensorflow_1(path):
         kind, lacking = "a checkpoint of the original", ["optimisers", "counters"]
     else:
-        kind, files = "one to act and judge with", Checkpoint(path).manifest["files"]
-        lacking = [f"{what} ({file})" for file, what in _TO_GO_ON.items() if file not in files]
+        kind, files = "a policy and a critic only", Checkpoint(path).manifest["files"]
+        lacking = [f"{what} ({file})" for file, what in _NEEDED_TO_RESUME.items() if file not in files]
     if lacking:
-        raise CheckpointError(
-            f"{path} is {kind}: it lacks {' and '.join(lacking)}, so training cannot go on from it, only test.py and play.py."
-        )
+        raise CheckpointError(f"{path} is {kind}: it lacks {' and '.join(lacking)}, so only test.py and play.py can use it.")
 
 
-_TO_GO_ON = {LEARNER: "target networks and optimisers", STATE: "counters"}
+_NEEDED_TO_RESUME = {LEARNER: "target networks and optimisers", STATE: "counters"}

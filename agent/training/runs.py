@@ -1,4 +1,4 @@
-"""Trainings from Python: `train(**parameters)` for one run, `train_seeds` for the same run with several seeds."""
+"""Training from Python: `train(**parameters)` for one run, `train_seeds` for the same run with several seeds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ def train(callbacks: Sequence[Callback] = (), verbose: bool = False, **parameter
 def train_seeds(
     seeds: Sequence[int], callbacks: Sequence[Callback] = (), verbose: bool = False, **parameters: Any
 ) -> list[Result]:
-    """Train the same run once for each seed, one after the other, each in a folder of its own: <run>-seed<seed>.
+    """Train the same run once for each seed, one after the other, each in its own folder: <run>-seed<seed>.
 
     Called again after an interruption it skips the finished seeds and resumes the others. Raises as `train` does.
     """
@@ -54,9 +54,9 @@ def each_seed(seeds: Sequence[int], parameters: Mapping[str, Any]) -> Iterator[d
 
 
 def prepare(resolved: Resolved, callbacks: Sequence[Callback], console: Console) -> Trainer:
-    """The trainer of checked parameters, with the callbacks that they ask for and `callbacks` besides.
+    """A trainer with checked parameters, their standard callbacks, and `callbacks`.
 
-    Prints what differs from the defaults, and where values came from that need a word.
+    Prints the parameters that differ from the defaults, and notes.
     """
     trainer = Trainer(resolved.values, [*standard_callbacks(resolved.values), *callbacks], console)
     differing = ", ".join(f"{name} {value}" for name, value in resolved.overrides().items())
@@ -73,7 +73,7 @@ def run(resolved: Resolved, callbacks: Sequence[Callback], console: Console) -> 
 
 
 def standard_callbacks(params: TrainParams) -> list[Callback]:
-    """The callbacks that parameters ask for."""
+    """The callbacks that the parameters select."""
     callbacks: list[Callback] = [Logs(), RunWarnings()]
     if params.eval_every:
         callbacks.append(Evaluator(params.eval_every))

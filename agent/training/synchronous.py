@@ -1,4 +1,4 @@
-"""The synchronous mode: agents and learner in turn, in one thread, so that a seed repeats a run bit for bit."""
+"""The synchronous mode: agents and learner in turn, in one thread. A seed repeats a run bit for bit."""
 
 from itertools import cycle
 from threading import Event
@@ -9,24 +9,30 @@ from agent.training.workers import BATCH_LENGTH, Worker
 from utils.replay.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
-    from agent.learning.learner import CheckpointKeeper, Learner  # TensorFlow, which this file does not need
+    from agent.learning.learner import CheckpointSaver, Learner  # TensorFlow, which this file does not need
 
 
 class SynchronousLoop:
-    """Before each call of the learner the agents add what the sample ratio asks for, BATCH_LENGTH transitions in turn.
+    """Before each call of the learner the agents, in turn, add the transitions that the sample ratio requires.
 
     An environment cannot be saved. So at each checkpoint the unfinished episodes end as truncated, the environments are
     replaced, and the first agent is the next one. A resumed run finds the same state.
     """
 
     def __init__(
-        self, learner: "Learner", workers: list[Worker], writer: ReplayWriter, limiter: RateLimiter, keeper: "CheckpointKeeper"
+        self,
+        learner: "Learner",
+        workers: list[Worker],
+        writer: ReplayWriter,
+        limiter: RateLimiter,
+        checkpointer: "CheckpointSaver",
     ):
-        self._learner, self._workers, self._writer, self._limiter, self._keeper = learner, workers, writer, limiter, keeper
+        self._learner, self._workers, self._writer = learner, workers, writer
+        self._limiter, self._checkpointer = limiter, checkpointer
         self._order = cycle(workers)
 
     def run(self, batch_size: int, stop: Event) -> None:
-        """Take turns until num_steps_train or until told to stop."""
+        """Run until num_steps_train or until `stop` is set."""
         while (updates := self._learner.updates_due(self._learner.learner_step)) and not stop.is_set():
             samples = updates * batch_size
             while (due := self._limiter.inserts_due(samples)) and not stop.is_set():
@@ -43,8 +49,8 @@ class SynchronousLoop:
             if batch is not None:
                 self._writer.add(batch)
         self._order = cycle(self._workers)
-        self._keeper.save()
+        self._checkpointer.save()
 
     def reload(self) -> bool:
         """Restore the learner from the newest valid checkpoint; False when there is none."""
-        return self._keeper.reload()
+        return self._checkpointer.reload()

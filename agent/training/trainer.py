@@ -34,8 +34,8 @@ from utils.storage.run_folder import RUN_FILE, Run
 from utils.storage.writable import check_writable
 from utils.threads import ThreadGroup, write_thread_dumps
 
-WRITER_PATIENCE = 1.0  # seconds that the checkpoint writer's thread has to end
-HURRY = 8.0  # seconds that the last save has after a signal
+WRITER_PATIENCE = 1.0  # seconds to wait for the end of the checkpoint writer's thread
+HURRY = 8.0  # seconds for the last save after a signal
 SWITCH_INTERVAL = 0.0005  # seconds; with Python's default of 5 ms the learner waits for the agents' Python
 
 
@@ -86,9 +86,9 @@ class Trainer:
     def run(self, is_interrupted: Callable[[], bool] = lambda: False) -> Result:
         """Train until num_steps_train, or until `stop` is set; then save and score the last checkpoint.
 
-        `is_interrupted()` tells whether a signal asked for the end: then the save has HURRY seconds, and no score is made.
-        Raises the error of the part that failed, after saving what can be saved. Does nothing where the checkpoint to
-        continue from has reached num_steps_train already.
+        `is_interrupted()` tells whether a signal asked for the end. Then the save has HURRY seconds, and there is no score.
+        Raises the error of the failed part, after a last save where that is possible. Does nothing if the checkpoint to
+        continue from has already reached num_steps_train.
         """
         if sentence := nothing_to_do(self._checkpoint, self.config):
             self._console.say(sentence)
@@ -112,7 +112,7 @@ class Trainer:
                 return self._finish(is_interrupted)
         finally:
             sys.setswitchinterval(interval)
-            self._checkpointer.close(WRITER_PATIENCE)  # every save has been waited for by now, or given up
+            self._checkpointer.close(WRITER_PATIENCE)  # every save has ended by now, or has failed
             self._dispatcher.close()
 
     # ---- building
@@ -165,7 +165,7 @@ class Trainer:
     def _info(self, is_interrupted: Callable[[], bool]) -> RunInfo:
         resumed = self._checkpoint
         if resumed is not None and resumed.run_id != self._run.run_id:
-            resumed = None  # the logs of that checkpoint belong to another run
+            resumed = None  # that checkpoint belongs to another run
         return RunInfo(
             self.config,
             self._make_env,
@@ -183,7 +183,7 @@ class Trainer:
     # ---- ending
 
     def _save_last(self, patience: float) -> None:
-        if self._threads.is_alive("learner"):  # its networks may be half of one step and half of the next
+        if self._threads.is_alive("learner"):  # its networks may be in the middle of an update
             self._checkpointer.finish(patience)
             newest = self._checkpointer.newest
             self._console.say(f"Nothing more is saved; {f'the last is {newest}' if newest else 'there is no checkpoint yet'}.")
@@ -217,7 +217,7 @@ class Trainer:
         return Result(checkpoint.path, None, checkpoint.step, *counts, "done")
 
     def _score(self, path: Path, is_interrupted: Callable[[], bool]) -> Score | None:
-        """Score a checkpoint as test.py does, so that every training ends with a score."""
+        """Score a checkpoint as test.py does."""
         test = TestParams(**env_flags(self.config), ckpt_file=str(path))
         loaded = load_checkpoint(test, self._make_env())
         seeds = range(test.random_seed, test.random_seed + test.num_eps_test)

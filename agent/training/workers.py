@@ -15,19 +15,19 @@ from utils.replay.transitions import TransitionBatch
 from utils.retry_budget import RetryBudget
 from utils.threads import write_thread_dumps
 
-BATCH_LENGTH = 16  # transitions that an agent hands over at once
+BATCH_LENGTH = 16  # transitions in a batch of an agent
 CHECK_EVERY = 0.5  # seconds between two checks of the workers
-PATIENCE = 3.0  # seconds that the workers have to return after `stop`
+PATIENCE = 3.0  # seconds to wait for the workers after `stop`
 
 OnFailure = Callable[[Agent, EnvironmentFailure], None]
 
 
 class PolicySource(Protocol):
-    """The owner of the newest policy; None while there is none."""
+    """Publishes the newest policy."""
 
     @property
     def policy(self) -> Policy | None:
-        """The newest policy, immutable."""
+        """The newest policy, immutable; None before the first."""
         ...
 
 
@@ -36,14 +36,14 @@ class Worker:
 
     def __init__(self, agent: Agent, budget: RetryBudget, on_failure: OnFailure):
         self.agent, self.budget = agent, budget
-        self.is_retired = False  # another worker acts in its place
+        self.is_retired = False  # another worker has replaced it
         self.error: BaseException | None = None  # why it has stopped
         self._on_failure = on_failure
 
     def collect(self, transitions: int, policy: Policy | None, stop: threading.Event) -> TransitionBatch | None:
-        """Collect a batch. After a failure of an environment, wait and go on with a new environment.
+        """Collect a batch. After a failure of its environment, wait and continue with a new one.
 
-        Returns None when stopped or retired meanwhile. Raises EnvironmentFailure when the budget is used up.
+        Returns None when stopped or retired. Raises EnvironmentFailure when the budget is used up.
         """
         while not stop.is_set() and not self.is_retired:
             try:
@@ -64,7 +64,7 @@ class Worker:
 
 
 class WorkerPool:
-    """Runs one worker for each agent, in a thread of its own. A failed worker does not stop the others."""
+    """Runs one worker for each agent, in its own thread. A failed worker does not stop the others."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class WorkerPool:
         self._threads: list[threading.Thread] = []
 
     def run(self, source: PolicySource, writer: ReplayWriter, stop: threading.Event) -> None:
-        """Collect until told to stop.
+        """Collect until `stop` is set.
 
         Raises EnvironmentFailure when every worker has failed, and any other error of a worker at once.
         """

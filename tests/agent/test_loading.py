@@ -25,18 +25,18 @@ def params(tmp_path, **changes):
 def test_the_newest_by_learner_step_not_by_name(tmp_path, env):
     for step in (9, 100, 20):
         save(tmp_path / "Pendulum-v1" / f"Pendulum-v1.ckpt-{step}", env)
-    chosen = load_checkpoint(params(tmp_path), env)
-    assert (chosen.learner_step, chosen.run_id, chosen.env_step, chosen.seconds) == (100, "r1", 800, 1.5)
-    assert chosen.policy.act(np.zeros((4, 3))).shape == (4, 1)
+    loaded = load_checkpoint(params(tmp_path), env)
+    assert (loaded.learner_step, loaded.run_id, loaded.env_step, loaded.seconds) == (100, "r1", 800, 1.5)
+    assert loaded.policy.act(np.zeros((4, 3))).shape == (4, 1)
 
 
 def test_a_damaged_newest_is_passed_over_and_said(tmp_path, env):
     for step in (10, 20):
         newest = save(tmp_path / "Pendulum-v1" / f"Pendulum-v1.ckpt-{step}", env)
     (newest / "critic.npz").write_bytes(b"rubbish")
-    chosen = load_checkpoint(params(tmp_path), env)
-    assert chosen.learner_step == 10
-    assert "ckpt-20" in chosen.notes[0]
+    loaded = load_checkpoint(params(tmp_path), env)
+    assert loaded.learner_step == 10
+    assert "ckpt-20" in loaded.notes[0]
 
 
 def test_a_run_has_its_own_folder(tmp_path, env):
@@ -66,9 +66,9 @@ def test_the_shipped_one_when_there_is_no_own(tmp_path, env, monkeypatch):
     with pytest.raises(CheckpointError, match="none is shipped"):
         load_checkpoint(params(tmp_path), env)
     save(tmp_path / "ckpts" / "shipped" / "Pendulum-v1" / "Pendulum-v1.ckpt-10", env)
-    chosen = load_checkpoint(params(tmp_path), env)
-    assert chosen.learner_step == 10
-    assert "shipped" in chosen.notes[0]
+    loaded = load_checkpoint(params(tmp_path), env)
+    assert loaded.learner_step == 10
+    assert "shipped" in loaded.notes[0]
 
 
 def test_one_of_another_environment_is_refused_by_name_and_by_size(tmp_path, env):
@@ -85,9 +85,9 @@ def test_one_of_another_environment_is_refused_by_name_and_by_size(tmp_path, env
 
 def test_shipped_selects_the_shipped_policy_beside_a_run(tmp_path, env):
     save(tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-999", env)
-    chosen = load_checkpoint(params(tmp_path, shipped=True), env)
-    assert chosen.path == config.HERE / "ckpts" / "shipped" / "Pendulum-v1" / "Pendulum-v1.ckpt-190000"
-    assert chosen.notes == []
+    loaded = load_checkpoint(params(tmp_path, shipped=True), env)
+    assert loaded.path == config.HERE / "ckpts" / "shipped" / "Pendulum-v1" / "Pendulum-v1.ckpt-190000"
+    assert loaded.notes == []
     assert [one.learner_step for one in loading.load_series(params(tmp_path, shipped=True), env, 6)] == [190000]
 
 
@@ -122,18 +122,18 @@ def test_best_is_the_checkpoint_with_the_best_score_of_the_watcher(tmp_path, env
         score(tmp_path, learner_step, mean)
     score(tmp_path, 30, -2.0, first_seed=0)  # published scores do not choose
     score(tmp_path, 10, -3.0, first_seed=7, episodes=3)  # nor does a score of another kind
-    chosen = load_checkpoint(best(tmp_path), env)
-    assert chosen.learner_step == 20
-    assert chosen.notes == ["The best score of 3 checkpoints, -140.00, is that of Pendulum-v1.ckpt-20."]
+    loaded = load_checkpoint(best(tmp_path), env)
+    assert loaded.learner_step == 20
+    assert loaded.notes == ["The best score of 3 checkpoints, -140.00, is that of Pendulum-v1.ckpt-20."]
     (paths[20] / "policy.npz").write_bytes(b"rubbish")
-    chosen = load_checkpoint(best(tmp_path), env)
-    assert chosen.learner_step == 10
-    assert "Passed over" in chosen.notes[0]
+    loaded = load_checkpoint(best(tmp_path), env)
+    assert loaded.learner_step == 10
+    assert "Skipped" in loaded.notes[0]
 
 
 def test_without_scores_best_is_the_newest_and_a_note_says_so(tmp_path, env):
     for step in (10, 20):
         save(tmp_path / "Pendulum-v1" / f"Pendulum-v1.ckpt-{step}", env)
-    chosen = load_checkpoint(best(tmp_path), env)
-    assert chosen.learner_step == 20
-    assert "has a score of test_every_new_ckpt.py, so this is the newest" in chosen.notes[0]
+    loaded = load_checkpoint(best(tmp_path), env)
+    assert loaded.learner_step == 20
+    assert "has a score of test_every_new_ckpt.py, so this is the newest" in loaded.notes[0]

@@ -8,7 +8,7 @@ import zipfile
 
 import numpy as np
 
-from utils.storage.verified_folder import seal
+from utils.storage.verified_folder import manifest_checksum
 
 MANIFEST = {"learner_step": 5, "run_id": "a run"}
 
@@ -20,7 +20,7 @@ def forge(path, contents, **changes):
         (path / name).write_bytes(data)
     entries = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in contents.items()}
     manifest = {"format_version": 1, **MANIFEST, "files": entries} | changes
-    (path / "manifest.json").write_text(json.dumps(manifest | {"seal": seal(manifest)}))
+    (path / "manifest.json").write_text(json.dumps(manifest | {"seal": manifest_checksum(manifest)}))
     return path
 
 

@@ -40,7 +40,7 @@ def wait_for(condition, seconds=30.0):
         time.sleep(0.01)
 
 
-def test_script_gets_its_words_and_can_import_the_toolkit(script):
+def test_script_gets_its_arguments_and_can_import_the_toolkit(script):
     path = script("import os, sys, params; print(sys.argv[1:], os.nice(0)); sys.exit('Error: no luck')")
     with Child(path, "first", nice=3, num_eps_test=5, run="") as started:
         assert started.wait(60) == 1

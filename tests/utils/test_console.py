@@ -31,7 +31,7 @@ def test_sentence_without_a_terminal_is_one_line(capsys):
     assert capsys.readouterr().out.split("\n") == [*sentences, ""]  # one line each, whatever its length
 
 
-def test_colons_make_no_pictures(capsys):
+def test_say_does_not_replace_emoji_codes(capsys):
     Console().say("There is no environment package:car:v0.")
     assert capsys.readouterr().out == "There is no environment package:car:v0.\n"
 
@@ -89,14 +89,14 @@ def test_table_wraps_at_words():
 
 
 @pytest.mark.parametrize(("encoding", "drawn"), [("utf-8", "▁▂▃▄▅▆▇█"), ("ascii", "_.-=+*#@"), ("latin-1", "_.-=+*#@")])
-def test_table_draws_with_the_characters_that_the_encoding_has(encoding, drawn):
+def test_table_uses_ascii_where_the_encoding_needs_it(encoding, drawn):
     rows = {"bar": [ProgressBar(total=2, completed=1, width=8)], "score": [Sparkline(range(8))]}
     bar, score = rendered(rows, 40, encoding)
     assert score == f"score  {drawn}"
     assert bar.startswith("bar    ━━━" if encoding == "utf-8" else "bar    ---")
 
 
-def test_bar_and_sparkline_take_the_width_that_there_is():
+def test_bar_and_sparkline_use_the_available_width():
     rows = {"bar": [ProgressBar(total=1, completed=1, width=40)], "score": [Sparkline([0, 0, 1, 1] * 10)]}
     assert [len(line) for line in rendered(rows, 27)] == [27, 27]
 
@@ -115,7 +115,7 @@ def test_neither_carriage_returns_nor_colours_reach_a_file(run_code):
     assert ended.stderr == ""
 
 
-def test_lines_of_many_threads_stay_whole(capsys):
+def test_lines_of_many_threads_stay_complete(capsys):
     console = Console()
 
     def talk(name):
@@ -267,7 +267,7 @@ def test_view_on_a_terminal_without_cursor_movement_is_plain_lines(spawn):
 # ---- stderr
 
 
-def test_native_noise_is_dropped_and_python_is_heard(run_code):
+def test_native_stderr_is_dropped_and_python_stderr_is_kept(run_code):
     ended = run_code("""
         import os, sys
         from utils.console import quiet_stderr
@@ -282,7 +282,7 @@ def test_native_noise_is_dropped_and_python_is_heard(run_code):
     assert ended.stderr == "before\npython\nafter\npython after\n"
 
 
-def test_an_error_within_goes_through_and_stderr_is_back(run_code):
+def test_quiet_stderr_restores_stderr_after_an_exception(run_code):
     ended = run_code("""
         import os
         from utils.console import quiet_stderr
@@ -299,7 +299,7 @@ def test_an_error_within_goes_through_and_stderr_is_back(run_code):
     assert ended.stdout == "0\n"  # no file is left open
 
 
-def test_without_any_stderr_there_is_nothing_to_quieten(spawn):
+def test_quiet_stderr_works_without_stderr(spawn):
     code = """
     import sys
     from utils.console import quiet_stderr
@@ -315,7 +315,7 @@ def test_without_any_stderr_there_is_nothing_to_quieten(spawn):
     assert out == "within\nthrough\n"
 
 
-def test_a_listener_of_stderr_that_has_gone_ends_nothing(spawn):
+def test_a_closed_reader_of_stderr_never_raises(spawn):
     read, write = os.pipe()
     os.close(read)
     code = """

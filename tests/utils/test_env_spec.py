@@ -40,7 +40,7 @@ def test_a_time_limit_is_added_and_never_lengthens_that_of_the_environment():
 def test_a_faulty_environment_fails_within_wrappers_as_it_does_without():
     env = EnvSpec("NanReward-v0", wrappers=("faulty_envs:DoubledReward",), action_repeat=5).make()
     env.reset(seed=0)
-    with pytest.raises(EnvironmentFailure, match="NanReward-v0 gave the reward nan in step 3 of an episode"):
+    with pytest.raises(EnvironmentFailure, match="NanReward-v0 returned the reward nan in step 3 of an episode"):
         env.step(ZERO)
 
 
@@ -90,7 +90,7 @@ def test_a_record_of_another_form_is_refused(record):
         ({"wrappers": ("faulty_envs:no_environment",)}, "Expected env to be a `gymnasium.Env`"),
     ],
 )
-def test_what_cannot_be_made_is_one_sentence(given, said):
+def test_an_environment_that_cannot_be_made_is_one_sentence(given, said):
     with pytest.raises(ParameterError, match=said):
         EnvSpec("Healthy-v0", **given).make()
 

@@ -130,7 +130,7 @@ def test_an_environment_whose_constructor_takes_nothing_can_be_made():
 
 @pytest.mark.filterwarnings("ignore:builtin type:DeprecationWarning")  # as an error it crashes Box2D's import
 @pytest.mark.parametrize("env_id", sorted(ENVS))
-def test_the_environments_of_params_come_through(env_id):
+def test_the_environments_of_params_can_be_made(env_id):
     env = EnvSpec(env_id).make()
     obs, _ = env.reset(seed=3)
     middle = (env.action_low + env.action_high) / 2
@@ -155,14 +155,14 @@ def test_every_observation_is_float32(env_id):
         assert obs.shape == (3,)
 
 
-def test_values_of_bytes_stay_what_they_are():
+def test_uint8_values_are_not_scaled():
     env = EnvSpec("Uint8-v0").make()
     obs, _ = env.reset(seed=0)
     np.testing.assert_array_equal(obs, np.round(obs))
     assert obs.max() > 1  # nothing is scaled
 
 
-def test_an_observation_stays_what_it_was_when_the_environment_goes_on():
+def test_a_returned_observation_does_not_change_later():
     env = EnvSpec("OneArray-v0").make()
     first, _ = env.reset(seed=0)
     second = env.step(ZERO)[0]
@@ -173,12 +173,12 @@ def test_an_observation_stays_what_it_was_when_the_environment_goes_on():
 @pytest.mark.parametrize("name", ["NanObservation", "InfObservation", "HugeObservation"])
 def test_an_observation_that_is_not_finite_fails_naming_environment_and_step(name):
     env = stepped_to_the_fault(f"{name}-v0")
-    with pytest.raises(EnvironmentFailure, match=f"{name}-v0 gave the observation .* in step 3"):
+    with pytest.raises(EnvironmentFailure, match=f"{name}-v0 returned the observation .* in step 3"):
         env.step(ZERO)
 
 
 def test_a_first_observation_that_is_not_finite_fails():
-    with pytest.raises(EnvironmentFailure, match="NanInReset-v0 gave the observation"):
+    with pytest.raises(EnvironmentFailure, match="NanInReset-v0 returned the observation"):
         EnvSpec("NanInReset-v0").make().reset(seed=0)
 
 
@@ -187,7 +187,9 @@ def test_a_shape_that_changes_late_fails_naming_both(name, shape):
     env = stepped_to_the_fault(f"{name}-v0")
     with pytest.raises(EnvironmentFailure) as caught:
         env.step(ZERO)
-    assert str(caught.value) == f"{name}-v0 gave an observation of shape {shape} in step 3 of an episode, its space says (1,)"
+    assert (
+        str(caught.value) == f"{name}-v0 returned an observation of shape {shape} in step 3 of an episode, its space says (1,)"
+    )
 
 
 # ---- rewards
@@ -197,11 +199,11 @@ def test_a_shape_that_changes_late_fails_naming_both(name, shape):
 def test_a_reward_that_is_not_finite_in_float32_fails_naming_environment_and_step(name, value):
     # The replay is float32: a reward of 1e39 would be infinite there.
     env = stepped_to_the_fault(f"{name}-v0")
-    with pytest.raises(EnvironmentFailure, match=f"{name}-v0 gave the reward {value} in step 3"):
+    with pytest.raises(EnvironmentFailure, match=f"{name}-v0 returned the reward {value} in step 3"):
         env.step(ZERO)
 
 
-def test_after_a_failure_a_reset_starts_a_sound_episode():
+def test_a_reset_after_a_failure_starts_a_valid_episode():
     env = stepped_to_the_fault("NanReward-v0")
     with pytest.raises(EnvironmentFailure):
         env.step(ZERO)
@@ -226,7 +228,7 @@ def test_every_fault_in_a_step_is_one_sentence_that_names_environment_and_step(n
     assert len(said) < 700
 
 
-def test_what_a_step_raised_is_kept_with_the_action_and_as_the_cause():
+def test_the_exception_of_a_step_is_the_cause_and_names_the_action():
     env = stepped_to_the_fault("CrashInStep-v0")
     with pytest.raises(EnvironmentFailure) as caught:
         env.step(np.float32([0.5]))
@@ -247,13 +249,15 @@ def test_a_reset_that_fails_is_named_with_its_seed():
         EnvSpec("OldReset-v0").make().reset(seed=0)
 
 
-@pytest.mark.parametrize(("name", "said"), [("CrashInMake", "no licence"), ("NoActionSpace", "did not say")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("CrashInMake", "no licence"), ("NoActionSpace", "has no observation_space or action_space")]
+)
 def test_an_environment_that_cannot_be_made_is_named(name, said):
     with pytest.raises(EnvironmentFailure, match=f"{name}-v0 .*{said}"):
         EnvSpec(f"{name}-v0").make()
 
 
-def test_an_environment_that_cannot_be_closed_spoils_nothing():
+def test_an_error_in_close_is_ignored():
     env = EnvSpec("CrashInClose-v0").make()
     env.reset(seed=0)
     env.close()
@@ -314,7 +318,7 @@ def test_an_action_of_another_shape_fails_before_it_is_stepped(shape):
 # ---- episodes
 
 
-def test_an_episode_is_truncated_at_max_ep_length_and_the_next_counts_anew():
+def test_an_episode_is_truncated_at_max_ep_length_and_the_next_counts_from_zero():
     env = EnvSpec("Endless-v0", max_ep_length=4).make()
     for _ in range(2):
         env.reset(seed=0)
@@ -344,7 +348,7 @@ def test_episodes_of_one_step_are_episodes(env_id, ends):
         assert env.step(ZERO)[2:4] == ends
 
 
-def test_every_reset_hands_on_its_seed():
+def test_every_reset_passes_its_seed():
     env = EnvSpec("Healthy-v0").make()
     (first, _), (second, _) = env.reset(seed=5), env.reset(seed=6)
     np.testing.assert_array_equal(env.reset(seed=5)[0], first)
@@ -421,7 +425,7 @@ def test_a_picture_is_an_array_of_bytes():
 
 
 @pytest.mark.parametrize("name", faulty_envs.PICTURES)
-def test_what_is_no_picture_is_the_environments_failure_naming_what_it_drew_and_when(name):
+def test_an_invalid_picture_raises_environment_failure_naming_type_and_step(name):
     env = EnvSpec(f"{name}-v0").make(render_mode="rgb_array")
     env.reset(seed=0)
     assert env.render().shape == (48, 64, 3)
@@ -434,7 +438,7 @@ def test_what_is_no_picture_is_the_environments_failure_naming_what_it_drew_and_
     assert faulty_envs.PICTURES[name][1] in str(caught.value)
 
 
-def test_how_it_draws_is_taken_from_what_it_says_where_that_makes_sense():
+def test_render_modes_and_fps_come_from_valid_metadata():
     said, silent = EnvSpec("Healthy-v0").make(), envs.Environment(faulty_envs.BadMetadata(), "Silent")
     assert (said.render_modes, said.fps) == (["rgb_array"], 30)
     assert (silent.render_modes, silent.fps) == ([], 30)
@@ -461,7 +465,7 @@ def test_a_screen_is_known_by_its_variables(monkeypatch):
         ({"DISPLAY": ":0"}, "None None"),
     ],
 )
-def test_without_a_screen_drawing_goes_to_memory(given, expected):
+def test_without_a_screen_rendering_goes_to_memory(given, expected):
     inherited = {name: value for name, value in os.environ.items() if name == "PATH"}
     code = (
         "import os; os.uname = lambda: os.uname_result(('Linux', '', '', '', ''));"
@@ -471,7 +475,7 @@ def test_without_a_screen_drawing_goes_to_memory(given, expected):
     assert done.stdout.strip() == expected, done.stderr
 
 
-def test_making_and_stepping_says_nothing():
+def test_make_and_step_print_nothing():
     # A warning would end up in the middle of the live view.
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -86,7 +86,7 @@ def test_a_switch_may_have_its_value_spelt_out(name, form, value):
 
 
 @pytest.mark.parametrize("line", ["--render yes", "--render=", "--no-render True", "--record 1", "--no-record=False"])
-def test_what_is_neither_true_nor_false_is_no_value_of_a_switch(line):
+def test_a_switch_refuses_values_other_than_true_and_false(line):
     with pytest.raises(SystemExit) as exit_:
         parsed(line, PlayParams)
     assert exit_.value.code == 2
@@ -95,21 +95,21 @@ def test_what_is_neither_true_nor_false_is_no_value_of_a_switch(line):
 @pytest.mark.parametrize(
     "form", ["--env BipedalWalker-v3", "--env=BipedalWalker-v3", "--env Pendulum-v1 --env BipedalWalker-v3"]
 )
-def test_the_environment_brings_its_own_values(form):
+def test_defaults_come_from_the_environment(form):
     resolved = parsed(f"{form} --v-min -1")
     assert (resolved.values.v_min, resolved.sources["v_min"]) == (-1.0, "flag")
     assert (resolved.values.v_max, resolved.sources["v_max"]) == (40.0, "ENVS")
     assert resolved.values.num_steps_train == 200_000
 
 
-def test_an_old_id_brings_todays_values_and_a_note():
+def test_an_old_id_gets_the_current_values_and_a_note():
     resolved = parsed("--env LunarLanderContinuous-v2")
     assert resolved.values == parsed("--env LunarLanderContinuous-v3").values
     assert len(resolved.notes) == 1
 
 
 @pytest.mark.parametrize("env", ENVS)
-def test_help_shows_what_the_environment_would_really_use(env, capsys):
+def test_help_shows_the_defaults_of_the_environment(env, capsys):
     text = help_of(f"--env {env}", TrainParams, capsys)
     entry = ENVS[env] | ENVS[env].get("d4pg", {})
     entry.pop("d4pg", None)
@@ -152,7 +152,7 @@ def test_help_explains_every_parameter_by_its_comment(cls, capsys):
         "stray",
     ],
 )
-def test_what_cannot_be_read_ends_with_code_2(line, capsys):
+def test_an_unreadable_argument_ends_with_code_2(line, capsys):
     with pytest.raises(SystemExit) as exit_:
         parsed(line)
     assert exit_.value.code == 2
@@ -163,7 +163,7 @@ def test_what_cannot_be_read_ends_with_code_2(line, capsys):
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("columns", ["1", "5", "0", "-3", "wide"])
-def test_help_comes_to_an_end_in_any_window(columns, capsys, monkeypatch):
+def test_help_ends_in_a_terminal_of_any_width(columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
     assert "--env" in help_of("", PlayParams, capsys)
 
@@ -183,7 +183,7 @@ def test_help_comes_to_an_end_in_any_window(columns, capsys, monkeypatch):
         ("--zzzzzz", "there is no flag --zzzzzz"),
     ],
 )
-def test_an_unknown_flag_is_answered_with_the_flag_that_was_meant(line, answer):
+def test_an_unknown_flag_suggests_the_nearest_flag(line, answer):
     with pytest.raises(ParameterError) as error:
         parse(TrainParams, resolve, line.split(), aliases=ALIASES)
     assert str(error.value) == answer
@@ -234,7 +234,7 @@ def test_no_numbers_after_a_flag_that_takes_many_are_refused():
         parsed("--obs-scale")
 
 
-def test_the_flags_of_the_process_are_read_when_none_are_handed_over(monkeypatch):
+def test_without_argv_the_flags_of_the_process_are_read(monkeypatch):
     monkeypatch.setattr("sys.argv", ["train.py", "--num-agents", "2"])
     assert parse(TrainParams, resolve).values.num_agents == 2
 
@@ -245,7 +245,7 @@ def test_the_flags_of_the_process_are_read_when_none_are_handed_over(monkeypatch
 COMMANDS = {"curves": CurvesParams, "maps": MapsParams}
 
 
-def test_the_first_word_says_whose_flags_follow():
+def test_the_first_word_selects_the_command():
     resolved = parse_command(COMMANDS, resolve, ["maps", "--env", "BipedalWalker-v3", "--x-dim", "2", "--state", "1", "2", "3"])
     values = resolved.values
     assert (type(values), values.env, values.x_dim, values.state) == (MapsParams, "BipedalWalker-v3", 2, (1.0, 2.0, 3.0))

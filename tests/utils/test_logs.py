@@ -68,7 +68,7 @@ def test_tensorboard_gets_the_numbers_by_group_and_name(tmp_path):
     assert metrics.failure is None
 
 
-def test_many_threads_write_whole_rows(tmp_path):
+def test_rows_of_many_threads_stay_complete(tmp_path):
     metrics = Metrics(tmp_path / "agents.csv", "env_step")
     start = threading.Barrier(5)
 
@@ -134,7 +134,7 @@ def test_a_resume_without_a_log_begins_one(tmp_path, missing):
 
 
 @pytest.mark.parametrize("rest", ["1", "16,", "16,0.2", "16,0.25,b", "16,0.25,9,9\n", "\n\n"])
-def test_a_row_that_was_cut_short_or_is_of_another_kind_does_not_survive_a_resume(tmp_path, rest):
+def test_a_resume_drops_incomplete_and_malformed_rows(tmp_path, rest):
     path = tmp_path / "learner.csv"
     path.write_text("learner_step,loss,note\n8,0.5,a\n" + rest)
     metrics = Metrics(path, "learner_step", keep_through=16)
@@ -166,7 +166,7 @@ def folder_in_place_of_the_file(tmp_path):
 
 @pytest.mark.parametrize("keep_through", [None, 10])
 @pytest.mark.parametrize("obstacle", [file_in_place_of_the_folder, folder_in_place_of_the_file])
-def test_a_log_that_cannot_be_written_is_said_once_and_never_raises(tmp_path, obstacle, keep_through):
+def test_a_write_error_is_reported_once_and_never_raises(tmp_path, obstacle, keep_through):
     path = obstacle(tmp_path)
     metrics = Metrics(path, "learner_step", keep_through=keep_through)
     first = metrics.failure
@@ -196,7 +196,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_a_damaged_log_never_raises_and_keeps_no_new_row_out(tmp_path, damage):
+def test_a_damaged_log_never_raises_and_accepts_new_rows(tmp_path, damage):
     path = tmp_path / "learner.csv"
     path.write_bytes(DAMAGED[damage])
     metrics = Metrics(path, "learner_step", keep_through=16)
@@ -215,7 +215,7 @@ def on_a_full_disk(script, *arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
 
 
-def test_a_full_disk_costs_rows_and_nothing_else(tmp_path):
+def test_a_full_disk_loses_rows_only(tmp_path):
     script = """
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 metrics = Metrics(Path(sys.argv[1]), "learner_step")
@@ -244,7 +244,7 @@ metrics.write(16, loss=0.25)
     assert rows_of(tmp_path / "learner.csv") == [["learner_step", "loss"], ["16", "0.25"]]
 
 
-def test_a_full_disk_under_tensorboard_never_raises_nor_holds_up_who_writes(tmp_path):
+def test_a_full_disk_under_tensorboard_never_raises_or_blocks(tmp_path):
     # TensorBoard's own writers feed a thread through a queue: when that thread has died, the queue fills up.
     script = """
 import faulthandler
@@ -262,7 +262,7 @@ print(metrics.failure)
     assert len(rows_of(tmp_path / "learner.csv")) == 301  # for which there was room
 
 
-def test_a_full_disk_at_a_resume_does_not_cost_the_log_so_far(tmp_path):
+def test_a_full_disk_at_a_resume_keeps_the_log_so_far(tmp_path):
     path = tmp_path / "learner.csv"
     before = written(path, range(100))
     script = """
@@ -276,7 +276,7 @@ print(Metrics(Path(sys.argv[1]), "learner_step", keep_through=90).failure)
     assert [path.name for path in tmp_path.iterdir()] == ["learner.csv"]
 
 
-def test_a_log_that_is_deleted_while_training_goes_on_is_begun_anew(tmp_path):
+def test_a_log_deleted_during_training_is_created_again(tmp_path):
     path = tmp_path / "learner.csv"
     metrics = Metrics(path, "learner_step")
     metrics.write(8, loss=0.5)

@@ -12,21 +12,21 @@ GB = 10**9
 
 
 @pytest.mark.parametrize(("capacity", "obs_size", "action_size"), [(1, 1, 1), (1000, 24, 4), (1024, 3, 1), (1025, 17, 6)])
-def test_a_replay_takes_what_its_arrays_take(capacity, obs_size, action_size):
+def test_replay_bytes_equals_the_size_of_its_arrays(capacity, obs_size, action_size):
     replay = make_replay(capacity, obs_size, action_size)
     owners = (replay, replay._sums)
     arrays = [value for owner in owners for value in vars(owner).values() if isinstance(value, np.ndarray)]
     assert replay_bytes(capacity, obs_size, action_size) == sum(array.nbytes for array in arrays)
 
 
-def test_what_fits_is_let_through_and_one_transition_more_is_not():
+def test_check_replay_accepts_the_limit_and_refuses_one_transition_more():
     needed = replay_bytes(1_000_000, 24, 4) + REST
     check_replay(1_000_000, 24, 4, available=needed)
     with pytest.raises(ParameterError):
         check_replay(1_000_001, 24, 4, available=needed)
 
 
-def test_the_sentence_has_what_is_needed_what_there_is_and_what_would_fit():
+def test_error_names_needed_and_available_memory_and_a_fitting_size():
     # 216 bytes for each of a billion transitions, and a tree of 2**31 numbers of 8 bytes.
     with pytest.raises(ParameterError) as caught:
         check_replay(10**9, 24, 4, available=8 * GB)
@@ -39,7 +39,7 @@ def test_the_sentence_has_what_is_needed_what_there_is_and_what_would_fit():
         check_replay(int(1.1 * fits), 24, 4, available=8 * GB)
 
 
-def test_where_nothing_fits_that_is_said():
+def test_error_says_when_no_size_fits():
     with pytest.raises(ParameterError, match="not even the smallest would fit"):
         check_replay(1000, 3, 1, available=REST)
 
@@ -87,9 +87,9 @@ ALL = 8_000_000 * 1024
         ("rubbish\n5:memory\n::\n", {}, ALL),
     ],
 )
-def test_the_least_of_machine_and_groups_is_what_there_is(tmp_path, groups, files, expected):
+def test_available_bytes_is_the_minimum_of_machine_and_control_groups(tmp_path, groups, files, expected):
     assert machine(tmp_path, groups, **files) == expected
 
 
-def test_a_system_without_these_files_has_what_is_built_in(tmp_path):
+def test_without_linux_files_the_physical_memory_is_available(tmp_path):
     assert available_bytes(tmp_path) >= memory.available_bytes() > 0

@@ -13,11 +13,11 @@ def test_no_pause_is_longer_than_the_longest():
     assert max(restarts.next_pause() for _ in range(50)) == LONGEST_PAUSE
 
 
-def test_a_budget_of_nothing_bears_nothing():
+def test_a_budget_of_zero_allows_no_restart():
     assert RetryBudget(0).next_pause() is None
 
 
-def test_sound_steps_give_restarts_back_and_shorten_the_pauses_again():
+def test_successful_steps_restore_restarts_and_shorten_pauses():
     restarts = RetryBudget(2)
     assert [restarts.next_pause(), restarts.next_pause(), restarts.next_pause()] == [0.1, 0.2, None]
     for _ in range(EARNED_EVERY // 16):
@@ -29,13 +29,13 @@ def test_sound_steps_give_restarts_back_and_shorten_the_pauses_again():
     assert restarts.next_pause() == 0.1
 
 
-def test_nobody_earns_more_than_the_budget():
+def test_restarts_never_exceed_the_budget():
     restarts = RetryBudget(1)
     restarts.record_success(50 * EARNED_EVERY)
     assert [restarts.next_pause(), restarts.next_pause()] == [0.1, None]
 
 
-def test_what_fails_less_than_once_in_a_thousand_steps_goes_on_for_ever():
+def test_one_failure_in_more_than_a_thousand_steps_never_uses_up_the_budget():
     restarts = RetryBudget(3)
     for _ in range(1000):
         restarts.record_success(EARNED_EVERY + 1)

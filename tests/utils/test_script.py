@@ -30,7 +30,7 @@ def script(body):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_error_for_a_person_is_one_sentence_and_its_code(run_code, kind):
+def test_a_toolkit_error_prints_one_sentence_and_exits_with_its_code(run_code, kind):
     ended = run_code(script(f"raise {kind}('the disk [b] at /data is full: free some.')"))
     assert ended.returncode == KINDS[kind]
     assert ended.stderr == "Error: the disk [b] at /data is full: free some.\n"
@@ -48,7 +48,7 @@ def test_an_error_for_a_person_is_one_sentence_and_its_code(run_code, kind):
         ("raise KeyboardInterrupt", 130),
     ],
 )
-def test_an_end_without_an_error_has_its_code_and_no_words(run_code, body, code):
+def test_an_exit_without_an_error_prints_nothing(run_code, body, code):
     ended = run_code(script(body))
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", "")
 
@@ -81,7 +81,7 @@ def test_with_debug_such_a_traceback_is_shown_and_no_file_is_left(run_code, tmp_
     assert os.listdir(tmp_path) == []
 
 
-def test_a_bug_is_reported_even_when_its_traceback_cannot_be_kept(run_code):
+def test_a_bug_is_reported_even_if_its_traceback_cannot_be_written(run_code):
     # No file may have a single byte here, as on a full disk.
     ended = run_code(script("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); return [][5]"))
     assert ended.returncode == 1
@@ -131,7 +131,7 @@ def test_the_code_is_the_same_with_no_reader_of_stdout(spawn, listener, end, cod
     assert said == ("Error: full\n" if code == 6 else "")
 
 
-def test_a_last_line_that_waits_in_the_buffer_does_not_change_the_code(spawn):
+def test_a_buffered_last_line_does_not_change_the_exit_code(spawn):
     read, write = os.pipe()
     os.close(read)
     process = spawn(script("print('done')"), stdout=write)
@@ -152,13 +152,13 @@ def test_the_code_is_the_same_with_no_reader_of_stderr(spawn, body):
     assert gone.wait(timeout=280) == code
 
 
-def test_what_is_opened_later_never_gets_the_number_of_a_stream_that_is_closed(spawn, tmp_path):
+def test_a_file_opened_later_never_gets_the_number_of_a_closed_stream(spawn, tmp_path):
     # Or a native library's words for stdout would end up in a checkpoint.
     process = spawn(script("open('later', 'w').fileno() < 3 and sys.exit(9); print('heard?')"), closed=1)
     assert process.wait(timeout=280) == 0
 
 
-def test_a_letter_that_stdout_does_not_know_is_spelt_out(run_code):
+def test_a_letter_outside_the_encoding_is_escaped(run_code):
     done = run_code(
         """
         import io, sys
@@ -243,7 +243,7 @@ def test_signals_of_a_terminal_that_closes_let_a_script_clear_up(spawn, second):
     assert (process.returncode, out, err) == (129, "clearing up\nclean\n", "")
 
 
-def test_a_job_in_the_background_stays_deaf_to_ctrl_c(run_code):
+def test_a_background_job_ignores_ctrl_c(run_code):
     done = run_code(
         """
         import signal
@@ -298,7 +298,7 @@ with Signals(stop) as signals:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_the_first_signal_stops_and_the_last_work_is_done(spawn, number, code):
+def test_the_first_signal_sets_stop_and_the_script_finishes(spawn, number, code):
     process = spawn(AS_IN_A_TERMINAL + OBEDIENT)
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)

@@ -42,7 +42,7 @@ def test_every_event_has_its_time(tmp_path):
     assert all(event.wall_time > 1e9 for event in events_in(tmp_path))
 
 
-def test_a_resume_says_from_where_on_earlier_files_are_forgotten(tmp_path):
+def test_a_resume_writes_the_step_after_which_earlier_events_are_dropped(tmp_path):
     TensorBoardWriter(tmp_path, resumed_after=5000).close()
     _, event = events_in(tmp_path)
     assert event.session_log.status == SessionLog.START
@@ -54,7 +54,7 @@ def test_a_resume_at_step_zero_is_one(tmp_path):
     assert events_in(tmp_path)[-1].session_log.status == SessionLog.START
 
 
-def test_files_of_one_folder_made_in_the_same_second_are_kept_apart(tmp_path):
+def test_files_opened_in_the_same_second_have_different_names(tmp_path):
     writers = [TensorBoardWriter(tmp_path) for _ in range(3)]
     for step, writer in enumerate(writers):
         writer.scalars({"eval/score": -150.0}, step)
@@ -76,7 +76,7 @@ def test_another_process_adds_to_the_same_run(tmp_path):
     assert sorted(scalars_in(tmp_path)) == expected
 
 
-def test_what_was_flushed_can_be_read_while_training_goes_on(tmp_path):
+def test_flushed_events_can_be_read_during_training(tmp_path):
     writer = TensorBoardWriter(tmp_path)
     writer.scalars({"loss": 0.5}, 8)
     writer.flush()
@@ -116,7 +116,7 @@ def test_a_full_disk_raises_in_the_thread_that_writes(tmp_path):
     assert done.stdout == "raised\n", done.stderr
 
 
-def test_no_thread_and_no_unpickling_is_behind_it(tmp_path):
+def test_writer_starts_no_thread_and_imports_no_pickle(tmp_path):
     code = (
         "import sys, threading; from pathlib import Path; from utils.tensorboard import TensorBoardWriter; seen = []\n"
         "sys.addaudithook(lambda event, _: seen.append(event) if event in ('pickle.find_class', 'socket.bind') else None)\n"

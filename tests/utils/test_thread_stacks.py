@@ -9,7 +9,7 @@ def waiting_for_godot(event):
     event.wait(30)
 
 
-def test_a_hanging_thread_is_found_by_its_name_and_the_line_it_hangs_in(tmp_path):
+def test_dump_shows_name_and_current_line_of_a_hanging_thread(tmp_path):
     event = threading.Event()
     thread = threading.Thread(target=waiting_for_godot, args=(event,), name="agent 7", daemon=True)
     thread.start()
@@ -33,13 +33,13 @@ def test_a_thread_that_has_ended_has_no_stack(tmp_path):
     assert (tmp_path / "stacks.txt").read_text() == ""
 
 
-def test_a_file_that_cannot_be_written_is_said_and_raises_nothing(tmp_path):
+def test_write_thread_dumps_reports_a_write_error_without_raising(tmp_path):
     (tmp_path / "file").write_text("")
     said = write_thread_dumps(tmp_path / "file" / "stacks.txt", [threading.current_thread()])
     assert said.startswith("its stack could not be written: ")
 
 
-def test_a_garbage_collection_does_not_fall_into_the_look_at_the_threads(run_code, tmp_path):
+def test_no_garbage_collection_runs_while_frames_are_read(run_code, tmp_path):
     # The look makes a frame object for each thread that it has not seen, and one of these makes a collection due. What there
     # is to collect, the storage of a thread, takes the lock that the look holds: in Python 3.11 nothing would ever run again.
     code = """

@@ -19,7 +19,7 @@ def waits(stop):
     return loop
 
 
-def test_the_first_to_finish_ends_all():
+def test_the_first_loop_to_return_ends_all():
     stop, seen = threading.Event(), []
 
     def other():
@@ -33,20 +33,20 @@ def test_the_first_to_finish_ends_all():
     assert seen == ["other saw it"]
 
 
-def test_without_loops_stop_alone_ends_it():
+def test_without_loops_run_waits_for_stop():
     stop = threading.Event()
     threading.Timer(0.05, stop.set).start()
     ThreadGroup({}).run(stop)
 
 
-def test_a_stop_that_is_set_before_lets_every_loop_see_it():
+def test_a_stop_set_before_the_start_ends_every_loop():
     stop, seen = threading.Event(), []
     stop.set()
     ThreadGroup({str(i): lambda: seen.append(stop.is_set()) for i in range(3)}).run(stop)
     assert seen == [True] * 3
 
 
-def test_the_error_of_a_loop_is_raised_here_after_the_others_ended():
+def test_the_error_of_a_loop_is_raised_after_the_others_ended():
     stop, ended = threading.Event(), []
 
     def fails():
@@ -89,7 +89,7 @@ def test_any_exception_ends_all_loops_and_is_raised(error):
         ThreadGroup({"fails": fails, "other": waits(stop)}).run(stop)
 
 
-def test_the_traceback_leads_to_the_loop_that_failed():
+def test_the_traceback_contains_the_failed_loop():
     def where_it_happened():
         raise KeyError("here")
 
@@ -123,7 +123,7 @@ def test_an_error_is_raised_though_another_loop_hangs():
     release.set()
 
 
-def test_a_loop_that_hangs_does_not_hold_the_process(run_code):
+def test_a_hanging_loop_does_not_keep_the_process_alive(run_code):
     ended = run_code("""
         import threading, time
         from utils.threads import ThreadGroup
@@ -134,7 +134,7 @@ def test_a_loop_that_hangs_does_not_hold_the_process(run_code):
     assert (ended.returncode, ended.stdout) == (0, "['hangs']\n")
 
 
-def test_what_a_loop_that_was_left_behind_is_waiting_for_does_not_hold_a_script(run_code):
+def test_an_abandoned_loop_does_not_delay_the_end_of_a_script(run_code):
     # The interpreter ends by waiting for pools of threads, and for what compiled code has begun.
     ended = run_code("""
         import threading, time
@@ -179,7 +179,7 @@ def test_an_interrupt_of_the_main_thread_stops_the_loops(run_code, moment):
     assert ended.stdout == "interrupted True ['loop']\n"
 
 
-def test_threads_carry_the_names_of_their_loops():
+def test_threads_have_the_names_of_their_loops():
     names = []
     group = ThreadGroup({"agent 3": lambda: names.append(threading.current_thread().name)})
     assert not group.is_alive("agent 3")  # not started yet

@@ -9,16 +9,16 @@ from utils.errors import DependencyError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure  # loaded by new_figure, and missed in words
+    from matplotlib.figure import Figure  # loaded by new_figure, which explains how to install it
 
-DPI = 100  # a figure nine inches wide is 900 pixels, about what a README shows
-# Colours that colour-blind people can tell apart (Okabe and Ito), the ones that read best on white first.
+DPI = 100  # a figure nine inches wide has 900 pixels, about the width of a README
+# Colours for colour-blind readers (Okabe and Ito); those with the most contrast on white come first.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 INK, FAINT = "#282828", "#8C8C8C"
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of so many inches. Raises DependencyError without matplotlib."""
+    """An empty figure; sizes in inches. Raises DependencyError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -45,5 +45,5 @@ def png(figure: "Figure") -> bytes:
 
 
 def pixels(figure: "Figure") -> np.ndarray:
-    """What the figure's canvas shows since it was last drawn, uint8 [H, W, 3]."""
+    """The figure's canvas as last drawn, uint8 [H, W, 3]."""
     return np.asarray(figure.canvas.buffer_rgba())[:, :, :3].copy()  # type: ignore[attr-defined]

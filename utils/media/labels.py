@@ -1,4 +1,4 @@
-"""Text on a picture in Pillow's own font. Labels never overlap: one that would touch another is left out."""
+"""Text on a picture in Pillow's default font. A label that would touch another one is left out."""
 
 import functools
 
@@ -29,10 +29,10 @@ class Labels:
         align: str = "left",
         room: float = np.inf,
     ) -> bool:
-        """Draw `text` on the baseline `y`; `x` is its left end, its middle or its right end, as `align` says.
+        """Draw `text` on the baseline `y`; with `align`, `x` is its left end, middle or right end.
 
-        Text wider than `room` pixels is drawn smaller. Returns False, and draws nothing, where it would touch another
-        label or leave the picture.
+        Text wider than `room` pixels is drawn smaller. Draws nothing and returns False if the text would touch another
+        label or the edge of the picture.
         """
         anchor = {"left": "ls", "middle": "ms", "right": "rs"}[align]
         while size > SMALLEST and self._draw.textlength(text, _font(size)) > room:

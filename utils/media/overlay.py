@@ -10,9 +10,9 @@ from utils.media.labels import Labels
 
 HEIGHT = 0.34  # of the panel, as a share of its width
 GAP = 4  # pixels between two pictures
-TAIL = 0.005  # share of the mass that `mass_window` leaves out on each side
-FEWEST = 8  # atoms that a window spans, at least
-# Colours that colour-blind people can tell apart (Okabe and Ito), red, green, blue.
+TAIL = 0.005  # share of the mass outside `mass_window` on each side
+FEWEST = 8  # atoms in a window, at least
+# Colours for colour-blind readers (Okabe and Ito): red, green, blue.
 INK, FAINT, PAPER = (40, 40, 40), (205, 205, 205), (255, 255, 255)
 BLUE, VERMILION, GREEN = (0, 114, 178), (213, 94, 0), (0, 158, 115)
 _LETTERS = 12  # pixels, in a panel 320 pixels wide
@@ -50,7 +50,7 @@ def with_panel(
         ("action", right, 32, INK, width - right),
     ):
         labels.write(text, x, round(y * unit), _LETTERS * unit, colour, room=room)
-    for text, x, y, align in ticks:  # the ends of an axis first: a zero that would touch one of them is left out
+    for text, x, y, align in ticks:  # the ends of an axis first: a zero that overlaps one of them is left out
         labels.write(text, x, y, _LETTERS * unit, INK, align)
     return np.vstack([picture, labels.picture()])
 
@@ -65,7 +65,7 @@ def with_title(frame: np.ndarray, text: str) -> np.ndarray:
 
 
 def mass_window(atoms: np.ndarray, probs: np.ndarray) -> tuple[float, float]:
-    """The range of returns that holds the mass of every row of `probs` [n, K] but for TAIL on each side.
+    """The range of returns that holds the mass of every row of `probs` [n, K], except TAIL on each side.
 
     One atom is added on each side. The window spans at least FEWEST atoms, and never leaves the support `atoms` [K].
     """
@@ -79,7 +79,7 @@ def mass_window(atoms: np.ndarray, probs: np.ndarray) -> tuple[float, float]:
 
 
 def side_by_side(left: Iterator[np.ndarray], right: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Frames of one height in pairs, a gap between them; the side that ends first stays in its last frame."""
+    """Frames of equal height in pairs, with a gap. The shorter side repeats its last frame."""
     last: list[np.ndarray | None] = [None, None]
     for pair in itertools.zip_longest(left, right):
         last = [now if now is not None else before for now, before in zip(pair, last, strict=True)]
@@ -88,7 +88,7 @@ def side_by_side(left: Iterator[np.ndarray], right: Iterator[np.ndarray]) -> Ite
 
 
 def fit(frame: np.ndarray, width: int) -> np.ndarray:
-    """A frame scaled to `width` pixels, its shape kept; uint8."""
+    """A frame scaled to `width` pixels with its aspect ratio; uint8."""
     height, before = frame.shape[:2]
     if before == width:
         return frame
@@ -128,12 +128,12 @@ def _distribution(
 
 
 def _actions(area: np.ndarray, action: np.ndarray, low: np.ndarray, high: np.ndarray, unit: float) -> list[_Tick]:
-    """Draw a bar for each action, from 0 or the nearer bound, and a mark at 0; returns the labels of a single one."""
+    """Draw a bar for each action, from 0 or the nearer bound, and a mark at 0. Returns labels for a single action."""
     height, width = area.shape[:2]
     left, right, top = round(6 * unit), width - round(8 * unit), round(39 * unit)
     room = (height - top - round(6 * unit)) / len(action)
     thickness = max(1, min(round(10 * unit), int(0.7 * room) - 1))
-    beyond = max(0, min(round(2 * unit), int(room) - thickness - 2))  # pixels that a mark stands out of its bar
+    beyond = max(0, min(round(2 * unit), int(room) - thickness - 2))  # pixels of a mark outside its bar
 
     def place(share: float) -> int:
         return round(left + share * (right - left))
@@ -160,5 +160,5 @@ def _rounded(value: float) -> str:
 
 
 def _end(value: float) -> str:
-    """The end of an axis: a whole number where it is large, no digit that says nothing."""
+    """The label at the end of an axis, with three significant digits."""
     return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value + 0.0:.3g}"

@@ -1,11 +1,11 @@
-"""One self-contained HTML page: pictures inside it, no script, nothing loaded from anywhere."""
+"""One self-contained HTML page: it contains its pictures, has no script and loads no other file."""
 
 import base64
 import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from utils.storage.files import save_whole
+from utils.storage.files import write_file
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -26,12 +26,12 @@ td { font-variant-numeric: tabular-nums; } summary { cursor: pointer; margin: .8
 @media print { body { max-width: none; font-size: 10pt; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; }
                .scroll { overflow: visible; } }
 """
-# The browser itself is told to load nothing but the pictures that are in the page.
+# The browser may load nothing but the pictures inside the page.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 class Page:
-    """A page that grows from top to bottom. Texts are plain; what means something in HTML is escaped."""
+    """A page, filled from top to bottom. Texts are plain and are escaped."""
 
     def __init__(self, title: str):
         self._title = title
@@ -47,9 +47,9 @@ class Page:
         self._parts.append(f"{opening}{html.escape(text)}</p>")
 
     def picture(self, content: bytes, kind: str, alt: str, caption: str = "", narrow: bytes | None = None) -> None:
-        """A picture; `kind` is png or gif, `alt` says in words what it shows. A GIF stands beside its caption.
+        """A picture; `kind` is png or gif, `alt` describes it. A GIF is shown beside its caption.
 
-        `narrow` is shown in its place, and is of the same kind, on a screen as narrow as a telephone's.
+        `narrow`, of the same kind, replaces it on a narrow screen.
         """
         below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
         image = f'<img alt="{html.escape(alt)}" src="{_data(content, kind)}">'
@@ -60,7 +60,7 @@ class Page:
         self._parts.append(f"{opening}{image}{below}</figure>")
 
     def table(self, rows: Iterable[Sequence[object]], header: Sequence[str] = (), folded: str = "") -> None:
-        """A table; with `folded`, it is closed behind these words. One that is too wide for the screen scrolls by itself."""
+        """A table; with `folded`, it is collapsed under this summary. A table wider than the screen scrolls."""
         head = f"<thead><tr>{_cells(header, 'th')}</tr></thead>" if header else ""
         body = "".join(f"<tr>{_cells(row, 'td')}</tr>" for row in rows)
         table = f'<div class="scroll"><table>{head}<tbody>{body}</tbody></table></div>'
@@ -68,7 +68,7 @@ class Page:
         self._parts.append(f"<details>{summary}{table}</details>" if folded else table)
 
     def html(self) -> str:
-        """The whole page."""
+        """The page as HTML."""
         return (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -80,7 +80,7 @@ class Page:
 
     def save(self, path: Path) -> Path:
         """Write the page; returns the path. Raises StorageError."""
-        return save_whole(path, self.html().encode())
+        return write_file(path, self.html().encode())
 
 
 def _data(content: bytes, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""A curve of one line of text, and the bounded number of points that it is drawn from."""
+"""A curve in one line of text, and the binned means it shows."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-ASCII = "_.-=+*#@"  # for a terminal whose encoding has no blocks
+ASCII = "_.-=+*#@"  # for a terminal without these characters
 
 
 class BinnedMeans:
-    """Means of consecutive values in fewer than `limit` bins (an even number). Bins of equal size, which doubles in time."""
+    """Means of consecutive values in fewer than `limit` bins (an even number) of equal size. The size doubles when full."""
 
     def __init__(self, limit: int):
         self._limit = limit
@@ -38,7 +38,7 @@ class BinnedMeans:
 
 
 class Sparkline:
-    """Draws values as blocks of eight heights, from their minimum to their maximum, in the width that there is."""
+    """Draws values as blocks of eight heights, from their minimum to their maximum, in the available width."""
 
     def __init__(self, values: Sequence[float]):
         self._values = values
@@ -51,7 +51,7 @@ class Sparkline:
 
 
 def sparkline(values: Sequence[float], width: int, levels: str = BLOCKS) -> str:
-    """One character of `levels` for each value; of more than `width` values, neighbours are averaged. Needs a value."""
+    """One character of `levels` for each value. More than `width` values are averaged in groups. Needs a value."""
     chunks = np.array_split(np.asarray(values, np.float64), min(width, len(values)))
     points = np.array([chunk.mean() for chunk in chunks])
     low, high = points.min(), points.max()

@@ -1,4 +1,4 @@
-"""Films of episodes: GIFs small enough for a README, MP4s of full size."""
+"""Recordings of episodes: GIFs small enough for a README, MP4s in full size."""
 
 import contextlib
 import io
@@ -16,31 +16,31 @@ from PIL import Image
 
 from utils.errors import DependencyError, StorageError
 from utils.media.overlay import fit
-from utils.storage.files import save_whole
+from utils.storage.files import partial_path, write_file
 
 GIF_WIDTH = 320  # pixels
 GIF_SECONDS = 10.0
 GIF_BYTES = 1_000_000
-HOLD = 1.5  # seconds that a GIF shows its last frame for, so that a viewer sees the end before it repeats
-SHORTEST = 0.02  # seconds between two frames; browsers show a shorter frame for a tenth of a second
-_LOST_BITS = (0, 2, 4)  # of each colour, until the file is small enough
+HOLD = 1.5  # seconds of the last frame of a GIF, before it repeats
+SHORTEST = 0.02  # seconds of a frame; browsers show a shorter frame for 0.1 seconds
+_LOST_BITS = (0, 2, 4)  # low bits of each colour to drop, until the file is small enough
 
 
 class Recording(Protocol):
-    """Takes the frames of one episode, uint8 [H, W, 3], at the environment's own frame rate."""
+    """Records the frames of one episode, uint8 [H, W, 3], at the frame rate of the environment."""
 
     path: Path
 
     def width(self, frame: np.ndarray) -> int:
-        """The width, in pixels, that a frame will have in the film."""
+        """The width of a frame in the recording, in pixels."""
         ...
 
     def add(self, frame: np.ndarray) -> None:
-        """Take a frame."""
+        """Add a frame."""
         ...
 
     def wants_more(self) -> bool:
-        """Whether a later frame would still be in the film."""
+        """Whether a later frame would be used."""
         ...
 
     def save(self) -> None:
@@ -48,14 +48,14 @@ class Recording(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave nothing of a film that has not been saved; one that has been stays."""
+        """Discard a recording that was not saved. A saved file is kept."""
         ...
 
 
 class Gif:
-    """The first seconds, scaled down to a width, at most so many bytes, at true speed with 12 to 25 frames a second.
+    """A GIF of the first seconds in real time, limited in width and bytes, with 12 to 25 frames a second.
 
-    The last frame that was taken is always in it, and is held for HOLD seconds.
+    It always ends with the last added frame, shown for HOLD seconds.
     """
 
     def __init__(
@@ -67,22 +67,22 @@ class Gif:
         most_bytes: int = GIF_BYTES,
         one_palette: bool = False,
     ):
-        """With `one_palette` all frames share their 256 colours, so that what is drawn to a scale keeps its colour."""
+        """With `one_palette` all frames share 256 colours, so that equal values keep equal colours."""
         self.path = path
         self._fps, self._widest, self._seconds, self._most_bytes = fps, widest, seconds, most_bytes
         self._stride = math.ceil(fps / 25.0)
         self._one_palette = one_palette
         self._count = 0
         self._frames: list[np.ndarray] = []
-        self._times: list[float] = []  # in seconds, at which each of them is shown
-        self._last: np.ndarray | None = None  # the newest frame, where the frame rate does not need it
+        self._times: list[float] = []  # of the frames, in seconds
+        self._last: np.ndarray | None = None  # the newest frame, if the stride skipped it
 
     def width(self, frame: np.ndarray) -> int:
-        """The film's, or less when the frame is smaller."""
+        """The width of the recording, or of a smaller frame."""
         return min(self._widest, frame.shape[1])
 
     def add(self, frame: np.ndarray) -> None:
-        """Take a frame; those that the frame rate does not need are dropped."""
+        """Add a frame; frames between the strides are dropped."""
         if not self.wants_more():
             return
         picture = fit(frame, self.width(frame))
@@ -95,15 +95,15 @@ class Gif:
         self._count += 1
 
     def wants_more(self) -> bool:
-        """Whether a later frame would still be in the film."""
+        """Whether a later frame would be used."""
         return self._count < self._seconds * self._fps
 
     def save(self) -> None:
         """Write the file. Raises StorageError."""
-        save_whole(self.path, self.content())
+        write_file(self.path, self.content())
 
     def content(self) -> bytes:
-        """What the file will hold."""
+        """The content of the file."""
         frames, times = self._ending()
         if self._one_palette:
             frames = _in_one_palette(frames)
@@ -117,7 +117,7 @@ class Gif:
                 stride *= 2
                 kept = sorted({*range(0, len(frames), 2), len(frames) - 1})
                 frames, times = [frames[i] for i in kept], [times[i] for i in kept]
-            else:  # as much of the beginning as fits
+            else:  # shorten it
                 count = max(1, int(0.9 * len(frames) * self._most_bytes / len(content)))
                 end = times[count]
                 frames, times = frames[:count], times[:count]
@@ -125,7 +125,7 @@ class Gif:
         return content
 
     def _ending(self) -> tuple[list[np.ndarray], list[float]]:
-        """The frames and their times with the newest frame at the end; it replaces one that is too near to it."""
+        """The frames and their times with the newest frame at the end. It replaces a frame less than SHORTEST before."""
         if self._last is None:
             return self._frames, self._times
         time = (self._count - 1) / self._fps
@@ -133,20 +133,20 @@ class Gif:
         return [*self._frames[:kept], self._last], [*self._times[:kept], time if kept else 0.0]
 
     def close(self) -> None:
-        """Leave nothing of a film that has not been saved."""
+        """Discard a recording that was not saved."""
         self._frames, self._times, self._last = [], [], None
 
 
 class Mp4:
-    """The whole episode in full size and at the environment's own frame rate."""
+    """An MP4 of the complete episode in full size, at the frame rate of the environment."""
 
     def __init__(self, path: Path, fps: float):
         self.path = path
-        self._partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+        self._partial = partial_path(path, path.suffix)
         self._count = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            import imageio_ffmpeg  # what imageio needs for this format
+            import imageio_ffmpeg  # imageio needs it for this format
 
             self._frames_in = imageio_ffmpeg.count_frames_and_secs
             self._writer: Any = imageio_v2.get_writer(self._partial, fps=fps, macro_block_size=2)
@@ -156,11 +156,11 @@ class Mp4:
             raise StorageError(f"{path} could not be written: {error}.") from None
 
     def width(self, frame: np.ndarray) -> int:
-        """That of the frame."""
+        """The width of the frame."""
         return frame.shape[1]
 
     def add(self, frame: np.ndarray) -> None:
-        """Take a frame; an odd size loses a row or column, since the format wants even ones. Raises StorageError."""
+        """Add a frame. An odd size loses a row or column, since the format needs even sizes. Raises StorageError."""
         height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
         with self._cleared_up():
             self._writer.append_data(np.ascontiguousarray(frame[:height, :width]))
@@ -174,14 +174,14 @@ class Mp4:
         """Finish the file. Raises StorageError."""
         with self._cleared_up():
             self._writer.close()
-            # The encoder is a process of its own that does not say whether the disk took all it wrote.
+            # The encoder is a separate process that does not report a full disk.
             written, _ = self._frames_in(self._partial)
             if written != self._count:
                 raise OSError(f"only {written} of {self._count} frames arrived; is the disk full?")
             os.replace(self._partial, self.path)
 
     def close(self) -> None:
-        """Leave nothing of a film that has not been saved."""
+        """Discard a recording that was not saved."""
         with contextlib.suppress(Exception):  # the encoder may have failed already
             self._writer.close()
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Keeps the learner and the agents to a fixed number of samples for each insert (as Reverb does, arXiv 2102.04736)."""
+"""Keeps the number of samples for each insert fixed, as Reverb does (arXiv 2102.04736)."""
 
 import math
 import threading
@@ -9,9 +9,9 @@ from typing import Self
 class RateLimiter:
     """Holds |samples - samples_per_insert * (inserts - learning_starts)| within `tolerance`, by waiting.
 
-    The learner waits when it has sampled too much, the agents when they have inserted too much. Both can never wait
-    at once as long as `tolerance` covers two of the learner's calls and all inserts in flight (times
-    samples_per_insert); `fitting` sees to that. With samples_per_insert 0 neither waits once learning has started.
+    The learner waits when it has sampled too much, the agents when they have inserted too much. They never both wait if
+    `tolerance` covers two of the learner's calls, and all inserts in flight times samples_per_insert; `fitting` ensures
+    that. With samples_per_insert 0 neither waits once learning has started.
     """
 
     def __init__(self, samples_per_insert: float, learning_starts: int, tolerance: float):
@@ -19,15 +19,15 @@ class RateLimiter:
         self._learning_starts = learning_starts
         self._tolerance = tolerance
         self._changed = threading.Condition()
-        self._promised = 0  # inserts allowed, some of them still on their way
+        self._promised = 0  # inserts allowed, including those in flight
         self._inserts = 0
         self._samples = 0
 
     @classmethod
     def fitting(cls, samples_per_insert: float, learning_starts: int, samples_per_call: int, in_flight: int) -> Self:
-        """With the least tolerance at which no side can stall, or a tenth of what learning_starts stands for.
+        """A limiter with the least tolerance that cannot deadlock, but at least a tenth of the samples for learning_starts.
 
-        `samples_per_call` is what the learner asks for at once, `in_flight` the inserts that all agents may ask for at once.
+        `samples_per_call` is the learner's request, `in_flight` the inserts that all agents may request at once.
         """
         least = max(2.0 * samples_per_call, samples_per_insert * in_flight)
         return cls(samples_per_insert, learning_starts, max(least, 0.1 * samples_per_insert * learning_starts))
@@ -43,9 +43,9 @@ class RateLimiter:
         return self._samples
 
     def restore(self, inserts: int, samples: int) -> None:
-        """Go on counting from here; before anybody waits.
+        """Continue from these counts. Call it before any thread waits.
 
-        Counts that this limiter would not have allowed, because the ratio was another then, are brought within it.
+        Counts outside the tolerance, from a run with another ratio, are moved within it.
         """
         if self._ratio:
             expected = self._ratio * max(0, inserts - self._learning_starts)
@@ -53,7 +53,7 @@ class RateLimiter:
         self._promised, self._inserts, self._samples = inserts, inserts, max(0, samples)
 
     def inserts_due(self, count: int) -> int:
-        """Transitions to insert before `count` more samples are no more than the ratio allows exactly, without tolerance."""
+        """Transitions to insert before the ratio, without tolerance, allows `count` more samples."""
         needed = self._learning_starts + (math.ceil((self._samples + count) / self._ratio) if self._ratio else 0)
         return max(0, needed - self._inserts)
 
@@ -66,7 +66,7 @@ class RateLimiter:
             return True
 
     def inserted(self, count: int) -> None:
-        """Count `count` transitions that may_insert allowed and that can be sampled from now on."""
+        """Count `count` transitions that may_insert allowed and that are now in the replay."""
         with self._changed:
             self._inserts += count
             self._changed.notify_all()

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-CLOSE = 4  # nodes spanned for each node to set, below which the span is recomputed whole
-TOP = 10  # levels that find crosses at once
+CLOSE = 4  # recompute all of a span with fewer than CLOSE nodes for each node to set
+TOP = 10  # levels that `find` skips by one search
 
 
 class SegmentTree:
     """A complete binary tree whose parents are the sums of their two children, in float64.
 
-    Parents are always recomputed from their children, never adjusted by differences, so that they are exact.
+    Parents are recomputed from their children, never adjusted by differences, so they are exact.
     All methods take arrays and touch log2(capacity) levels, a few vectorised operations each.
     """
 
@@ -31,7 +31,7 @@ class SegmentTree:
         return self._nodes[self._first_leaf : self._first_leaf + self.capacity]
 
     def set(self, indices: np.ndarray, values: np.ndarray) -> None:
-        """Set the leaves at `indices` [n] to `values` [n]; of an index given twice the last value counts."""
+        """Set the leaves at `indices` [n] to `values` [n]; the last value of a repeated index counts."""
         if not len(indices):
             return
         nodes, pairs = self._nodes, self._nodes.reshape(-1, 2)  # node i has the children pairs[i]
@@ -43,7 +43,7 @@ class SegmentTree:
             children = pairs.take(position, axis=0)
             nodes[position] = children[:, 0] + children[:, 1]
             first, last = first >> 1, last >> 1
-        while first:  # the rest lies close together: slices are quicker than indices, even where more is recomputed
+        while first:  # nodes close together: slices are faster than indices, although more is recomputed
             children = pairs[first : last + 1]
             np.add(children[:, 0], children[:, 1], out=nodes[first : last + 1])
             first, last = first >> 1, last >> 1
@@ -57,8 +57,8 @@ class SegmentTree:
     def find(self, prefix_sums: np.ndarray) -> np.ndarray:
         """For each of `prefix_sums` [...], in [0, root], the index of the leaf that holds it, int64 [...].
 
-        Leaf i holds [sum of the leaves before i, that sum + leaf i). A leaf without mass is never found while any has
-        mass: whatever rounding does, and at the root's edge, the answer is the last leaf with mass.
+        Leaf i holds [sum of the leaves before i, that sum + leaf i). Despite rounding, a leaf of 0 is never returned while
+        another is positive; at the root's edge the result is the last positive leaf.
         """
         nodes = self._nodes
         depth = min(TOP, self._levels)
@@ -77,7 +77,7 @@ class SegmentTree:
         return position - self._first_leaf
 
     def problems(self) -> list[str]:
-        """What breaks the invariant that each parent is the sum of its children; for tests and debugging."""
+        """Violations of the invariant that each parent is the sum of its children; for tests and debugging."""
         inner = np.arange(1, self._first_leaf)
         expected = self._nodes[2 * inner] + self._nodes[2 * inner + 1]
         wrong = inner[self._nodes[inner] != expected]

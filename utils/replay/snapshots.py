@@ -1,4 +1,4 @@
-"""Snapshots of the replay: folders beside the checkpoints, with the ratio's counters, from which a run goes on."""
+"""Snapshots of the replay and of the rate limiter's counters: folders beside the checkpoints, for resuming a run."""
 
 import itertools
 from pathlib import Path
@@ -16,7 +16,7 @@ COUNTERS = "counters.json"
 
 
 def write_snapshot(folder: Path, run_id: str, learner_step: int, replay: PrioritisedReplay, limiter: RateLimiter) -> Path:
-    """Save the replay and the limiter's counters while others go on with both; returns where. Raises StorageError."""
+    """Save the replay and the limiter's counters while other threads use both. Returns the path. Raises StorageError."""
     limited = {"inserts": limiter.inserts, "samples": limiter.samples}
     counters, rows, chunks = replay.snapshot()
     parts = itertools.chain([npy_header(replay.row, (rows,))], (chunk.tobytes() for chunk in chunks))
@@ -27,11 +27,11 @@ def write_snapshot(folder: Path, run_id: str, learner_step: int, replay: Priorit
 
 
 def restore_newest(checkpoint: Checkpoint, replay: PrioritisedReplay, limiter: RateLimiter) -> tuple[int | None, list[str]]:
-    """Fill the replay from the newest whole snapshot of a run, that of the checkpoint's own learner step before any other.
+    """Fill the replay from the snapshot of the checkpoint's own learner step, else from the newest valid one of the run.
 
-    Returns its learner step, None when there is none, and a sentence on each that was passed over.
+    Returns its learner step (None without a snapshot), and a sentence on each skipped snapshot.
     """
-    passed_over: list[str] = []
+    skipped: list[str] = []
     folder = checkpoint.path.parent
     own, newest_first = snapshot_path(folder, checkpoint.step), list_snapshots(folder)[::-1]
     for path in sorted(newest_first, key=lambda path: path != own):  # a stable sort
@@ -42,9 +42,9 @@ def restore_newest(checkpoint: Checkpoint, replay: PrioritisedReplay, limiter: R
                 inserts, samples = (int(counters["limiter"][name]) for name in ("inserts", "samples"))
                 replay.restore(counters["replay"], snapshot.array(TRANSITIONS))
                 limiter.restore(inserts, samples)
-                return snapshot.step, passed_over
+                return snapshot.step, skipped
         except CheckpointError as error:
-            passed_over.append(f"Passed over: {error}")
+            skipped.append(f"Skipped: {error}")
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            passed_over.append(f"Passed over: {path} does not fit here: {error!r}.")
-    return None, passed_over
+            skipped.append(f"Skipped: {path} does not fit here: {error!r}.")
+    return None, skipped

@@ -1,4 +1,4 @@
-"""Experience: the steps of an environment become N-step transitions, and transitions become blocks."""
+"""Experience: the steps of an environment become N-step transitions, stacked into batches."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ class Resets(Protocol):
 
 
 class Step(NamedTuple):
-    """One action and what followed. obs and next_obs float32 [S], action float32 [A].
+    """One action and its result. obs and next_obs float32 [S], action float32 [A].
 
     `env_steps` counts the environment steps that the action was repeated for; `reward` is the sum of their rewards.
     """
@@ -38,7 +38,7 @@ class Step(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """k steps in one: `reward` is their discounted sum, `discount` what the value of next_obs counts for."""
+    """k steps in one: `reward` is their discounted sum, `discount` the factor of the value of next_obs."""
 
     obs: np.ndarray
     action: np.ndarray
@@ -58,9 +58,9 @@ class Episode(NamedTuple):
 class TransitionBatch:
     """n transitions, stacked: obs and next_obs [n, S], action [n, A], reward and discount [n], all float32.
 
-    With them: the episodes that ended meanwhile, the learner step of the policy that acted, the environment steps that were
-    made for it, the index of the agent, the standard deviation of its exploration noise, and the ranges of the discounted
-    returns that were observed.
+    `episodes` ended with these transitions, `policy_version` is the learner step of the policy, `env_steps` counts the
+    environment steps taken, `agent` is the agent's index, `noise` the standard deviation of its exploration noise.
+    `returns` are ranges of discounted returns that were observed.
     """
 
     obs: np.ndarray
@@ -90,7 +90,7 @@ def rollout(
 ) -> Iterator[tuple[int, Step]]:
     """Step `envs` without end with one `act(obs [n, S]) -> actions [n, A]` for all, and yield (i, Step of environment i).
 
-    Each episode is reset with `next_seed()`. An environment whose episode ended is reset before the next `act`.
+    Each episode is reset with `next_seed()`. After the end of an episode its environment is reset before the next `act`.
     """
     obs = np.stack([env.reset(seed=next_seed())[0] for env in envs])  # [n, S]
     while True:
@@ -106,19 +106,19 @@ def rollout(
 
 
 class NStep:
-    """Folds the steps of one environment to N-step transitions.
+    """Turns the steps of one environment into N-step transitions.
 
-    Fed step by step rather than from an iterator, because an agent steps its environments in turn. A stream that
-    breaks off without an end (stop, crash, bad number) is left with its window: its tail is not a terminal state.
+    An agent steps its environments in turn, so steps are pushed one by one. When an episode is interrupted (stop, crash,
+    invalid number), drop this object: the open steps do not end in a terminal state.
     """
 
     def __init__(self, n: int, discount_rate: float):
         self._n = n
         self._rate = discount_rate
-        self._open: deque[Step] = deque()  # steps that have not become the start of a transition yet
+        self._open: deque[Step] = deque()  # steps that do not start a transition yet
 
     def push(self, step: Step) -> list[Transition]:
-        """The transitions that `step` completes: one once n steps are open, and the whole tail at an episode's end.
+        """The transitions that `step` completes: one once n steps are open, all open steps at the end of an episode.
 
         A truncated episode bootstraps from its real last observation; a terminated one has the discount 0.
         """
@@ -133,7 +133,7 @@ class NStep:
         return [oldest]
 
     def truncate(self) -> list[Transition]:
-        """End the episode here as truncated: the transitions of the open steps, which are forgotten."""
+        """End the episode as truncated. Returns the transitions of the open steps, and forgets these."""
         if not self._open:
             return []
         return self._all(self._open[-1])

@@ -1,4 +1,4 @@
-"""Arrays on disk: .npz and .npy that are read without pickle and without trusting what their headers say."""
+"""Arrays on disk: .npz and .npy, read without pickle and without trusting their headers."""
 
 import io
 import math
@@ -20,16 +20,16 @@ def npz(arrays: Arrays) -> bytes:
 
 
 def read_npz(content: bytes, origin: Path) -> Arrays:
-    """The arrays of an .npz that was stored uncompressed; anything else is a CheckpointError that names `origin`."""
+    """The arrays of an uncompressed .npz. Raises CheckpointError that names `origin` for anything else."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return {member.filename.removesuffix(".npy"): _member(archive, member) for member in archive.infolist()}
-    except Exception as error:  # a hostile file makes zipfile and NumPy raise a dozen different kinds
+    except Exception as error:  # malicious files make zipfile and NumPy raise many different types
         raise CheckpointError(f"{origin} cannot be used: {error}.") from None
 
 
 def npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
-    """How the .npy of an array begins; its rows follow as they lie in memory."""
+    """The header of an .npy file. The rows of the array follow as they are in memory."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         buffer, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
@@ -38,7 +38,7 @@ def npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
 
 
 def read_npy(content: bytes, origin: Path) -> np.ndarray:
-    """The array of an .npy, read-only; anything else is a CheckpointError that names `origin`."""
+    """The array of an .npy, read-only. Raises CheckpointError that names `origin` for anything else."""
     try:
         return _array(content, origin.name)
     except Exception as error:
@@ -52,12 +52,12 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
 
 
 def _array(content: bytes, name: str) -> np.ndarray:
-    # No array is made before its header agrees with the bytes that are really there.
+    # The header must match the number of bytes before an array is created.
     stream = io.BytesIO(content)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError(f"{name} is not an array of version 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     size = len(content) - stream.tell()
     if dtype.hasobject or fortran or math.prod(shape) * dtype.itemsize != size:
-        raise ValueError(f"{name} does not hold the {dtype} {shape} that it says")
+        raise ValueError(f"{name} does not hold the {dtype} {shape} of its header")
     return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)

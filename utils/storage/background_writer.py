@@ -1,4 +1,4 @@
-"""Does jobs in one background thread, in order, so that the caller need not wait."""
+"""Runs jobs in one background thread, in order, so that the caller need not wait."""
 
 import contextlib
 import queue
@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 
-MOST_WAITING = 2  # jobs; each holds the memory of what it will write
+MOST_WAITING = 2  # jobs; each holds in memory the data it will write
 
 
 class BackgroundWriter:
-    """Does jobs in the order of `submit`. The thread is a daemon: a disk that hangs must not hold the process."""
+    """Runs jobs in the order of `submit`, in a daemon thread: a disk that hangs must not keep the process alive."""
 
     def __init__(self, name: str):
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(MOST_WAITING)
@@ -19,12 +19,12 @@ class BackgroundWriter:
         self._thread.start()
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Hand over a job; waits while MOST_WAITING others wait. Raises what a job before it raised."""
+        """Queue a job. Waits while MOST_WAITING others wait. Raises the exception of an earlier job."""
         self._raise_error()
         self._jobs.put(job)
 
     def wait(self, patience: float) -> bool:
-        """Wait until all jobs are done, so many seconds at most; whether they are. Raises what one of them raised."""
+        """Wait at most `patience` seconds for all jobs; returns whether they are done. Raises the exception of a job."""
         deadline = time.monotonic() + patience
         with self._jobs.all_tasks_done:
             while self._jobs.unfinished_tasks and (left := deadline - time.monotonic()) > 0.0:
@@ -36,7 +36,7 @@ class BackgroundWriter:
     def close(self, patience: float) -> bool:
         """End the thread after the waiting jobs. Returns whether it ended within `patience` seconds. Raises nothing."""
         deadline = time.monotonic() + patience
-        with contextlib.suppress(queue.Full):  # a job hangs: the daemon is left behind
+        with contextlib.suppress(queue.Full):  # a job hangs: the daemon thread is abandoned
             self._jobs.put(None, timeout=max(0.0, patience))
         self._thread.join(max(0.0, deadline - time.monotonic()))
         return not self._thread.is_alive()

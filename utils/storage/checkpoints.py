@@ -1,4 +1,4 @@
-"""The checkpoints of a folder: their names, the newest whole one, the one that a person means."""
+"""The checkpoints of a folder: their names, the newest valid one, and one by name."""
 
 import contextlib
 import os
@@ -11,13 +11,13 @@ from utils.storage.verified_folder import MANIFEST, VerifiedFolder
 
 
 class Checkpoint(VerifiedFolder):
-    """A sealed folder that belongs to a learner step, `step`, of the run `run_id`."""
+    """A verified folder of learner step `step` of the run `run_id`."""
 
     def __init__(self, path: Path | str):
         super().__init__(path)
         step, run_id = self.manifest.get("learner_step"), self.manifest.get("run_id")
         if type(step) is not int or step < 0 or not isinstance(run_id, str):
-            raise CheckpointError(f"{self.path / MANIFEST} cannot be used: learner_step or run_id is not what it should be.")
+            raise CheckpointError(f"{self.path / MANIFEST} cannot be used: learner_step or run_id is invalid.")
         self.step, self.run_id = step, run_id
 
 
@@ -37,22 +37,22 @@ def step_of(path: Path) -> int:
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The paths in `folder` that are named like checkpoints, oldest learner step first, whole or not."""
+    """The paths in `folder` that are named like checkpoints, lowest learner step first. They are not verified."""
     return _by_step(folder, r"[^.].*\.ckpt-(\d{1,18})")
 
 
 def list_snapshots(folder: Path) -> list[Path]:
-    """The paths in `folder` that are named like replay snapshots, oldest learner step first, whole or not."""
+    """The paths in `folder` that are named like replay snapshots, lowest learner step first. They are not verified."""
     return _by_step(folder, r"replay-(\d{1,18})")
 
 
 def named_checkpoint(name: str, folder: Path) -> Path:
-    """A checkpoint that a person named: a path, or a name in `folder`. Raises CheckpointError when it is neither.
+    """The path of a checkpoint: `name` is a path or a name in `folder`. Raises CheckpointError when it is neither.
 
     The name of a TensorFlow-1 checkpoint is a prefix of its files' names.
     """
     for path in (Path(name), folder / name):
-        with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+        with contextlib.suppress(OSError, ValueError):  # an impossible file name
             if path.exists() or is_tensorflow_1(path):
                 return path
     raise CheckpointError(f"there is no checkpoint {name}, neither as a path nor in {folder}.")
@@ -64,18 +64,18 @@ def is_tensorflow_1(path: Path) -> bool:
 
 
 def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[CheckpointError]]:
-    """The newest checkpoint of which every file is sound, and what was wrong with each newer one."""
-    passed_over: list[CheckpointError] = []
+    """The newest valid checkpoint, and the error of each newer one."""
+    skipped: list[CheckpointError] = []
     for path in reversed(list_checkpoints(folder)):
         try:
-            return Checkpoint(path).verify(), passed_over
+            return Checkpoint(path).verify(), skipped
         except CheckpointError as error:
-            passed_over.append(error)
-    return None, passed_over
+            skipped.append(error)
+    return None, skipped
 
 
 def newest_manifest(folder: Path) -> dict[str, Any]:
-    """The newest manifest in `folder` that can be read, whatever state its checkpoint is in; empty when there is none."""
+    """The newest readable manifest in `folder`; empty when there is none. The other files are not verified."""
     for path in reversed(list_checkpoints(folder)):
         with contextlib.suppress(CheckpointError):
             return Checkpoint(path).manifest

@@ -1,4 +1,4 @@
-"""Lines appended to files that others read meanwhile."""
+"""Lines appended to files that other processes read at the same time, and the rows of CSV files."""
 
 import csv
 import fcntl
@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from utils.storage.files import write_all
+
 
 def csv_line(values: Iterable[Any]) -> str:
     """One row of a CSV file."""
@@ -16,18 +18,30 @@ def csv_line(values: Iterable[Any]) -> str:
     return buffer.getvalue()
 
 
-def append(path: Path, text: str, durable: bool = False) -> None:
-    """Append whole lines, one writer at a time; a line that a kill cut short before is ended first. Raises OSError."""
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file as text by column. Incomplete rows (after a kill) are skipped. Raises OSError, csv.Error."""
+    with open(path, newline="", errors="replace") as file:
+        return [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+
+
+def number(text: str, otherwise: float = float("nan")) -> float:
+    """The number in a cell, or `otherwise`."""
+    try:
+        return float(text)
+    except ValueError:
+        return otherwise
+
+
+def append_lines(path: Path, text: str, durable: bool = False) -> None:
+    """Append complete lines under a lock. An incomplete last line (after a kill) gets a newline first. Raises OSError."""
     with open(path, "ab+", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # or a line that is being written would look like one that was cut short
+        fcntl.flock(file, fcntl.LOCK_EX)  # or a line in progress would look like an incomplete one
         before = file.seek(0, os.SEEK_END)
         if before:
             file.seek(-1, os.SEEK_END)
             text = text if file.read(1) == b"\n" else "\n" + text
-        rest = memoryview(text.encode())
         try:
-            while rest:  # a full disk takes a part first, and raises at the next
-                rest = rest[file.write(rest) :]
+            write_all(file, text.encode())
         except OSError:
             file.truncate(before)
             raise

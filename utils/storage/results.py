@@ -1,7 +1,7 @@
 """Scores on disk: a line of text and a row of CSV for each test, and the ledger of the tested checkpoints.
 
 A score is identified by IDENTITY: the run, the learner step and the episodes of the test. Files are only appended to, so
-that a kill loses no row; of several rows with one identity the last is valid, and readers return that one.
+that a kill loses no row. Of several rows with one identity only the last is valid; readers return only that row.
 """
 
 import csv
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from utils.errors import StorageError
-from utils.storage.lines import append, csv_line
+from utils.storage.lines import append_lines, csv_line, read_rows
 
 LEDGER_ENDING = ".tested.jsonl"
 COLUMNS = (
@@ -61,7 +61,7 @@ class ScoreKind(NamedTuple):
 
 
 def main_kind(rows: Iterable[dict[str, str]], preferred_seed: int) -> ScoreKind | None:
-    """The kind that most of `rows` have; among equals the one that starts at `preferred_seed`. None without rows."""
+    """The most frequent kind of `rows`; in a tie, the kind that starts at `preferred_seed`. None without rows."""
     counts = Counter(ScoreKind.of(row) for row in rows)
     return max(counts, key=lambda kind: (counts[kind], kind.first_seed == str(preferred_seed)), default=None)
 
@@ -83,17 +83,15 @@ def append_result(path: Path, row: dict[str, Any]) -> None:
         is_new = not (table.exists() and table.stat().st_size)
         if not is_new and {column: str(row[column]) for column in COLUMNS} in read_results(table):
             return
-        append(text, line)
-        append(table, (csv_line(COLUMNS) if is_new else "") + csv_line(row[column] for column in COLUMNS), durable=True)
+        append_lines(text, line)
+        append_lines(table, (csv_line(COLUMNS) if is_new else "") + csv_line(row[column] for column in COLUMNS), durable=True)
     except (OSError, csv.Error) as error:
         raise StorageError(f"the result could not be written to {path.parent}: {error}.") from None
 
 
 def read_results(path: Path) -> list[dict[str, str]]:
     """The valid rows of a results CSV, as text by column. Incomplete rows (after a kill) are skipped."""
-    with open(path, newline="", errors="replace") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
-    return list({tuple(row.get(column, "") for column in IDENTITY): row for row in rows}.values())
+    return list({tuple(row.get(column, "") for column in IDENTITY): row for row in read_rows(path)}.values())
 
 
 def read_scores(path: Path) -> list[dict[str, str]]:
@@ -113,26 +111,26 @@ def read_scores(path: Path) -> list[dict[str, str]]:
 
 
 class Ledger:
-    """What has been tested: a line of JSON for each checkpoint, keyed by (run_id, learner_step)."""
+    """The tested checkpoints: a line of JSON for each, keyed by (run_id, learner_step)."""
 
     def __init__(self, path: Path):
         self.path = path
         self._known: set[tuple[str, int]] = set()
-        self._read = 0  # bytes of the file that `keys` has been through
+        self._read = 0  # bytes of the file that `keys` has read
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """All lines that can be read; one that a kill cut short is passed over."""
+        """All readable lines. An incomplete line (after a kill) is skipped."""
         return self._entries(self._lines(0))
 
     def keys(self) -> set[tuple[str, int]]:
-        """The (run_id, learner_step) of everything in it. Reads only what has been added since the last call."""
+        """The (run_id, learner_step) of every line. Reads only the lines added since the last call."""
         if self.path.exists() and self.path.stat().st_size < self._read:
-            self._known, self._read = set(), 0  # it is another file now
+            self._known, self._read = set(), 0  # the file was replaced
         lines = self._lines(self._read)
-        whole = lines[: lines.rfind(b"\n") + 1]
-        self._read += len(whole)
-        self._known |= {(entry["run_id"], entry["learner_step"]) for entry in self._entries(whole)}
-        last = self._entries(lines[len(whole) :])  # without its end of line yet, it is read again next time
+        complete = lines[: lines.rfind(b"\n") + 1]
+        self._read += len(complete)
+        self._known |= {(entry["run_id"], entry["learner_step"]) for entry in self._entries(complete)}
+        last = self._entries(lines[len(complete) :])  # without a newline yet, so it is read again next time
         return self._known | {(entry["run_id"], entry["learner_step"]) for entry in last}
 
     def _lines(self, start: int) -> bytes:
@@ -160,6 +158,6 @@ class Ledger:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             entry = {"run_id": run_id, "learner_step": learner_step, "outcome": outcome, **more}
-            append(self.path, json.dumps(entry) + "\n", durable=True)
+            append_lines(self.path, json.dumps(entry) + "\n", durable=True)
         except OSError as error:
             raise StorageError(f"{self.path} could not be written: {error}.") from None

@@ -1,17 +1,18 @@
-"""Retention: which checkpoints of a run stay. The watcher's scores protect the best, and time protects the untested."""
+"""Retention: which checkpoints of a run are kept. The best tested one is kept, and untested ones are kept longer."""
 
 import math
 from pathlib import Path
 
 from utils.errors import StorageError
 from utils.storage.checkpoints import step_of
+from utils.storage.lines import number
 from utils.storage.results import LEDGER_ENDING, Ledger, ScoreKind, main_kind, read_scores
 
 
 def superfluous(paths: list[Path], most: int, tested: set[int], best: int | None) -> list[Path]:
-    """Which checkpoints, of `paths` from old to new, may go so that `most` stay.
+    """The checkpoints to remove, of `paths` from old to new, so that `most` are kept.
 
-    The best stays in any case, and up to twice as many stay while they have not been tested. `tested` and `best` are
+    The best one is always kept. Up to 2 * `most` are kept while they have not been tested. `tested` and `best` are
     learner steps.
     """
     return [
@@ -22,34 +23,33 @@ def superfluous(paths: list[Path], most: int, tested: set[int], best: int | None
 
 
 def superfluous_replays(paths: list[Path], newest: int | None, saved: int | None) -> list[Path]:
-    """Which replay snapshots, of `paths` from old to new, may go once that of learner step `newest` is there.
+    """The replay snapshots to remove, of `paths` from old to new, once the one of learner step `newest` exists.
 
-    Until a checkpoint follows it, a run that is killed goes on from the learner step `saved`: the snapshot that was
-    there then stays as well.
+    Until the next checkpoint, a killed run resumes from learner step `saved`, so its snapshot is kept too.
     """
     before = [path for path in paths if saved is not None and step_of(path) <= saved]
     return [path for path in paths if newest is not None and step_of(path) != newest and path not in before[-1:]]
 
 
 def judged(results: Path, run_id: str, published_seed: int, watcher_seed: int) -> tuple[set[int], int | None]:
-    """The learner steps of this run that the watcher has tested, and the one with the best score.
+    """The tested learner steps of this run, and the one with the best score.
 
     `results` is the path of the scores without an ending. Files that cannot be read protect nothing.
     """
     ledger = Ledger(results.with_name(results.name + LEDGER_ENDING))
     try:
         tested = {step for run, step in ledger.keys() if run == run_id}  # noqa: SIM118 (a ledger is no dict)
-        scores = choosing_scores(results, run_id, published_seed, watcher_seed)
+        scores = selection_scores(results, run_id, published_seed, watcher_seed)
     except StorageError:
         return set(), None
     return tested, max(scores, key=lambda step: scores[step], default=None)
 
 
-def choosing_scores(results: Path, run_id: str, published_seed: int, watcher_seed: int) -> dict[int, float]:
-    """The scores of a run that may choose among its checkpoints, by learner step. Raises StorageError.
+def selection_scores(results: Path, run_id: str, published_seed: int, watcher_seed: int) -> dict[int, float]:
+    """The scores of a run by which its best checkpoint is selected, by learner step. Raises StorageError.
 
-    They are of one kind, usually the watcher's (first seed `watcher_seed`). Scores from `published_seed`, the default of
-    test.py, and from given start states never choose, since they are published.
+    They are of one kind, usually the watcher's (first seed `watcher_seed`). Published scores never select a checkpoint:
+    those from `published_seed`, the default of test.py, and those from given start states.
     """
     rows = [
         row
@@ -61,7 +61,4 @@ def choosing_scores(results: Path, run_id: str, published_seed: int, watcher_see
 
 
 def _is_score(row: dict[str, str]) -> bool:
-    try:
-        return row["learner_step"].isdecimal() and math.isfinite(float(row["mean"]))
-    except ValueError:
-        return False
+    return row["learner_step"].isdecimal() and math.isfinite(number(row["mean"]))

@@ -1,14 +1,13 @@
-"""Folders that appear complete by a rename, with a sealed manifest of checksums that tells whether one still is whole.
+"""Folders that appear complete by a rename, with a manifest that holds the checksum of each file and of itself.
 
-No pickle and no Keras loader is on any path here, so that loading one can never run code.
+Loading one can never run code: it uses neither pickle nor a Keras loader.
 """
 
 import hashlib
 import json
 import os
-import shutil
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from utils.errors import CheckpointError, StorageError
 from utils.storage.arrays import Arrays, npz, read_npy, read_npz
+from utils.storage.files import atomic_write, remove_quietly, sync_folder, write_synced
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -23,7 +23,7 @@ _LARGEST_MANIFEST = 4 * 2**20
 
 
 class VerifiedFolder:
-    """A folder of which the manifest has been read. A file's checksum is verified before the file is parsed."""
+    """A folder and its manifest. The checksum of a file is verified before the file is parsed."""
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
@@ -41,11 +41,11 @@ class VerifiedFolder:
             raise CheckpointError(
                 f"{self.path} has format version {self.manifest.get('format_version')}, this toolkit reads {FORMAT_VERSION}."
             )
-        if self.manifest.get("seal") != seal(self.manifest):
-            raise CheckpointError(f"{self.path / MANIFEST} is damaged: its checksum is not its own.")
+        if self.manifest.get("seal") != manifest_checksum(self.manifest):
+            raise CheckpointError(f"{self.path / MANIFEST} is damaged: its checksum is wrong.")
 
     def bytes(self, name: str) -> bytes:
-        """A file's content, of which size and checksum are as the manifest says. Raises CheckpointError otherwise."""
+        """The content of a file. Raises CheckpointError if its size or checksum differs from the manifest."""
         path = self.path / name
         if name not in self._files:
             raise CheckpointError(f"{self.path} has no {name} in its manifest.")
@@ -59,7 +59,7 @@ class VerifiedFolder:
         if len(content) != size:
             raise CheckpointError(f"{path} is damaged: the manifest says {size} bytes, it has {len(content)}.")
         if hashlib.sha256(content).hexdigest() != checksum:
-            raise CheckpointError(f"{path} is damaged: its checksum is not the manifest's.")
+            raise CheckpointError(f"{path} is damaged: its checksum differs from the manifest.")
         return content
 
     def arrays(self, name: str) -> Arrays:
@@ -87,8 +87,8 @@ class VerifiedFolder:
         return self
 
 
-def seal(manifest: Mapping[str, Any]) -> str:
-    """The checksum that a manifest carries of itself."""
+def manifest_checksum(manifest: Mapping[str, Any]) -> str:
+    """The checksum of a manifest without its own entry "seal"."""
     content = {name: value for name, value in manifest.items() if name != "seal"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -98,73 +98,42 @@ def write_verified(
 ) -> None:
     """Write `files` and their manifest so that `path` appears complete or not at all.
 
-    Named arrays become an .npz, an object a .json; anything else is an iterable of a file's parts, taken one after the other.
-
-    `manifest` must hold learner_step and run_id. Everything is on the disk, the rename too, when this returns.
-    Raises StorageError; nothing half-written stays visible.
+    Named arrays become an .npz, an object a .json; anything else is an iterable of the parts of a file. `manifest` must
+    hold learner_step and run_id. When this returns, everything is on the disk, the rename too. Raises StorageError.
     """
-    working = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        shutil.rmtree(working, ignore_errors=True)
-        working.mkdir(parents=True)
-        entries = {}
-        for name, content in files.items():
-            entries[name] = _write(working / name, _parts(name, content))
-        manifest = {"format_version": FORMAT_VERSION, **manifest, "files": entries}
-        _write(working / MANIFEST, [_json({**manifest, "seal": seal(manifest)})])
-        sync_folder(working)
-        if path.is_dir():  # damaged, or the caller would not save it again
-            remove_verified(path)
-        os.rename(working, path)
-        sync_folder(path.parent)
+        with atomic_write(path, durable=True) as partial:
+            partial.mkdir(parents=True)
+            entries = {name: _write(partial / name, _parts(name, content)) for name, content in files.items()}
+            manifest = {"format_version": FORMAT_VERSION, **manifest, "files": entries}
+            _write(partial / MANIFEST, [_json({**manifest, "seal": manifest_checksum(manifest)})])
+            sync_folder(partial)
+            if path.is_dir():  # a damaged one
+                remove_verified(path)
     except OSError as error:
-        shutil.rmtree(working, ignore_errors=True)
         raise StorageError(f"{path} could not be saved: {error}.") from error
 
 
 def remove_verified(path: Path) -> None:
-    """Remove such a folder: first out of sight by a rename, then from the disk."""
+    """Remove such a folder: first hide it by a rename, then delete it."""
     doomed = path.with_name(f".{path.name}.removed")
-    shutil.rmtree(doomed, ignore_errors=True)  # of a removal that a kill cut short
+    remove_quietly(doomed)  # of a removal that a kill interrupted
     try:
         os.rename(path, doomed)
     except OSError:
-        return  # somebody else was quicker, or the disk is read-only: it stays whole
-    shutil.rmtree(doomed, ignore_errors=True)
+        return  # it has gone already, or the disk is read-only
+    remove_quietly(doomed)
 
 
 def remove_remains(folder: Path) -> None:
-    """Remove what killed processes left half-written or half-removed. Only for who holds the folder's lock."""
+    """Remove partial folders and files of killed processes. The caller must hold the lock of the folder."""
     for remains in [*folder.glob(".*.partial"), *folder.glob(".*.removed")]:
-        if remains.is_dir():
-            shutil.rmtree(remains, ignore_errors=True)
-        else:
-            remains.unlink(missing_ok=True)
-
-
-def write_file(path: Path, text: str) -> None:
-    """Replace a small file as a whole: temporary file, fsync, rename, fsync of the folder."""
-    working = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        _write(working, [text.encode()])
-        os.replace(working, path)
-    finally:
-        working.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        remove_quietly(remains)
 
 
 def _read(path: Path, at_most: int) -> bytes:
-    """A regular file's content; raises ValueError when it is larger, before reading it, or no file at all."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place must not block
+    """The content of a regular file. Raises ValueError, before reading, if it is larger or not a regular file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe with this name must not block
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -181,16 +150,17 @@ def _parts(name: str, content: Any) -> Iterable[bytes]:
 
 
 def _write(path: Path, parts: Iterable[bytes]) -> dict[str, Any]:
-    """Write a file, down to the disk; returns its entry in a manifest."""
+    """Write and fsync a file; returns its entry in a manifest."""
     checksum, size = hashlib.sha256(), 0
-    with open(path, "wb", buffering=0) as file:
+
+    def counted() -> Iterator[bytes]:
+        nonlocal size
         for part in parts:
-            view = memoryview(part).cast("B")
-            checksum.update(view)
-            size += len(view)
-            while view:  # a full disk takes a part, and raises at the next call
-                view = view[file.write(view) :]
-        os.fsync(file.fileno())
+            checksum.update(part)
+            size += len(part)
+            yield part
+
+    write_synced(path, counted())
     return {"size": size, "sha256": checksum.hexdigest()}
 
 

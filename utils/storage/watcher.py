@@ -15,25 +15,25 @@ LISTING_EVERY = 2.0  # seconds
 
 
 class Watcher:
-    """Calls `test(path) -> outcome` for each checkpoint that the ledger does not know yet, and `tested()` after a score."""
+    """Calls `test(path) -> outcome` for each checkpoint that is not in the ledger, and `tested()` after a score."""
 
     def __init__(self, folder: Path, ledger: Ledger, test: Callable[[Path], str], tested: Callable[[], object] = lambda: None):
         self._folder, self._ledger, self._test, self._tested = folder, ledger, test, tested
-        self._keys: dict[tuple[str, int, int], tuple[str, int]] = {}  # of manifests read before, by name, inode and time
+        self._keys: dict[tuple[str, int, int], tuple[str, int]] = {}  # of manifests already read, by name, inode and time
 
     def run(self, stop: threading.Event, exit_when_done: bool = False) -> None:
         """Watch until `stop`, or, with `exit_when_done`, until the run in the folder has ended and all is tested."""
-        bell = FolderMonitor(self._folder)
+        monitor = FolderMonitor(self._folder)
         try:
             while not stop.is_set():
-                ended = exit_when_done and has_ended(self._folder)  # asked before the listing, which then holds the last one
+                ended = exit_when_done and has_ended(self._folder)  # before the listing, which then holds the last checkpoint
                 if self.test_one(stop):
-                    continue  # list again: an older one may have appeared, or ours may have been the last for now
+                    continue  # list again: an older checkpoint may have appeared
                 if ended:
                     return
-                bell.wait(LISTING_EVERY, stop)
+                monitor.wait(LISTING_EVERY, stop)
         finally:
-            bell.close()
+            monitor.close()
 
     def test_one(self, stop: threading.Event) -> bool:
         """Test the oldest checkpoint that is not in the ledger; False when there is none."""
@@ -44,7 +44,7 @@ class Watcher:
                 continue
             outcome = self._test(path)
             if stop.is_set() and outcome != "tested":
-                return False  # interrupted: that was no outcome
+                return False  # an interrupted test has no outcome
             self._ledger.add(*key, outcome if path.exists() or outcome == "tested" else "gone", checkpoint=path.name)
             if outcome == "tested":
                 self._tested()
@@ -62,5 +62,5 @@ class Watcher:
             return self._keys[place]
         except (OSError, CheckpointError):
             stop.wait(0.2)
-            # Without a manifest that can be read it is known by its name alone.
+            # Without a readable manifest only its name identifies it.
             return ("", step_of(path)) if path.exists() else None

@@ -1,4 +1,4 @@
-"""A probe: whether a script will be able to write where it is told to, asked before hours of work and not after."""
+"""Checks before a long run that its files can be written."""
 
 import contextlib
 import os
@@ -10,9 +10,9 @@ from utils.errors import StorageError
 
 
 def check_writable(files: Mapping[str, Iterable[Path]]) -> None:
-    """Raise StorageError when one of `files`, by the flag that says where they go, could not be written.
+    """Raise StorageError when one of `files` could not be written; the keys are the flags to change.
 
-    Their folders are made; when one of them is refused, those that were made are removed again. Files stay as they are.
+    Makes their folders, and removes these again after an error. Files are not changed.
     """
     made: list[Path] = []
     try:
@@ -25,7 +25,7 @@ def check_writable(files: Mapping[str, Iterable[Path]]) -> None:
                     raise StorageError(f"{path} cannot be written: {reason}. Choose another with {flag}.") from None
     except StorageError:
         for folder in reversed(made):
-            with contextlib.suppress(OSError):  # somebody else uses it by now
+            with contextlib.suppress(OSError):  # another process uses it by now
                 folder.rmdir()
         raise
 
@@ -33,9 +33,9 @@ def check_writable(files: Mapping[str, Iterable[Path]]) -> None:
 def _try_to_write(path: Path, made: list[Path]) -> None:
     for folder in reversed([path.parent, *path.parent.parents]):
         if not folder.is_dir():
-            folder.mkdir(exist_ok=True)  # somebody else may be quicker
+            folder.mkdir(exist_ok=True)  # another process may be quicker
             made.append(folder)
-    with tempfile.TemporaryFile(dir=path.parent, buffering=0) as file:  # has no name, so that even a kill leaves nothing
+    with tempfile.TemporaryFile(dir=path.parent, buffering=0) as file:  # nameless, so a kill leaves nothing
         file.write(b"?")
     if path.exists():
         os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK))  # a pipe must not block

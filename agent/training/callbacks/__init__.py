@@ -1,1 +1,1 @@
-"""What watches a run: logs, the live view, tests beside the training."""
+"""Callbacks of a run: logs, the live view, and tests during the training."""

@@ -1,4 +1,4 @@
-"""The callback: what watches a run without being part of it."""
+"""The callback interface: observes a run, and may stop it."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a callback may know of the run at its start."""
+    """The run as a callback sees it at the start."""
 
     config: TrainParams
     make_env: Callable[..., Environment]
@@ -29,12 +29,12 @@ class RunInfo:
     replay: PrioritisedReplay
     console: Console
     stop: threading.Event  # set when the run is to end
-    is_interrupted: Callable[[], bool]  # whether a signal asked for the end, so that nothing may take long
+    is_interrupted: Callable[[], bool]  # whether a signal asked for the end: then return quickly
 
 
 @dataclass(frozen=True)
 class FinishedEpisode:
-    """A training episode, with exploration noise; both steps are those of the run at its end."""
+    """A training episode, with exploration noise. Both steps are counted at the end of the episode."""
 
     learner_step: int
     env_step: int
@@ -46,7 +46,7 @@ class FinishedEpisode:
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run is now. Rates are per second; `metrics` are those of the last row."""
+    """The progress of a run. Rates are per second; `metrics` are those of the last row."""
 
     learner_step: int
     first_learner_step: int  # where this process started
@@ -62,7 +62,7 @@ class Status:
     learning_starts: int
     saved_step: int | None
     env_failures: int
-    is_ending: bool = False  # told to stop
+    is_ending: bool = False  # asked to stop
     has_ended: bool = False  # learner and agents have returned
     metrics: Mapping[str, float] = field(default_factory=dict)
 
@@ -70,10 +70,10 @@ class Status:
 class Callback:
     """Watches a run. Override what you need; a method that returns True asks the run to stop.
 
-    One thread calls all callbacks, so that a slow one delays the others but never the learner or the agents. Under load
-    episodes may be dropped, checkpoints never. With `slow` set, on_checkpoint runs in a thread of its own and sees the latest
-    checkpoint only. An exception ends the run and is raised. Where `is_optional` is set, only one of on_start does that; others
-    are reported once.
+    One thread calls all callbacks: a slow callback delays the others, but never the learner or the agents. Under load
+    episodes may be dropped, checkpoints never. With `slow`, on_checkpoint runs in a separate thread and gets only the latest
+    checkpoint. An exception ends the run and is raised. With `is_optional`, only an exception in on_start does that; other
+    exceptions are reported once.
     """
 
     slow = False
@@ -86,7 +86,7 @@ class Callback:
         """Called after each training episode."""
 
     def on_metrics(self, learner_step: int, metrics: Mapping[str, float]) -> bool | None:
-        """Called about every five seconds of learning with the means since the last call."""
+        """Called about every five seconds of learning with the means since the previous call."""
 
     def on_tick(self, status: Status) -> bool | None:
         """Called twice a second."""

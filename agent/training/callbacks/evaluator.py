@@ -22,10 +22,9 @@ NICE = 10  # scheduling priority of the test below that of the training
 class Evaluator(Callback):
     """Scores the first checkpoint at or after each multiple of `every` learner steps.
 
-    The episodes, the row of the score and the line of the ledger are the watcher's, so a watcher does not test such a
-    checkpoint again. Only if both test the same checkpoint at the same moment are there two rows, with equal scores. When
-    tests take longer than the training needs, only the latest of the waiting checkpoints is scored. A failed test is
-    reported.
+    Episodes, score row and ledger line are those of the watcher, so a watcher does not test the checkpoint again. If both
+    test it at the same time, there are two rows with equal scores. If several checkpoints are due, only the latest one is
+    scored. A failed test is reported.
     """
 
     is_optional = True
@@ -66,7 +65,7 @@ class Evaluator(Callback):
 
     def close(self) -> None:
         """End a running test."""
-        self._collect()  # a test that has just ended still gets its line
+        self._collect()  # a test that has just ended is still recorded
         if self._child is not None:
             self._child.end()
             self._child = None
@@ -99,7 +98,7 @@ class Evaluator(Callback):
             return
         child, self._child = self._child, None
         child.end()
-        if code in INTERRUPTED:  # Ctrl-C reaches the test too: that is no outcome
+        if code in INTERRUPTED:  # Ctrl-C reaches the test too; an interrupted test has no outcome
             return
         console, run_id = self._run.console, self._run.run_id
         why = f"ended after {WatchParams.test_timeout:g} seconds" if code is None else f"exit code {code}"

@@ -6,14 +6,14 @@ from agent.policy import Critic
 from utils.replay.prioritised import PrioritisedReplay
 from utils.tensorboard import TensorBoardWriter
 
-SAMPLE = 1024  # transitions of the replay, at least, that a histogram is made of
+SAMPLE = 1024  # transitions of the replay, at least, in a histogram
 BUCKETS = 40  # of the histogram of priorities
 
 
 def add_histograms(writer: TensorBoardWriter, critic: Critic, replay: PrioritisedReplay, alpha: float) -> None:
-    """The critic's return distribution, and the priorities, over what the replay holds.
+    """Histograms of the critic's return distribution and of the priorities, over the replay.
 
-    Nothing is drawn: in the synchronous mode that would change the run.
+    Draws no random numbers: in the synchronous mode that would change the run.
     """
     rows = replay.view(SAMPLE)
     probs = critic.distribution(rows["obs"], rows["action"])  # [n, K]

@@ -1,4 +1,4 @@
-"""The live view of a training: which numbers it shows, and their wording. Rendering is in utils/console.py."""
+"""The live view of a training: its numbers and their wording. utils/console.py renders it."""
 
 import contextlib
 import math
@@ -11,10 +11,10 @@ from rich.progress_bar import ProgressBar
 from agent.training.callbacks.callback import Callback, FinishedEpisode, RunInfo, Status
 from utils.media.sparkline import BinnedMeans, Sparkline
 
-SMOOTHING = 10.0  # seconds in which a shown rate follows a change
+SMOOTHING = 10.0  # seconds; time constant of the shown rates
 BAR_WIDTH = 40
 RECENT = 20  # episodes in the mean return that is shown
-RETURN_BINS = 40  # of all returns, at most
+RETURN_BINS = 40  # at most, for all returns
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Snapshot:
     replay_size: int
     replay_capacity: int
     saved_step: int | None
-    is_ending: bool = False  # told to stop
+    is_ending: bool = False  # asked to stop
     has_ended: bool = False
 
     @property
@@ -50,7 +50,7 @@ class Snapshot:
 
     @property
     def phase(self) -> str:
-        """What the training does now."""
+        """The current phase, in words."""
         if self.is_done:
             return "done"
         if self.has_ended:
@@ -78,7 +78,7 @@ class Rate:
         return self._events / self._seconds if self._seconds else None
 
     def count(self, seconds: float, events: int) -> None:
-        """Note how many events there were in all at a time."""
+        """Record the total number of events at a time."""
         if self._last is not None:
             elapsed, new = seconds - self._last[0], events - self._last[1]
             kept = math.exp(-elapsed / SMOOTHING)
@@ -116,7 +116,7 @@ class LiveView(Callback):
         self._returns.add(episode.episode_return)
 
     def on_tick(self, status: Status) -> None:
-        """Show the status. The rates of the last one are those of the training before it ended."""
+        """Show the status. The last status shows the rates from before the end."""
         snapshot = Snapshot(
             seconds=status.seconds,
             learner_step=status.learner_step,
@@ -137,7 +137,7 @@ class LiveView(Callback):
         )
         if not status.has_ended:
             self._env_steps.count(status.seconds, status.env_steps)
-            if snapshot.has_updated:  # before it there is only the compilation
+            if snapshot.has_updated:  # before that the update is compiled
                 self._updates.count(status.seconds, status.learner_step)
         rates = Rates(self._updates.per_second, self._env_steps.per_second)
         self._console.show(rows(snapshot, rates), line(snapshot, rates), is_last=status.has_ended)
@@ -205,7 +205,7 @@ def clock(seconds: float) -> str:
 
 
 def _percent(part: int, total: int) -> str:
-    return f"{100 * part // total} %"  # rounded down: 100 % is the end
+    return f"{100 * part // total} %"  # rounded down: 100 % only at the end
 
 
 def _mean(values: tuple[float, ...]) -> float:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from agent.config import recorded
 from agent.policy import Critic
 from agent.training.callbacks.callback import Callback, FinishedEpisode, RunInfo, Status
-from agent.training.callbacks.film import film_of
 from agent.training.callbacks.histograms import add_histograms
+from agent.training.callbacks.recording import record_checkpoint
 from utils.errors import StorageError, ToolkitError
 from utils.logs import Metrics
 from utils.storage.run_folder import move_aside
@@ -53,8 +53,8 @@ EPISODE_GROUPS = {"return": "rollout/", "length": "rollout/", "noise": "rollout/
 class Logs(Callback):
     """Writes learner.csv (a row about every five seconds), agents.csv (a row for each episode), and both to TensorBoard.
 
-    TensorBoard also gets histograms at each checkpoint, and at the end the parameters with the score and a film. A log that
-    cannot be written is reported once.
+    TensorBoard also gets histograms at each checkpoint, and at the end the parameters with the score and a recording.
+    A log that cannot be written is reported once.
     """
 
     is_optional = True
@@ -63,10 +63,10 @@ class Logs(Callback):
         self._writer: TensorBoardWriter | None = None
 
     def on_start(self, run: RunInfo) -> None:
-        """Open the logs, cut back to the steps that the run continues from. Raises StorageError."""
+        """Open the logs, cut at the steps that the run continues from. Raises StorageError."""
         self._run = run
         learner_step, env_step = run.resumed_step or (None, None)
-        if run.resumed_step is None:  # what is logged there belongs to another run
+        if run.resumed_step is None:  # earlier logs in this folder belong to another run
             paths = [run.logs / name for name in ("learner.csv", "agents.csv", "tensorboard")]
             move_aside([path for path in paths if path.exists()])
         try:
@@ -103,15 +103,15 @@ class Logs(Callback):
         self._learner.write_to_tensorboard(lambda writer: add_histograms(writer, Critic.load(path), self._run.replay, alpha))
 
     def on_end(self, result: "Result") -> None:
-        """Add the parameters with the score, and a film of the policy."""
+        """Add the parameters with the score, and a recording of the policy."""
         run, score, step = self._run, result.score, result.learner_step
         if score is None:
             return
         settings = {name: str(value) if isinstance(value, list) else value for name, value in recorded(run.config).items()}
         self._learner.write_to_tensorboard(lambda writer: writer.hparams(settings, {"score/final": score.mean}, step))
-        film = self._film(result.checkpoint)
-        if film is not None:
-            self._learner.write_to_tensorboard(lambda writer: writer.gif("film", film, step))
+        recording = self._recording(result.checkpoint)
+        if recording is not None:
+            self._learner.write_to_tensorboard(lambda writer: writer.gif("recording", recording, step))
         self._report_failures()
 
     def close(self) -> None:
@@ -123,16 +123,16 @@ class Logs(Callback):
     def _report_failures(self) -> None:
         for log in (self._learner, self._agents):
             if log.failure:
-                self._run.console.say_once(f"Training continues without the log lines that were lost: {log.failure}.")
+                self._run.console.say_once(f"Training continues without the lost log lines: {log.failure}.")
 
-    def _film(self, checkpoint: Path) -> bytes | None:
+    def _recording(self, checkpoint: Path) -> bytes | None:
         run = self._run
         try:
             with contextlib.closing(run.make_env()) as env:
                 if "rgb_array" not in env.render_modes:
                     return None
-            return film_of(run.config, checkpoint, run.is_interrupted)
+            return record_checkpoint(run.config, checkpoint, run.is_interrupted)
         except (OSError, ToolkitError) as error:
             if not run.is_interrupted():
-                run.console.say(f"TensorBoard shows no film of {checkpoint.name}: {error}")
+                run.console.say(f"TensorBoard shows no recording of {checkpoint.name}: {error}")
             return None

@@ -16,7 +16,7 @@ class RunWarnings(Callback):
         self._run = run
 
     def on_metrics(self, learner_step: int, metrics: Mapping[str, float]) -> None:
-        """Compare the metrics with what is sound."""
+        """Compare the metrics with their limits."""
         params, console = self._run.config, self._run.console
         if metrics["skipped_updates"]:
             console.say_once(

@@ -1,4 +1,4 @@
-"""Ends a run when a checkpoint scores well enough."""
+"""Ends a run when a checkpoint reaches a score."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from utils.errors import CheckpointError
 from utils.storage.checkpoints import Checkpoint
 
 EPISODES = 20
-FIRST_SEED = 2_000_000  # used by neither test.py nor the watcher: a score that ends a run must not also judge it
+FIRST_SEED = 2_000_000  # used by neither test.py nor the watcher: a score that ends a run must not be its published score
 
 
 class StopAtScore(Callback):
@@ -21,7 +21,7 @@ class StopAtScore(Callback):
         self._goal = goal
 
     def on_start(self, run: RunInfo) -> None:
-        """Keep what scoring needs."""
+        """Keep the run."""
         self._run = run
 
     def on_checkpoint(self, path: Path) -> bool:
@@ -29,7 +29,7 @@ class StopAtScore(Callback):
         try:
             policy = Policy.of(Checkpoint(path))
         except CheckpointError:
-            return False  # it has just been pruned, so a newer one exists
+            return False  # it was pruned, so a newer one exists
         seeds = range(FIRST_SEED, FIRST_SEED + EPISODES)
         score = evaluate(policy, self._run.make_env, seeds, stop=self._run.stop.is_set)
         if len(score.episodes) < EPISODES:

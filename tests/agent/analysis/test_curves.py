@@ -53,7 +53,7 @@ def test_a_curve_is_its_scores_by_learner_step_with_students_interval(tmp_path, 
 
 
 @pytest.mark.parametrize(("x", "place"), [("learner_step", 10), ("env_step", 80), ("minutes", 2.0)])
-def test_what_it_is_drawn_against(tmp_path, results, x, place):
+def test_x_is_learner_steps_environment_steps_or_minutes(tmp_path, results, x, place):
     add(results, 10, -3.0)
     assert points(curve_of(results, tmp_path, x)) == [(place, -3.0)]
 
@@ -83,7 +83,7 @@ def test_without_a_run_the_id_with_most_rows_is_drawn(tmp_path, results):
     assert points(curve_of(results, tmp_path)) == [(10, -9.0), (20, -9.0)]
 
 
-def test_of_a_checkpoint_tested_twice_the_last_score_is_drawn(tmp_path, results):
+def test_a_checkpoint_tested_twice_shows_its_last_score(tmp_path, results):
     add(results, 10, -3.0)
     add(results, 10, -2.0)
     assert points(curve_of(results, tmp_path)) == [(10, -2.0)]
@@ -156,7 +156,7 @@ def test_without_logs_there_are_no_training_returns(episodes, learner):
     assert len(training_curve(episodes, learner).x) == 0
 
 
-def test_of_one_run_the_mean_is_itself():
+def test_the_mean_of_one_run_is_that_run():
     assert points(mean_curve([of([10], [1.0])])) == [(10, 1.0)]
 
 
@@ -170,7 +170,7 @@ def test_the_published_curve_is_there_for_the_originals_four_environments():
     assert curve.half_width[0] == pytest.approx(1.984 * 16.95, rel=1e-3)  # of 100 episodes
 
 
-def test_a_drawing_has_its_lines_its_units_and_what_counts_as_solved():
+def test_a_figure_has_lines_units_and_the_solved_threshold():
     published = of([10, 20, 500], [0.0, 1.0, 2.0])
     figure = draw_curves([of([10, 20], [1.0, 2.0])], "Toy-v0", "env_step", published, 200.0)
     (axes,) = figure.axes
@@ -208,5 +208,5 @@ def test_the_parameters_know_the_same_axes():
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0, "0"), (950, "950"), (20_000, "20k"), (1_500_000, "1.5M")])
-def test_counts_are_short_on_an_axis(value, shown):
+def test_axis_counts_are_abbreviated(value, shown):
     assert thousands(value) == shown

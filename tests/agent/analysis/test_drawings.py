@@ -68,8 +68,8 @@ def place(tmp_path):
 
 
 @pytest.mark.parametrize("x", ["learner_step", "minutes"])
-def test_with_nothing_to_draw_a_sentence_says_so(place, x):
-    with pytest.raises(CheckpointError, match=f"nothing to draw by {x}: no test scores in .*Pendulum-v1.csv"):
+def test_without_data_the_error_is_a_sentence(place, x):
+    with pytest.raises(CheckpointError, match=f"no data to draw by {x}: no test scores in .*Pendulum-v1.csv"):
         plots.curves(place.params(CurvesParams, x=x))
 
 
@@ -96,7 +96,7 @@ def test_a_run_without_a_checkpoint_is_a_sentence(place, cls):
         draw(place.params(cls, run="nowhere"))
 
 
-def test_without_a_checkpoint_of_ones_own_the_shipped_one_is_drawn_and_said(place):
+def test_without_a_checkpoint_the_shipped_one_is_drawn_and_reported(place):
     drawing = plots.maps(place.params(MapsParams, resolution=5))
     assert "this is the shipped" in drawing.notes[0]
 
@@ -108,7 +108,7 @@ def test_the_support_of_one_checkpoint_or_of_several(place, steps):
     assert drawing.notes == []
 
 
-def test_a_support_that_is_too_narrow_is_said(place):
+def test_a_support_that_is_too_narrow_is_reported(place):
     drawing = plots.support(place.checkpoints(10).log(above=0.2).params(SupportParams))
     assert drawing.notes == ["20% of the target mass lies above the support: raise v_max (now 0)."]
 
@@ -124,7 +124,7 @@ def test_the_animation_has_its_frames_for_each_checkpoint(place, tmp_path, score
     assert seconds == pytest.approx(2 * plots.FRAMES_EACH / plots.FPS + HOLD, abs=0.05)  # frames that are equal become one
 
 
-def test_of_many_checkpoints_the_animation_shows_so_many(place, tmp_path):
+def test_the_animation_shows_at_most_num_ckpts_checkpoints(place, tmp_path):
     params = place.checkpoints(*range(10, 100, 10)).params(AnimationParams, resolution=3, num_ckpts=1)
     recording, _ = plots.animation(params, tmp_path / "film.gif")
     assert len(recording._frames) == plots.FRAMES_EACH
@@ -164,12 +164,12 @@ def test_the_maps_of_another_environment_show_the_two_dimensions_that_vary_most(
         (dict(state=(1.0,)), "state has 1 numbers"),
     ],
 )
-def test_a_dimension_that_is_not_there_is_a_sentence(place, more, says):
+def test_an_invalid_dimension_is_a_sentence(place, more, says):
     with pytest.raises(ParameterError, match=says):
         plots.maps(place.checkpoints(10).params(MapsParams, **more))
 
 
-def test_the_report_of_a_whole_run(place, tmp_path):
+def test_the_report_of_a_complete_run(place, tmp_path):
     settings = {"tau": 0.5, "env": PENDULUM}
     machine = {"command": "train.py --tau 0.5", "hardware": {"cores": 2, "memory_gb": 8.0, "platform": "Linux"}}
     place.checkpoints(10).scores(10, 20).log(above=0.2)
@@ -198,7 +198,7 @@ def test_the_report_of_a_whole_run(place, tmp_path):
 
 
 @needs_a_browser
-def test_a_browser_shows_the_report_on_a_phone_and_on_a_desk(place, tmp_path):
+def test_a_browser_shows_the_report_on_narrow_and_wide_screens(place, tmp_path):
     path = tmp_path / "report.html"
     write_report(place.checkpoints(10, 20).scores(10, 20).log().params(ReportParams), path)
     for width in (360, 400, 800, 1200):

@@ -69,7 +69,7 @@ def test_a_test_of_three_episodes_does_not_replace_one_of_a_hundred(given, add):
     axes, notes = drawn(given(run="a"))
     assert lines(axes)["a"] == [(10, -100.0), (20, -120.0)]
     assert axes.get_title() == "Pendulum-v1: mean return of 100 episodes from seeds 1,000,000 to 1,000,099"
-    assert notes == ["Not drawn: tests of 3 episodes from seeds 0 to 2 (choose with --first-seed, --episodes, --starts)."]
+    assert notes == ["Not drawn: tests of 3 episodes from seeds 0 to 2 (select them with --first-seed, --episodes, --starts)."]
 
 
 def test_runs_are_drawn_with_the_same_kind_of_test(given, add):
@@ -93,7 +93,7 @@ def test_among_kinds_with_equally_many_checkpoints_the_watchers_is_drawn(given, 
 @pytest.mark.parametrize(
     ("choice", "mean"), [({"first_seed": 0}, -2.0), ({"episodes": 7}, -3.0), ({"starts": "data/starts.csv"}, -4.0)]
 )
-def test_a_kind_can_be_chosen(given, add, choice, mean):
+def test_a_kind_can_be_selected(given, add, choice, mean):
     add("a", 10, -1.0)
     add("a", 10, -2.0, first_seed=0)
     add("a", 10, -3.0, episodes=7)
@@ -116,7 +116,7 @@ def test_training_returns_are_drawn_without_a_watcher(given, log):
     assert points[0] == pytest.approx((45, -995.5))  # the mean of episodes 0 to 9, at learner steps 0 to 90
     assert axes.get_title() == "Pendulum-v1: training"
     assert notes == ["There are no test scores; test_every_new_ckpt.py makes them."]
-    with pytest.raises(CheckpointError, match="nothing to draw"):
+    with pytest.raises(CheckpointError, match="no data to draw"):
         learning_curves(given(training=False))
 
 
@@ -154,7 +154,7 @@ def test_an_unknown_run_is_an_error_that_names_the_known_ones(given, add, wanted
 def test_runs_without_a_learner_step_in_common_have_no_mean(given, add):
     add("a", 10)
     add("b", 20)
-    with pytest.raises(ParameterError, match="no learner step in common"):
+    with pytest.raises(ParameterError, match="no common learner step"):
         learning_curves(given(runs=("a", "b"), mean=True))
 
 

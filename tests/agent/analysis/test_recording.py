@@ -13,11 +13,11 @@ from agent.analysis.recording import (
     SECONDS_EACH,
     drawing,
     episode_gif,
-    film_seed,
     frames,
     record_episode,
     record_pair,
     record_series,
+    recording_seed,
     returns_window,
 )
 from agent.evaluation import play
@@ -58,7 +58,7 @@ def params(tmp_path):
     return PlayParams(ckpt_dir=str(tmp_path))
 
 
-def test_a_film_of_one_has_a_frame_for_each_step_with_the_panel_below(params, tmp_path):
+def test_a_recording_has_a_frame_for_each_step_with_the_panel_below(params, tmp_path):
     path = tmp_path / "film.gif"
     episode = record_episode(make, load_checkpoint(params, make()), 0, path)
     assert [frame.shape for frame in shown(path)] == [
@@ -70,7 +70,7 @@ def test_a_film_of_one_has_a_frame_for_each_step_with_the_panel_below(params, tm
     assert shown(path)[0].shape == (320, 320, 3)
 
 
-def test_the_episode_of_a_film_is_played_to_its_end_and_told(params, tmp_path):
+def test_a_recorded_episode_is_played_to_its_end_and_returned(params, tmp_path):
     episode = record_episode(
         EnvSpec("Pendulum-v1", max_ep_length=100).make, load_checkpoint(params, make()), 0, tmp_path / "film.gif"
     )
@@ -78,7 +78,7 @@ def test_the_episode_of_a_film_is_played_to_its_end_and_told(params, tmp_path):
     assert episode.episode_return < 0
 
 
-def test_two_from_the_same_start_stand_side_by_side(params, tmp_path):
+def test_record_pair_shows_two_checkpoints_from_the_same_start(params, tmp_path):
     pair = [at_step(params, make(), step) for step in (10, 40)]
     record_pair(make, pair, 0, tmp_path / "film.gif")
     first = shown(tmp_path / "film.gif")[0]
@@ -102,18 +102,18 @@ def test_a_step_that_was_not_saved_names_the_only_one_that_was(tmp_path):
 
 
 @pytest.mark.parametrize(("at_most", "steps"), [(9, [10, 20, 30, 40]), (3, [10, 30, 40]), (2, [10, 40]), (1, [40])])
-def test_a_run_thinned_out_keeps_its_newest(params, at_most, steps):
+def test_a_reduced_series_keeps_the_newest_checkpoint(params, at_most, steps):
     assert [loaded.learner_step for loaded in load_series(params, make(), at_most)] == steps
 
 
-def test_a_damaged_one_is_left_out_of_a_series_and_said(params, tmp_path):
+def test_a_damaged_checkpoint_is_left_out_of_a_series_and_reported(params, tmp_path):
     (tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-20" / "policy.npz").write_bytes(b"rubbish")
     series = load_series(params, make(), 9)
     assert [loaded.learner_step for loaded in series] == [10, 30, 40]
     assert "ckpt-20" in series[-1].notes[0]
 
 
-def test_growth_shows_each_for_a_while_with_its_step_above(params, tmp_path):
+def test_a_series_shows_each_checkpoint_with_its_learner_step(params, tmp_path):
     long = EnvSpec("Pendulum-v1", max_ep_length=200).make
     young, old = load_series(params, make(), 2)
     checkpoints = [dataclasses.replace(young, policy=Pushes(-2.0)), dataclasses.replace(old, policy=Pushes(2.0))]
@@ -126,13 +126,13 @@ def test_growth_shows_each_for_a_while_with_its_step_above(params, tmp_path):
     assert [bars(frame) for frame in frames_shown] == ["left"] * 60 + ["right"] * 61
 
 
-def test_growth_holds_the_end_of_a_short_episode(params, tmp_path):
+def test_a_series_repeats_the_last_frame_of_a_short_episode(params, tmp_path):
     record_series(make, load_series(params, make(), 2), 0, tmp_path / "film.mp4")
     frame_count, _ = count_frames_and_secs(tmp_path / "film.mp4")
     assert frame_count == 2 * (8 + 45)  # 8 steps, and 1.5 seconds of 30 frames
 
 
-def test_the_axis_of_a_film_holds_the_mass_of_its_whole_episode(params):
+def test_the_panel_axis_holds_the_mass_of_the_complete_episode(params):
     pair = load_series(params, make(), 2)
     low, high = returns_window(pair, make(), 0)
     for loaded in pair:
@@ -142,15 +142,15 @@ def test_the_axis_of_a_film_holds_the_mass_of_its_whole_episode(params):
             assert probs[outside].sum() <= 0.01
 
 
-def test_pendulums_film_starts_hanging_down_unless_a_seed_is_given():
-    (angle_cosine, _, speed), _ = make().reset(seed=film_seed("Pendulum-v1"))
+def test_pendulum_starts_hanging_down_unless_a_seed_is_given():
+    (angle_cosine, _, speed), _ = make().reset(seed=recording_seed("Pendulum-v1"))
     assert angle_cosine < -0.999
     assert abs(speed) < 0.1
-    assert film_seed("Pendulum-v1", 999_999) == 999_999
-    assert film_seed("LunarLanderContinuous-v3") == PlayParams.random_seed
+    assert recording_seed("Pendulum-v1", 999_999) == 999_999
+    assert recording_seed("LunarLanderContinuous-v3") == PlayParams.random_seed
 
 
-def test_an_environment_that_draws_nothing_is_a_sentence():
+def test_an_environment_that_cannot_render_is_a_sentence():
     env = make()
     env.env.unwrapped.metadata = {"render_modes": ["human"]}
     with pytest.raises(DependencyError, match=r"cannot draw into a picture \(it offers \['human'\]\)"):

@@ -45,7 +45,7 @@ def test_the_dimensions_of_known_environments_have_names(env_id):
     assert not any(name.startswith(("observation", "action")) for name in names)
 
 
-def test_those_of_others_have_numbers():
+def test_the_dimensions_of_other_environments_have_numbers():
     assert observation_names("Toy-v0", 2) == ["observation 0", "observation 1"]
     assert action_names("Pendulum-v1", 2) == ["action 0", "action 1"]  # a wrapped one, of another size
 

@@ -52,7 +52,7 @@ def log_of(steps, below, above):
     return {name: np.array(values, float) for name, values in columns.items()}
 
 
-def test_the_first_tenth_of_a_run_is_no_reason_for_a_warning():
+def test_the_first_tenth_of_a_run_causes_no_warning():
     early = log_of([5, 9, 10, 100], [0, 0, 0, 0], [0.9, 0.9, 0, 0])
     assert warnings_of_log(early, -20.0, 0.0) == []
     late = log_of([5, 10, 100], [0, 0, 0], [0, 0.08, np.nan])

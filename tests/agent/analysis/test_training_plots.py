@@ -14,7 +14,7 @@ def titles(figure):
     return [axes.get_title() for axes in figure.axes if axes.get_title()]
 
 
-def test_a_running_mean_is_of_the_values_so_far_at_first():
+def test_a_running_mean_starts_with_the_values_so_far():
     np.testing.assert_allclose(running_mean(np.array([1.0, 3.0, 5.0, 7.0]), 2), [1.0, 2.0, 4.0, 6.0])
 
 
@@ -25,7 +25,7 @@ def test_the_returns_are_drawn_in_the_order_of_environment_steps():
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-def test_losses_that_a_log_does_not_have_are_left_out(narrow):
+def test_missing_losses_are_left_out(narrow):
     assert titles(draw_training({}, OLD, narrow)) == ["critic loss"]
     assert titles(draw_training(EPISODES, NEW, narrow))[1:] == ["critic loss", "KL divergence"]  # no number of the actor
 

@@ -21,7 +21,7 @@ def networks(tmp_path):
     return Policy.load(path), Critic.load(path)
 
 
-def test_each_map_says_what_policy_and_critic_say_of_that_state(networks):
+def test_each_map_equals_policy_and_critic_in_that_state(networks):
     policy, critic = networks
     maps = value_maps(policy, critic, PLANE, "torque (N m)", resolution=7)
     tried = action_grid(critic)
@@ -44,7 +44,7 @@ def test_each_map_says_what_policy_and_critic_say_of_that_state(networks):
         assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
-def test_a_batch_boundary_is_no_edge_in_the_map(networks, monkeypatch):
+def test_a_batch_boundary_does_not_show_in_the_map(networks, monkeypatch):
     whole = value_maps(*networks, PLANE, "torque", resolution=9)
     monkeypatch.setattr("agent.analysis.value_maps.AT_ONCE", 50)
     parts = value_maps(*networks, PLANE, "torque", resolution=9)
@@ -81,7 +81,7 @@ def test_the_figure_names_every_map_its_units_and_its_dimensions(networks):
     assert all(word in words for word in ("angle from upright (rad)", "angular speed (rad/s)", "return / torque (N m)"))
 
 
-def test_a_map_that_is_flat_has_colours_all_the_same(networks):
+def test_a_constant_map_has_one_colour(networks):
     maps = value_maps(*networks, PLANE, "torque", resolution=5)
     maps.layers["policy_value"][:] = -3.0
     maps.layers["gradient"][:] = 0.0

@@ -81,7 +81,7 @@ def test_resume_refuses_when_nothing_is_whole_and_begins_when_nothing_is_there(t
         checkpoint_to_resume(Run(tmp_path / "E"), small(resume=True))
     checkpoint, notes = checkpoint_to_resume(Run(tmp_path / "F"), small(resume=True))
     assert checkpoint is None
-    assert "nothing to resume" in notes[0]
+    assert "no checkpoint to resume" in notes[0]
 
 
 def test_an_older_checkpoint_of_the_run_sets_the_newer_ones_aside(tmp_path):
@@ -214,7 +214,7 @@ def test_resuming_a_finished_run_says_which_flag_to_add_and_does_nothing(tmp_pat
     command = [sys.executable, HERE / "train.py", "--resume", *folders]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "has reached learner step 5,000 of 5,000, so there is nothing left to train; add --num-steps-train" in done.stdout
+    assert "has reached learner step 5,000 of 5,000, so the training is complete; add --num-steps-train" in done.stdout
     assert not (tmp_path / "logs/Pendulum-v1/learner.csv").exists()
     newest = Checkpoint(tmp_path / "Pendulum-v1/Pendulum-v1.ckpt-5000")
     assert nothing_to_do(newest, small(num_steps_train=5001)) is None

@@ -35,11 +35,11 @@ class Counting:
     def updates_due(self, learner_step):
         return min(2, self.total - learner_step)
 
-    def advance(self, keeper, sample=None):
+    def advance(self, checkpointer, sample=None):
         self.inserts.append(self.limiter.inserts)
         self.learner_step += 2
         if self.learner_step % self.every == 0:
-            keeper.save()
+            checkpointer.save()
 
 
 class CheckpointKeeper:
@@ -58,7 +58,7 @@ def synchronous_of(env_id, total=20, agents=2, ratio=1.0, **changes):
     params = TrainParams(env=env_id, v_min=-1.0, v_max=1.0, n_step_returns=3, **changes)
     replay = make_replay(10_000, 1, 1)
     limiter = RateLimiter(ratio, 10, 1000.0)
-    learner, keeper = Counting(limiter, total), CheckpointKeeper()
+    learner, checkpointer = Counting(limiter, total), CheckpointKeeper()
     scaling = Scaling.from_env(EnvSpec(env_id).make(), params)
     episodes, failures = [], []
 
@@ -72,12 +72,12 @@ def synchronous_of(env_id, total=20, agents=2, ratio=1.0, **changes):
         episodes.extend((batch.agent, *episode) for episode in batch.episodes)
 
     writer = ReplayWriter(replay, limiter, RunCounters(), lambda batch: None, report)
-    synchronous = SynchronousLoop(learner, workers, writer, limiter, keeper)
-    return synchronous, learner, keeper, replay, limiter, episodes, failures
+    synchronous = SynchronousLoop(learner, workers, writer, limiter, checkpointer)
+    return synchronous, learner, checkpointer, replay, limiter, episodes, failures
 
 
 def test_before_each_call_there_is_what_the_ratio_asks_for_and_no_more():
-    synchronous, learner, keeper, replay, limiter, *_ = synchronous_of("Endless-v0", total=8, ratio=1.0, agents=2)
+    synchronous, learner, checkpointer, replay, limiter, *_ = synchronous_of("Endless-v0", total=8, ratio=1.0, agents=2)
     learner.every = 1000
     synchronous.run(8, NEVER)
     assert learner.inserts == [26, 42, 58, 74]  # 10 to start, then 2 * 8 samples a call at one a sample
@@ -92,9 +92,9 @@ def test_agents_collect_one_batch_each_in_turn():
 
 
 def test_at_a_checkpoint_all_episodes_end_and_the_first_agent_is_next():
-    synchronous, learner, keeper, replay, limiter, episodes, _ = synchronous_of("Endless-v0", total=8)
+    synchronous, learner, checkpointer, replay, limiter, episodes, _ = synchronous_of("Endless-v0", total=8)
     synchronous.run(8, NEVER)
-    assert keeper.saved == ["saved"] * 2
+    assert checkpointer.saved == ["saved"] * 2
     assert [index for index, *_ in episodes] == [0, 1, 0, 1]
     assert (
         sum(length for *_, length in episodes) == sum(worker.agent.env_steps for worker in synchronous._workers) == replay.added
@@ -119,7 +119,7 @@ def test_stop_ends_it_between_two_calls(moment):
     stop = threading.Event()
     if not moment:
         stop.set()
-    learner.advance = lambda keeper: (setattr(learner, "learner_step", learner.learner_step + 2), stop.set())
+    learner.advance = lambda checkpointer: (setattr(learner, "learner_step", learner.learner_step + 2), stop.set())
     synchronous.run(8, stop)
     assert learner.learner_step == moment
 
@@ -132,6 +132,6 @@ def test_an_environment_that_fails_is_made_again_and_too_often_ends_the_run():
 
 
 def test_reload_is_passed_to_the_checkpointer():
-    synchronous, _, keeper, *_ = synchronous_of("Healthy-v0")
+    synchronous, _, checkpointer, *_ = synchronous_of("Healthy-v0")
     assert synchronous.reload()
-    assert keeper.reloads == 1
+    assert checkpointer.reloads == 1

@@ -117,7 +117,7 @@ def test_a_title_is_a_line_of_text_above_the_frame():
     assert (picture[:20] < 100).any()  # ink
 
 
-def test_of_two_films_side_by_side_the_shorter_waits_in_its_last_frame():
+def test_side_by_side_repeats_the_last_frame_of_the_shorter_side():
     left, right = ([np.full((2, 3, 3), i, np.uint8) for i in numbers] for numbers in ((1, 2, 3), (11,)))
     pairs = [(picture[0, 0, 0], picture[0, -1, 0]) for picture in side_by_side(iter(left), iter(right))]
     assert pairs == [(1, 11), (2, 11), (3, 11)]

@@ -33,11 +33,11 @@ def test_a_page_is_self_contained_and_readable():
         ('<style>a { background: url("x") }</style>', "a style loads something"),
     ],
 )
-def test_a_fault_in_it_would_be_found(fault, found):
+def test_the_page_checker_finds_faults(fault, found):
     assert problems(example().html().replace("</body>", fault + "</body>")) == [found]
 
 
-def test_what_means_something_in_html_is_shown_as_it_is():
+def test_html_characters_are_escaped():
     page = Page("a < b")
     page.text("<script>alert(1)</script>")
     page.table([("<b>", 1)], ("<i>",))
@@ -48,7 +48,7 @@ def test_what_means_something_in_html_is_shown_as_it_is():
     assert reader.all("img")[0]["alt"] == 'a "quoted" > picture'
 
 
-def test_the_browser_is_told_to_load_nothing():
+def test_content_security_policy_forbids_loading():
     (policy,) = [attrs["content"] for attrs in Reader(example().html()).all("meta") if "http-equiv" in attrs]
     assert policy.startswith("default-src 'none'; img-src data:")
 
@@ -62,7 +62,7 @@ def test_a_browser_shows_the_page_without_scrolling_sideways(tmp_path, width):
     assert pictures
 
 
-def test_a_folded_table_is_closed_behind_its_words():
+def test_a_folded_table_is_collapsed_under_its_summary():
     page = Page("Toy-v0")
     page.table([("tau", 0.001)], ("parameter", "value"), folded="1 parameter & its default")
     reader = Reader(page.html())
@@ -70,7 +70,7 @@ def test_a_folded_table_is_closed_behind_its_words():
     assert "1 parameter & its default" in reader.words
 
 
-def test_a_film_stands_beside_its_caption():
+def test_a_gif_is_shown_beside_its_caption():
     page = Page("Toy-v0")
     page.picture(b"", "gif", "A film", "What it shows")
     assert Reader(page.html()).all("figure") == [{"class": "film"}]

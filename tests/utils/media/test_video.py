@@ -107,7 +107,7 @@ def test_a_gif_is_at_most_320_pixels_wide_and_keeps_its_proportions(tmp_path, si
     assert pictures[0].shape == (*expected, 3)
 
 
-def test_a_noisy_gif_loses_pictures_before_it_loses_its_end(tmp_path):
+def test_a_large_gif_first_drops_frames_then_its_end(tmp_path):
     # Beside the numbers there is too much noise for a megabyte at 25 pictures a second; 12.5 are still enough.
     frames = (np.concatenate([numbered(i, 16), noise(i, 44, 320)]) for i in range(140))
     shoot(Gif(tmp_path / "film.gif", 50), frames)
@@ -128,7 +128,7 @@ def test_a_noisy_gif_that_cannot_lose_pictures_loses_its_end(tmp_path):
     assert len(pictures) / sum(seconds) == pytest.approx(15, rel=0.02)
 
 
-def test_colours_survive(tmp_path):
+def test_gif_keeps_colours(tmp_path):
     colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [0, 0, 0], [200, 120, 40]], np.uint8)
     frame = np.repeat(np.repeat(colours[None], 20, axis=0), 20, axis=1)
     shoot(Gif(tmp_path / "film.gif", 25), [frame, np.roll(frame, 20, axis=1)])
@@ -136,7 +136,7 @@ def test_colours_survive(tmp_path):
     assert np.abs(pictures[0][10, 10::20].astype(int) - colours).max() <= 16
 
 
-def test_a_picture_that_stands_still_stands_as_long_as_it_did(tmp_path):
+def test_repeated_frames_keep_their_duration(tmp_path):
     shoot(Gif(tmp_path / "film.gif", 50), (numbered(0 if i < 50 else 1) for i in range(100)))
     pictures, seconds = read_gif(tmp_path / "film.gif")
     still = [time for picture, time in zip(pictures, seconds, strict=True) if number_of(picture) == 0]
@@ -161,7 +161,7 @@ def test_the_last_frame_is_shown_where_the_frame_rate_drops_others(tmp_path, fps
     assert sum(seconds) == pytest.approx(count / fps, abs=0.006)
 
 
-def test_an_episode_of_one_picture_is_a_film_that_repeats(tmp_path):
+def test_an_episode_of_one_frame_is_a_repeating_gif(tmp_path):
     shoot(Gif(tmp_path / "film.gif", 30), [numbered(7)])
     with Image.open(tmp_path / "film.gif") as image:
         assert image.n_frames == 1
@@ -177,7 +177,7 @@ def test_a_gif_makes_its_folder_and_leaves_nothing_else_in_it(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [Gif, Mp4])
-def test_a_file_in_place_of_the_folder_is_an_error_of_storage(tmp_path, kind):
+def test_a_file_in_place_of_the_folder_raises_storage_error(tmp_path, kind):
     (tmp_path / "video").write_text("")
     path = tmp_path / "video" / ("film.gif" if kind is Gif else "film.mp4")
     with pytest.raises(StorageError) as error:
@@ -189,7 +189,7 @@ def test_a_file_in_place_of_the_folder_is_an_error_of_storage(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", [Gif, Mp4])
-def test_of_a_film_that_was_not_saved_nothing_is_left_and_the_one_before_stays(tmp_path, kind):
+def test_close_without_save_leaves_no_file_and_keeps_the_previous_one(tmp_path, kind):
     path = tmp_path / "film"
     path.write_text("the one before")
     recording = kind(path.with_suffix(".mp4") if kind is Mp4 else path, 30)
@@ -211,7 +211,7 @@ def test_an_mp4_has_every_picture_in_full_size_at_the_true_rate(tmp_path, height
     assert os.listdir(tmp_path) == ["film.mp4"]
 
 
-def test_an_mp4_has_no_end_but_the_episodes(tmp_path):
+def test_an_mp4_has_no_length_limit(tmp_path):
     recording = Mp4(tmp_path / "film.mp4", 10)
     for i in range(150):  # 15 seconds
         assert recording.wants_more()
@@ -245,7 +245,7 @@ except StorageError as error:
 
 # Few pictures wait in the encoder until the end; many overtax the disk while they are added.
 @pytest.mark.parametrize(("kind", "frames"), [("Gif", 20), ("Mp4", 10), ("Mp4", 2000)])
-def test_a_film_that_does_not_fit_on_the_disk_is_an_error_and_the_old_one_stays(tmp_path, run_code, kind, frames):
+def test_a_full_disk_raises_storage_error_and_keeps_the_previous_recording(tmp_path, run_code, kind, frames):
     path = tmp_path / "video" / f"film.{kind.lower()}"
     path.parent.mkdir()
     path.write_text("the film of yesterday")

@@ -36,7 +36,7 @@ def waits(ask, count):
 # ---- bounds, by hand
 
 
-def test_agents_stop_at_the_tolerance_ahead_of_the_learner():
+def test_agents_wait_at_the_tolerance_ahead_of_the_learner():
     # max(0.1 * 32 * 1000, 2 * 8 * 256, 32 * 4 * 16) = max(3200, 4096, 2048): 4096 / 32 = 128 inserts ahead.
     limiter = RateLimiter.fitting(32.0, 1000, 8 * 256, 4 * 16)
     insert(limiter, 1128)
@@ -47,7 +47,7 @@ def test_agents_stop_at_the_tolerance_ahead_of_the_learner():
     assert (limiter.inserts, limiter.samples) == (1192, 2048)
 
 
-def test_the_learner_stops_at_the_tolerance_ahead_of_the_agents():
+def test_the_learner_waits_at_the_tolerance_ahead_of_the_agents():
     limiter = RateLimiter.fitting(32.0, 1000, 8 * 256, 4 * 16)
     insert(limiter, 1000)
     assert limiter.may_sample(2048, NEVER)
@@ -75,7 +75,7 @@ def test_the_tolerance_is_the_greatest_of_three(samples_per_insert, learning_sta
     assert waits(limiter.may_sample, 1)
 
 
-def test_learning_starts_with_what_was_inserted_not_with_what_was_promised():
+def test_learning_starts_counts_inserted_transitions_only():
     limiter = RateLimiter.fitting(32.0, 100, 64, 16)
     insert(limiter, 84)
     assert limiter.may_insert(16, NEVER)
@@ -84,7 +84,7 @@ def test_learning_starts_with_what_was_inserted_not_with_what_was_promised():
     assert limiter.may_sample(64, NEVER)
 
 
-def test_what_is_on_its_way_counts_against_the_other_agents():
+def test_inserts_in_flight_count_against_the_other_agents():
     limiter = RateLimiter(4.0, 0, 64.0)
     assert limiter.may_insert(16, NEVER)  # 4 * 16 = the tolerance, though nothing has arrived
     assert limiter.inserts == 0
@@ -98,7 +98,7 @@ def test_no_agent_waits_before_learning_starts():
     assert limiter.may_sample(1, NEVER)
 
 
-def test_a_ratio_of_zero_lets_both_run_free_once_learning_has_started():
+def test_a_ratio_of_zero_never_waits_after_learning_starts():
     limiter = RateLimiter.fitting(0.0, 100, 2048, 64)
     assert waits(limiter.may_sample, 1)
     insert(limiter, 100)
@@ -137,7 +137,7 @@ def most(fits, limit):
     whole["updates_per_call"],
     whole["num_agents"],
 )
-def test_no_valid_parameters_can_stall(samples_per_insert, starts_share, batch_share, updates_per_call, num_agents):
+def test_no_valid_parameters_can_deadlock(samples_per_insert, starts_share, batch_share, updates_per_call, num_agents):
     # The two worst moments: the agents are as far ahead as they may be, and the learner is. The other must be able to go.
     # What fits is asked without waiting, so that thousands of waits take no time.
     learning_starts, batch_size = log_uniform("learning_starts", starts_share), log_uniform("batch_size", batch_share)
@@ -156,7 +156,7 @@ def test_no_valid_parameters_can_stall(samples_per_insert, starts_share, batch_s
 
 
 @pytest.mark.parametrize("ratio", [1e-300, 1e-18])
-def test_a_ratio_at_which_the_learner_would_never_go_on_does_not_pass_validation(ratio):
+def test_validation_refuses_a_ratio_that_would_deadlock(ratio):
     # After two calls it would wait for 1 / ratio inserts for each sample, without end.
     with pytest.raises(ParameterError, match="samples_per_insert"):
         resolve(TrainParams, {"samples_per_insert": ratio})
@@ -171,7 +171,7 @@ def test_a_ratio_at_which_the_learner_would_never_go_on_does_not_pass_validation
     st.integers(1, 5),
     st.randoms(use_true_random=False),
 )
-def test_any_order_of_events_keeps_the_bounds_and_goes_on(ratio, learning_starts, updates, batch_size, num_agents, random):
+def test_any_order_of_events_keeps_the_bounds_without_deadlock(ratio, learning_starts, updates, batch_size, num_agents, random):
     # Agents ask, are held up, arrive late and out of order; the learner's last call may be a shorter one.
     call = updates * batch_size
     limiter = RateLimiter.fitting(ratio, learning_starts, call, num_agents * BATCH_LENGTH)
@@ -208,7 +208,7 @@ def test_any_order_of_events_keeps_the_bounds_and_goes_on(ratio, learning_starts
             assert abs(samples - ratio * (inserts - learning_starts)) <= tolerance * (1 + 1e-12)
 
 
-def test_a_tolerance_below_one_call_and_one_block_would_stall():
+def test_a_tolerance_below_one_call_and_one_batch_deadlocks():
     # Why `fitting` is needed at all.
     limiter = RateLimiter(1.0, 0, 15.0)
     assert waits(limiter.may_sample, 16)
@@ -282,7 +282,7 @@ def test_stop_ends_every_wait(who):
     assert (limiter.inserts, limiter.samples) == counts  # who was sent away is not counted
 
 
-def test_after_stop_nobody_is_let_through():
+def test_after_stop_every_request_is_refused():
     limiter, stop = RateLimiter.fitting(32.0, 1, 16, 16), threading.Event()
     insert(limiter, 1)
     stop.set()
@@ -317,7 +317,7 @@ def test_fractional_ratios_keep_their_pace_in_the_long_run():
 # ---- going on, and taking turns
 
 
-def test_restored_counts_go_on_where_they_were():
+def test_restored_counts_continue():
     limiter = RateLimiter(32.0, 1000, 4096.0)
     limiter.restore(1100, 3000)  # expected are 32 * 100 = 3200 samples
     assert (limiter.inserts, limiter.samples) == (1100, 3000)
@@ -335,7 +335,7 @@ def test_restored_counts_go_on_where_they_were():
         (0, 0, 0),
     ],
 )
-def test_counts_that_the_ratio_would_not_have_allowed_are_brought_within_it(inserts, samples, kept):
+def test_restored_counts_are_moved_within_the_tolerance(inserts, samples, kept):
     limiter = RateLimiter(32.0, 1000, 4096.0)
     limiter.restore(inserts, samples)
     assert (limiter.inserts, limiter.samples) == (inserts, kept)
@@ -343,7 +343,7 @@ def test_counts_that_the_ratio_would_not_have_allowed_are_brought_within_it(inse
     assert not waits(limiter.may_insert, 16) or not waits(limiter.may_sample, 2048)
 
 
-def test_with_a_ratio_of_zero_any_counts_are_taken():
+def test_a_ratio_of_zero_restores_any_counts():
     limiter = RateLimiter(0.0, 10, 1.0)
     limiter.restore(5000, 123)
     assert (limiter.inserts, limiter.samples) == (5000, 123)
@@ -360,7 +360,7 @@ def test_with_a_ratio_of_zero_any_counts_are_taken():
         (5000, 256, 256, 0),
     ],
 )
-def test_what_is_due_is_what_the_ratio_asks_for_without_tolerance(inserts, samples, count, due):
+def test_inserts_due_ignores_the_tolerance(inserts, samples, count, due):
     limiter = RateLimiter(32.0, 1000, 1e9)
     limiter.restore(inserts, samples)
     assert limiter.inserts_due(count) == due
@@ -368,7 +368,7 @@ def test_what_is_due_is_what_the_ratio_asks_for_without_tolerance(inserts, sampl
 
 @settings(max_examples=100, deadline=None)
 @given(st.floats(0.25, 300.0), st.integers(1, 5000), st.integers(1, 16), st.integers(1, 512))
-def test_who_inserts_what_is_due_may_always_sample(ratio, learning_starts, updates, batch_size):
+def test_sampling_is_allowed_after_the_due_inserts(ratio, learning_starts, updates, batch_size):
     limiter, count = RateLimiter.fitting(ratio, learning_starts, updates * batch_size, 4 * BATCH_LENGTH), updates * batch_size
     for _ in range(20):
         limiter.inserted(limiter.inserts_due(count))

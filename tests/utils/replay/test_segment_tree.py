@@ -65,7 +65,7 @@ def test_find_agrees_with_walking_along_the_leaves(leaves, data):
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(st.just(0.0), st.floats(1e-12, 1e6)), min_size=1, max_size=40).filter(any))
-def test_find_never_returns_a_leaf_without_mass_whatever_rounding_does(leaves):
+def test_find_never_returns_a_zero_leaf_despite_rounding(leaves):
     tree = sum_tree(leaves)
     edges = np.cumsum(leaves)
     near_edges = np.concatenate([edges, np.nextafter(edges, 0.0), np.nextafter(edges, np.inf), [0.0, tree.root]])
@@ -75,7 +75,7 @@ def test_find_never_returns_a_leaf_without_mass_whatever_rounding_does(leaves):
     assert (np.diff(found) >= 0).all()  # greater prefix sums, later leaves
 
 
-def test_find_keeps_the_shape_of_what_it_is_asked():
+def test_find_keeps_the_shape_of_its_input():
     tree = sum_tree([1, 1, 1, 1])
     assert tree.find(np.array([[0.5, 1.5], [2.5, 3.5]])).tolist() == [[0, 1], [2, 3]]
     assert tree.find(np.zeros((2, 0, 3))).shape == (2, 0, 3)
@@ -95,14 +95,14 @@ def test_any_sequence_of_sets_gives_what_an_array_gives(capacity, data):
         assert tree.problems() == []
 
 
-def test_of_an_index_given_twice_the_last_value_counts():
+def test_set_uses_the_last_value_of_a_repeated_index():
     tree = sum_tree([1, 1, 1])
     tree.set(np.array([2, 0, 2, 2]), np.array([7.0, 5.0, 8.0, 9.0]))
     assert tree.leaves.tolist() == [5, 1, 9]
     assert tree.root == 15
 
 
-def test_set_leaves_the_callers_arrays_alone():
+def test_set_does_not_change_its_arguments():
     tree, indices, values = SegmentTree(4), np.array([3, 1]), np.array([2.0, 5.0])
     tree.set(indices, values)
     assert indices.tolist() == [3, 1]
@@ -134,7 +134,7 @@ def test_parents_do_not_drift_over_many_updates():
     assert tree.root == pytest.approx(1e-6, rel=1e-12)
 
 
-def test_problems_names_a_parent_that_is_not_what_its_children_give():
+def test_problems_names_a_parent_that_differs_from_its_children():
     tree = sum_tree([1, 2, 3, 4])
     tree._nodes[3] += 0.5  # the parent of leaves 2 and 3
     assert tree.problems() == [

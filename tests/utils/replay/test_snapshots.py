@@ -39,7 +39,7 @@ def stored(run):
 @pytest.mark.parametrize(
     ("step", "found", "transitions"), [(10, 10, 16), (20, 20, 32), (30, 30, 48), (25, 30, 48), (99, 30, 48)]
 )
-def test_the_snapshot_of_the_checkpoints_own_step_is_taken_else_the_newest(saved, step, found, transitions):
+def test_restore_prefers_the_snapshot_of_the_checkpoints_step_then_the_newest(saved, step, found, transitions):
     learner_step, said, run = restored(saved, step)
     assert (learner_step, said) == (found, [])
     assert stored(run) == list(range(transitions))
@@ -48,7 +48,7 @@ def test_the_snapshot_of_the_checkpoints_own_step_is_taken_else_the_newest(saved
 
 @pytest.mark.parametrize("name", ["transitions.npy", "counters.json", "manifest.json"])
 @pytest.mark.parametrize("damage", ["gone", "cut", "flipped"])
-def test_a_damaged_snapshot_is_passed_over_by_name_and_the_next_older_taken(saved, name, damage):
+def test_a_damaged_snapshot_is_named_and_the_next_older_one_is_restored(saved, name, damage):
     path = saved / "replay-30" / name
     content = path.read_bytes()
     path.unlink()
@@ -57,12 +57,12 @@ def test_a_damaged_snapshot_is_passed_over_by_name_and_the_next_older_taken(save
     learner_step, said, run = restored(saved, 30)
     assert learner_step == 20
     assert len(said) == 1
-    assert said[0].startswith("Passed over: ")
+    assert said[0].startswith("Skipped: ")
     assert "replay-30" in said[0]
     assert stored(run) == list(range(32))
 
 
-def test_a_snapshot_of_another_run_is_not_taken(saved):
+def test_a_snapshot_of_another_run_is_not_restored(saved):
     checkpoint = Checkpoint(saved / "Pendulum-v1.ckpt-10")
     checkpoint.run_id = "another run"
     run = FakeRun(saved.parent / "other")
@@ -94,7 +94,7 @@ def changed(counters, **changes):
         lambda counters: changed(counters, generator=5),
     ],
 )
-def test_counters_that_make_no_sense_are_passed_over_and_leave_no_trace(saved, forged):
+def test_invalid_counters_are_skipped_and_change_nothing(saved, forged):
     whole = Checkpoint(saved / "replay-30")
     contents = {name: whole.bytes(name) for name in ("transitions.npy", "counters.json")}
     contents["counters.json"] = json.dumps(forged(whole.json("counters.json"))).encode()

@@ -35,7 +35,7 @@ def fold_all(window, steps):
     return [transition for step in steps for transition in window.push(step)]
 
 
-def test_a_transition_comes_out_once_n_steps_are_there():
+def test_a_transition_is_complete_after_n_steps():
     window = NStep(3, 0.5)
     first, second, third, fourth = episode_of([1, 2, 4, 8], end="not at all")
     assert window.push(first) == []
@@ -44,7 +44,7 @@ def test_a_transition_comes_out_once_n_steps_are_there():
     assert plain(window.push(fourth)) == [(1, -1, 2 + 0.5 * 4 + 0.25 * 8, 0.125, 4)]
 
 
-def test_a_terminated_episode_gives_its_tail_with_the_discount_zero():
+def test_a_terminated_episode_returns_its_tail_with_discount_zero():
     *_, last = steps = episode_of([1, 2, 4, 8], end="terminated")
     window = NStep(3, 0.5)
     fold_all(window, steps[:-1])
@@ -88,7 +88,7 @@ def test_the_extreme_discount_rates_are_exact(rate, reward, discount):
     assert plain(fold_all(NStep(3, rate), episode_of([1, 2, 3], end="not at all"))) == [(0, 0, reward, discount, 3)]
 
 
-def test_no_window_crosses_an_episode():
+def test_no_transition_crosses_an_episode():
     window = NStep(3, 0.5)
     fold_all(window, episode_of([1, 2]))
     assert plain(fold_all(window, episode_of([100, 200], "truncated", first=50))) == [
@@ -97,7 +97,7 @@ def test_no_window_crosses_an_episode():
     ]
 
 
-def test_a_cut_ends_the_episode_as_truncated():
+def test_truncate_ends_the_episode_as_truncated():
     window, like = NStep(3, 0.5), NStep(3, 0.5)
     fold_all(window, episode_of([1, 2, 4, 8], end="not at all"))
     whole = fold_all(like, episode_of([1, 2, 4, 8], end="truncated"))
@@ -126,7 +126,7 @@ rewards = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=12)
     st.integers(1, 6),
     st.floats(0.0, 1.0),
 )
-def test_folding_agrees_with_the_definition(episodes, n, rate):
+def test_nstep_agrees_with_the_definition(episodes, n, rate):
     window, found, expected = NStep(n, rate), [], []
     for i, (episode_rewards, end) in enumerate(episodes):
         steps = episode_of(episode_rewards, end, first=100 * i)
@@ -154,7 +154,7 @@ def test_a_batch_is_stacked_float32():
     assert batch.policy_version == 9
 
 
-def test_nothing_is_not_a_batch():
+def test_an_empty_batch_is_refused():
     with pytest.raises(ValueError, match="not enough values"):
         TransitionBatch.stack([])
 
@@ -226,7 +226,7 @@ def test_rollout_survives_episodes_of_one_step():
     ]
 
 
-def test_steps_stay_what_they_were_while_the_rollout_goes_on():
+def test_yielded_steps_do_not_change_later():
     # Every field of a step must be its own: the replay gets them some steps later.
     seeds = count()
     running = rollout([Counter(1, [3] * 9), Counter(2, [2] * 9)], recorded_act([]), lambda: next(seeds))
@@ -239,14 +239,14 @@ def test_steps_stay_what_they_were_while_the_rollout_goes_on():
             np.testing.assert_array_equal(value, then)
 
 
-def test_rollout_does_not_step_before_it_is_asked():
+def test_rollout_is_lazy():
     env, seeds = Counter(1, [9]), count()
     running = rollout([env], recorded_act([]), lambda: next(seeds))
     next(running)
     assert len(env.actions) == 1
 
 
-def test_two_interleaved_environments_fold_to_windows_of_their_own():
+def test_interleaved_environments_have_separate_transitions():
     seeds = count()
     windows, found = [NStep(2, 0.5), NStep(2, 0.5)], [[], []]
     running = rollout([Counter(1, [3] * 9), Counter(2, [2] * 9, True)], recorded_act([]), lambda: next(seeds))

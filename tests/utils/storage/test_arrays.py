@@ -73,7 +73,7 @@ def test_arrays_are_stored_uncompressed(tmp_path, make_checkpoint):
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_archive_is_refused_by_name_and_runs_nothing(tmp_path, monkeypatch, kind):
+def test_a_malicious_npz_is_refused_by_name_and_runs_no_code(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     assert HOSTILE[kind] != GOOD
     path = forge(tmp_path / "a.ckpt-5", {"policy.npz": HOSTILE[kind]})
@@ -95,7 +95,7 @@ def test_the_name_of_a_member_is_a_key_and_never_a_path(tmp_path, monkeypatch, n
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, len(GOOD) - 1), st.binary(min_size=1, max_size=8))
-def test_a_rewritten_archive_is_an_array_or_a_checkpoint_error(start, new):
+def test_an_overwritten_npz_is_read_or_raises_checkpoint_error(start, new):
     # Here without the checksum, which a forger can compute as well as we can.
     content = GOOD[:start] + new + GOOD[start + len(new) :]
     try:

@@ -17,7 +17,7 @@ def test_jobs_are_done_in_the_order_they_came_and_in_one_other_thread():
     assert done == [(i, "saver") for i in range(20)]
 
 
-def test_who_hands_over_goes_on_until_too_many_wait():
+def test_submit_blocks_only_when_the_queue_is_full():
     saver, go, handed = BackgroundWriter("saver"), threading.Event(), []
     saver.submit(go.wait)
 
@@ -37,7 +37,7 @@ def test_who_hands_over_goes_on_until_too_many_wait():
     assert saver.wait(10.0)
 
 
-def test_waiting_ends_when_patience_does_and_says_so():
+def test_wait_returns_false_after_its_patience():
     saver, go = BackgroundWriter("saver"), threading.Event()
     saver.submit(go.wait)
     begun = time.monotonic()
@@ -48,7 +48,7 @@ def test_waiting_ends_when_patience_does_and_says_so():
 
 
 @pytest.mark.parametrize("ask", [lambda saver: saver.wait(10.0), lambda saver: saver.submit(lambda: None)])
-def test_what_a_job_raised_is_raised_where_one_asks_next_and_only_once(ask):
+def test_the_error_of_a_job_is_raised_once_by_the_next_call(ask):
     saver, done = BackgroundWriter("saver"), threading.Event()
 
     def fail():
@@ -64,7 +64,7 @@ def test_what_a_job_raised_is_raised_where_one_asks_next_and_only_once(ask):
     assert saver.wait(10.0)
 
 
-def test_a_saver_that_hangs_does_not_hold_the_process(run_code):
+def test_a_hanging_job_does_not_keep_the_process_alive(run_code):
     ended = run_code("""
         import threading
         from utils.storage.background_writer import BackgroundWriter
@@ -85,7 +85,7 @@ def test_close_does_the_waiting_jobs_and_ends_the_thread():
     assert writer.close(30.0)  # a second time changes nothing
 
 
-def test_close_gives_up_on_a_hanging_job_after_the_patience_given():
+def test_close_returns_after_its_patience_despite_a_hanging_job():
     let_go, writer = threading.Event(), BackgroundWriter("hanging writer")
     for _ in range(3):  # the queue is full
         writer.submit(let_go.wait)

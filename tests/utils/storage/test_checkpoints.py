@@ -24,18 +24,18 @@ def test_checkpoints_are_listed_by_learner_step_and_nothing_else_is(tmp_path, ma
     assert list_checkpoints(tmp_path)[0] == checkpoint_path(tmp_path, "Toy-v0", 0)
 
 
-def test_a_folder_that_is_not_there_holds_no_checkpoints(tmp_path):
+def test_a_missing_folder_holds_no_checkpoints(tmp_path):
     assert list_checkpoints(tmp_path / "none") == []
     assert newest_checkpoint(tmp_path / "none") == (None, [])
 
 
-def test_a_file_where_the_folder_should_be_is_an_error_of_storage(tmp_path):
+def test_a_file_in_place_of_the_folder_raises_storage_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file cannot be listed"):
         list_checkpoints(tmp_path / "file")
 
 
-def test_the_newest_whole_one_is_found_and_the_damaged_ones_are_named(tmp_path, make_checkpoint):
+def test_newest_checkpoint_is_the_newest_valid_one_and_names_the_damaged_ones(tmp_path, make_checkpoint):
     for step in (8, 9, 10, 11):
         make_checkpoint(tmp_path, step)
     (tmp_path / "Toy-v0.ckpt-11" / "state.json").write_text("{}")
@@ -46,7 +46,7 @@ def test_the_newest_whole_one_is_found_and_the_damaged_ones_are_named(tmp_path, 
     assert len(passed_over) == 2
 
 
-def test_when_none_is_whole_all_are_passed_over(tmp_path, make_checkpoint):
+def test_without_a_valid_checkpoint_all_errors_are_returned(tmp_path, make_checkpoint):
     for step in (1, 2):
         (make_checkpoint(tmp_path, step) / "policy.npz").unlink()
     newest, passed_over = newest_checkpoint(tmp_path)
@@ -71,7 +71,7 @@ def test_the_prefix_of_a_checkpoint_of_the_original_is_found(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["Toy-v0.ckpt-6", "no/such/path", "a" * 300, "a/" * 3000, "\0"])
-def test_a_name_that_names_nothing_is_refused_with_where_it_was_sought(tmp_path, name):
+def test_an_unknown_name_is_refused_with_the_searched_folder(tmp_path, name):
     with pytest.raises(CheckpointError, match="there is no checkpoint") as error:
         named_checkpoint(name, tmp_path)
     assert str(tmp_path) in str(error.value)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.storage.lines import append, csv_line
+from utils.storage.lines import append_lines, csv_line
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,51 +31,51 @@ def test_a_csv_line_quotes_what_needs_it():
 
 def test_lines_are_appended_in_order(tmp_path):
     path = tmp_path / "log"
-    append(path, "one\n")
-    append(path, "two\nthree\n")
-    append(path, "four\n", durable=True)
+    append_lines(path, "one\n")
+    append_lines(path, "two\nthree\n")
+    append_lines(path, "four\n", durable=True)
     assert path.read_text() == "one\ntwo\nthree\nfour\n"
 
 
 def test_text_is_written_as_utf_8(tmp_path):
-    append(tmp_path / "log", "küche ✓\n")
+    append_lines(tmp_path / "log", "küche ✓\n")
     assert (tmp_path / "log").read_bytes() == "küche ✓\n".encode()
 
 
 @pytest.mark.parametrize("rest", [b"hal", b"\xc3"])  # the second half of a letter may be missing too
-def test_a_line_that_was_cut_short_is_ended_first(tmp_path, rest):
+def test_an_incomplete_line_is_ended_first(tmp_path, rest):
     path = tmp_path / "log"
     path.write_bytes(b"whole\n" + rest)
-    append(path, "next\n")
+    append_lines(path, "next\n")
     assert path.read_bytes() == b"whole\n" + rest + b"\nnext\n"
 
 
 def test_an_empty_file_gets_no_empty_line(tmp_path):
     path = tmp_path / "log"
     path.touch()
-    append(path, "first\n")
+    append_lines(path, "first\n")
     assert path.read_text() == "first\n"
 
 
 def test_a_file_that_cannot_be_opened_raises(tmp_path):
     with pytest.raises(OSError, match="directory"):
-        append(tmp_path, "line\n")
+        append_lines(tmp_path, "line\n")
     with pytest.raises(FileNotFoundError):
-        append(tmp_path / "missing" / "log", "line\n")
+        append_lines(tmp_path / "missing" / "log", "line\n")
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
-        append(tmp_path / "file" / "log", "line\n")
+        append_lines(tmp_path / "file" / "log", "line\n")
 
 
 @pytest.mark.parametrize("length", [20, 10_000, 20_000, 30_000, 40_000])  # a long one is seen half written by others
-def test_writers_beside_each_other_lose_mix_and_add_nothing(tmp_path, length):
+def test_concurrent_writers_neither_lose_nor_mix_lines(tmp_path, length):
     path, writers, lines = tmp_path / "log", 4, 60
     start = threading.Barrier(writers)
 
     def write(name):
         start.wait(30)
         for i in range(lines):
-            append(path, f"{name} {i} {'x' * length}|\n")
+            append_lines(path, f"{name} {i} {'x' * length}|\n")
 
     threads = [threading.Thread(target=write, args=(name,)) for name in range(writers)]
     for thread in threads:
@@ -93,12 +93,12 @@ def test_writers_beside_each_other_lose_mix_and_add_nothing(tmp_path, length):
 ON_A_FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from utils.storage.lines import append
+from utils.storage.lines import append_lines
 path = Path(sys.argv[1])
-append(path, "0123456789\\n")
+append_lines(path, "0123456789\\n")
 resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 try:
-    append(path, "a line that does not fit\\n")
+    append_lines(path, "a line that does not fit\\n")
 except OSError as error:
     print("raised")
 """
@@ -120,7 +120,7 @@ def test_a_line_that_does_not_fit_leaves_nothing_behind(tmp_path):
     path = tmp_path / "log"
     on_a_full_disk(path)
     assert path.read_text() == "0123456789\n"
-    append(path, "next\n")
+    append_lines(path, "next\n")
     assert path.read_text() == "0123456789\nnext\n"
 
 
@@ -128,13 +128,13 @@ UNTIL_KILLED = """
 import sys
 from itertools import count
 from pathlib import Path
-from utils.storage.lines import append
+from utils.storage.lines import append_lines
 for i in count():
-    append(Path(sys.argv[1]), f"{sys.argv[2]} {i} {'x' * 500}|\\n")
+    append_lines(Path(sys.argv[1]), f"{sys.argv[2]} {i} {'x' * 500}|\\n")
 """
 
 
-def test_after_kills_every_line_is_in_order_and_at_most_the_one_being_written_is_cut_short(tmp_path):
+def test_a_kill_leaves_at_most_one_incomplete_line(tmp_path):
     path = tmp_path / "log"
     path.touch()
     for name in "abcd":
@@ -145,7 +145,7 @@ def test_after_kills_every_line_is_in_order_and_at_most_the_one_being_written_is
             time.sleep(0.001)
         writer.kill()
         writer.wait()
-    append(path, "end\n")
+    append_lines(path, "end\n")
     lines = path.read_text().splitlines()
     assert lines.pop() == "end"
     for name in "abcd":

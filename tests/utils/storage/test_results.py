@@ -74,7 +74,7 @@ def test_an_empty_table_gets_its_columns(tmp_path):
     assert read_results(tmp_path / "x.csv")[0]["run_id"] == "r-1"
 
 
-def test_a_row_that_was_cut_short_is_ended_and_not_read_as_a_score(tmp_path):
+def test_an_incomplete_row_is_ended_and_not_read_as_a_score(tmp_path):
     append_result(tmp_path / "x", ROW)
     with open(tmp_path / "x.csv", "a") as file:
         file.write("10000,820")
@@ -131,14 +131,14 @@ def test_a_kind_is_named_by_its_episodes(kind, words):
 
 
 @pytest.mark.parametrize("suffix", ["txt", "csv"])
-def test_results_that_cannot_be_written_are_said_in_one_sentence(tmp_path, suffix):
+def test_a_write_error_is_one_sentence(tmp_path, suffix):
     (tmp_path / f"x.{suffix}").mkdir()
     with pytest.raises(StorageError, match="could not be written") as caught:
         append_result(tmp_path / "x", ROW)
     assert str(tmp_path) in str(caught.value)
 
 
-def test_a_file_in_place_of_the_folder_is_said_in_one_sentence(tmp_path):
+def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path):
     (tmp_path / "test_results").touch()
     with pytest.raises(StorageError, match="could not be written"):
         append_result(tmp_path / "test_results" / "x", ROW)
@@ -171,7 +171,7 @@ def on_a_full_disk(folder, room):
 
 
 @pytest.mark.parametrize("room", [0, 40, 150])  # nothing fits, half a line does, the text does but not the table
-def test_a_full_disk_is_never_taken_for_a_score_that_was_written(tmp_path, room):
+def test_a_full_disk_raises_storage_error_for_the_score(tmp_path, room):
     done = on_a_full_disk(tmp_path, room)
     assert done.stdout.split() == ["StorageError", "StorageError"], done.stderr
 
@@ -187,7 +187,7 @@ def test_once_the_disk_has_room_again_scores_can_be_read(tmp_path, room):
 # ---- the ledger
 
 
-def test_an_entry_reads_back_with_all_that_was_said(tmp_path):
+def test_an_entry_reads_back_with_all_fields(tmp_path):
     ledger = Ledger(tmp_path / "new" / "x.tested.jsonl")
     ledger.add("r-1", 5000, "tested", checkpoint="x.ckpt-5000")
     ledger.add("r-1", 10000, "failed")
@@ -211,13 +211,13 @@ def test_a_ledger_that_does_not_exist_is_empty(tmp_path):
     assert Ledger(tmp_path / "missing" / "ledger").keys() == set()
 
 
-def test_a_ledger_that_cannot_be_read_is_no_empty_one(tmp_path):
+def test_an_unreadable_ledger_raises_instead_of_being_empty(tmp_path):
     # Taking it for empty would test everything again.
     with pytest.raises(StorageError, match="cannot be read"):
         Ledger(tmp_path).keys()
 
 
-def test_a_line_that_was_cut_short_is_passed_over_wherever_it_was_cut(tmp_path):
+def test_a_line_cut_at_any_byte_is_skipped(tmp_path):
     ledger = Ledger(tmp_path / "ledger")
     ledger.add("r", 1, "tested")
     whole = ledger.path.read_bytes()
@@ -250,7 +250,7 @@ def test_a_line_that_was_cut_short_is_passed_over_wherever_it_was_cut(tmp_path):
         b"\0" * 200,  # what a power loss may leave
     ],
 )
-def test_a_line_that_is_no_entry_is_passed_over(tmp_path, line):
+def test_an_invalid_line_is_skipped(tmp_path, line):
     ledger = Ledger(tmp_path / "ledger")
     ledger.add("r", 1, "tested")
     with open(ledger.path, "ab") as file:
@@ -262,7 +262,7 @@ def test_a_line_that_is_no_entry_is_passed_over(tmp_path, line):
 
 
 @pytest.mark.parametrize("damage", [b"\xff", b"\0", b"e", b'"', b"[", b"\n", b"\\"])
-def test_a_flipped_byte_costs_no_line_but_its_own(tmp_path, damage):
+def test_a_flipped_byte_damages_only_its_own_line(tmp_path, damage):
     ledger = Ledger(tmp_path / "ledger")
     for step in (100, 20000, 300):
         ledger.add("r", step, "tested")
@@ -273,7 +273,7 @@ def test_a_flipped_byte_costs_no_line_but_its_own(tmp_path, damage):
         assert {("r", 100), ("r", 300)} <= ledger.keys()
 
 
-def test_watchers_beside_each_other_lose_no_entry(tmp_path):
+def test_concurrent_watchers_lose_no_entry(tmp_path):
     ledger = Ledger(tmp_path / "ledger")
 
     def write(name):
@@ -307,7 +307,7 @@ def test_scores_are_the_rows_and_without_them_the_originals_lines(tmp_path):
     assert all(set(row) == set(COLUMNS) and row["run_id"] == "" for row in lines)
 
 
-def test_lines_of_another_form_are_passed_over(tmp_path):
+def test_lines_of_another_format_are_skipped(tmp_path):
     text = "Training Episode x: \t Average reward = 1 +/- 2 /ep\nrubbish\n"
     text += "Training Episode 7: \t Average reward = -3.5 +/- nan /ep \n"
     (tmp_path / "Toy-v0.txt").write_text(text)

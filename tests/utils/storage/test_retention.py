@@ -31,7 +31,7 @@ def named(steps, prefix="E.ckpt-"):
         ([10, 20, 30, 40], {40}, 40, []),
     ],
 )
-def test_of_more_than_three_the_oldest_tested_go(steps, tested, best, go):
+def test_the_oldest_tested_checkpoints_are_removed_first(steps, tested, best, go):
     assert sorted(steps_of(superfluous(named(steps), 3, tested, best))) == go
 
 
@@ -46,7 +46,7 @@ def test_of_more_than_three_the_oldest_tested_go(steps, tested, best, go):
         ([10, 20, 90], 20, 20, [10, 90]),  # 90 is of a future that was given up
     ],
 )
-def test_a_replay_stays_until_the_checkpoint_of_the_next_is_there(steps, newest, saved, go):
+def test_a_replay_is_kept_until_the_next_checkpoint_exists(steps, newest, saved, go):
     assert steps_of(superfluous_replays(named(steps, "replay-"), newest, saved)) == go
 
 
@@ -55,7 +55,7 @@ def score(results, learner_step, mean, run_id="a run", first_seed=1_000_000):
     append_result(results, dict.fromkeys(COLUMNS, "") | row)
 
 
-def test_the_best_is_that_of_this_run_by_seeds_that_may_choose(tmp_path):
+def test_the_best_checkpoint_ignores_published_scores_and_other_runs(tmp_path):
     results = tmp_path / "results" / "E"
     ledger = Ledger(results.with_name("E.tested.jsonl"))
     for step in (10, 20, 30):
@@ -72,12 +72,12 @@ def test_without_scores_nothing_is_tested_or_best(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "what\nis,this\n", "learner_step,mean\n1,2\n", "\0\xff"])
-def test_scores_that_cannot_be_read_protect_nothing_and_raise_nothing(tmp_path, content):
+def test_unreadable_scores_protect_no_checkpoint_and_never_raise(tmp_path, content):
     (tmp_path / "E.csv").write_text(content)
     assert judged(tmp_path / "E", "a run", 0, 1_000_000) == (set(), None)
 
 
-def test_a_score_that_is_no_number_chooses_nothing(tmp_path):
+def test_a_score_that_is_not_a_number_is_ignored(tmp_path):
     results = tmp_path / "E"
     score(results, 20, float("nan"))
     assert judged(results, "a run", 0, 1_000_000)[1] is None

@@ -58,13 +58,13 @@ def test_a_new_folder_is_made_and_holds_no_run(tmp_path, open_run):
     assert read_run(run.folder) == {}
 
 
-def test_every_run_has_an_id_of_its_own(tmp_path, open_run):
+def test_every_run_has_a_unique_id(tmp_path, open_run):
     ids = {open_run(tmp_path / str(i)).run_id for i in range(5)}
     assert len(ids) == 5
     assert all(re.fullmatch("[0-9a-f]{12}", run_id) for run_id in ids)
 
 
-def test_a_report_says_how_far_the_run_has_come(tmp_path, open_run):
+def test_a_report_records_the_progress_of_the_run(tmp_path, open_run):
     run = open_run(tmp_path)
     run.report("training", 0)
     run.report("training", 700)
@@ -118,7 +118,7 @@ def test_a_record_without_an_id_gets_one(tmp_path, open_run, record):
 # ---- at the same time
 
 
-def test_a_second_training_is_refused_and_told_who_holds_the_folder(tmp_path, spawn):
+def test_a_second_training_is_refused_and_the_holder_is_named(tmp_path, spawn):
     holder = spawn(HOLDER, tmp_path, 300)
     holder.stdout.readline()
     begun = time.monotonic()
@@ -143,7 +143,7 @@ def test_the_holder_is_named_even_before_its_first_report(tmp_path, spawn):
     assert "999999999" not in str(error.value)
 
 
-def test_a_killed_training_holds_nothing_and_its_run_goes_on(tmp_path, spawn, open_run):
+def test_a_killed_training_releases_the_lock_and_its_run_continues(tmp_path, spawn, open_run):
     holder = spawn(HOLDER, tmp_path, 300)
     run_id = holder.stdout.readline().strip()
     assert not has_ended(tmp_path)
@@ -186,13 +186,13 @@ def test_of_many_that_start_at_once_one_gets_the_folder_and_the_others_are_refus
     assert ended.stdout == f"{[8] * 23} 0\n", ended.stderr
 
 
-def test_runs_in_other_folders_do_not_mind_each_other(tmp_path, spawn, open_run):
+def test_runs_in_different_folders_are_independent(tmp_path, spawn, open_run):
     holder = spawn(HOLDER, tmp_path, 300)
     holder.stdout.readline()
     assert not open_run(tmp_path / "second").holds_a_run
 
 
-def test_a_watcher_that_looks_for_an_instant_does_not_turn_a_training_away(tmp_path, open_run):
+def test_a_short_shared_lock_of_a_watcher_does_not_refuse_a_training(tmp_path, open_run):
     with open(tmp_path / ".lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         timer = threading.Timer(0.2, fcntl.flock, (file, fcntl.LOCK_UN))
@@ -201,7 +201,7 @@ def test_a_watcher_that_looks_for_an_instant_does_not_turn_a_training_away(tmp_p
         timer.join()
 
 
-def test_looking_leaves_the_folder_free(tmp_path, open_run):
+def test_has_ended_leaves_the_folder_unlocked(tmp_path, open_run):
     run = open_run(tmp_path)
     run.report("done", 5)
     run.close()
@@ -217,7 +217,7 @@ def test_a_folder_where_nothing_was_recorded_has_not_ended(tmp_path, open_run):
     assert not has_ended(tmp_path / "run")
 
 
-def test_closing_lets_the_next_one_in(tmp_path, open_run):
+def test_close_releases_the_lock(tmp_path, open_run):
     for _ in range(3):
         open_run(tmp_path).close()
     assert open_run(tmp_path)
@@ -226,14 +226,14 @@ def test_closing_lets_the_next_one_in(tmp_path, open_run):
 # ---- moving aside
 
 
-def test_starting_anew_moves_the_run_aside_and_leaves_the_rest(tmp_path, open_run, make_checkpoint):
+def test_start_new_run_moves_the_old_run_aside_and_keeps_other_files(tmp_path, open_run, make_checkpoint):
     for step in (1, 20):
         make_checkpoint(tmp_path, step)
     make_checkpoint(tmp_path / "second", 3)  # another run's folder, within this one
     run = open_run(tmp_path)
     run.report("training", 20)
     old_id = run.run_id
-    aside = run.start_anew()
+    aside = run.start_new_run()
     assert sorted(os.listdir(aside)) == ["Toy-v0.ckpt-1", "Toy-v0.ckpt-20", RUN_FILE]
     assert read_run(aside)["run_id"] == old_id != run.run_id
     assert aside.parent == tmp_path
@@ -244,8 +244,8 @@ def test_starting_anew_moves_the_run_aside_and_leaves_the_rest(tmp_path, open_ru
         Run(tmp_path)  # the lock is still ours
 
 
-def test_starting_anew_in_an_empty_folder_moves_nothing(tmp_path, open_run):
-    assert open_run(tmp_path).start_anew() is None
+def test_start_new_run_in_an_empty_folder_moves_nothing(tmp_path, open_run):
+    assert open_run(tmp_path).start_new_run() is None
     assert os.listdir(tmp_path) == [".lock"]
 
 
@@ -254,15 +254,15 @@ def test_runs_moved_aside_within_a_second_stay_apart(tmp_path, open_run):
     aside = []
     for step in (1, 2, 3):
         run.report("training", step)
-        aside.append(run.start_anew())
+        aside.append(run.start_new_run())
     assert [read_run(folder)["learner_step"] for folder in aside] == [1, 2, 3]
 
 
-def test_no_paths_are_moved_nowhere(tmp_path):
+def test_move_aside_without_paths_returns_none(tmp_path):
     assert move_aside([]) is None
 
 
-def test_what_cannot_be_moved_is_an_error_of_storage(tmp_path):
+def test_move_aside_raises_storage_error(tmp_path):
     with pytest.raises(StorageError, match="could not be cleared"):
         move_aside([tmp_path / "gone"])
     with pytest.raises(StorageError, match="could not be cleared"):
@@ -273,7 +273,7 @@ def test_what_cannot_be_moved_is_an_error_of_storage(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["/proc/run", "/proc/self/run", "{file}", "{file}/run", "{long}"])
-def test_a_folder_that_cannot_be_written_is_an_error_of_storage_at_once(tmp_path, place):
+def test_a_read_only_folder_raises_storage_error(tmp_path, place):
     (tmp_path / "file").write_text("")
     folder = Path(place.format(file=tmp_path / "file", long=tmp_path / ("a" * 300)))
     with pytest.raises(StorageError, match="--ckpt-dir") as error:
@@ -305,7 +305,7 @@ def test_a_report_that_does_not_fit_on_the_disk_keeps_the_last_one(tmp_path, run
     assert step == "5"
 
 
-def test_a_folder_that_was_removed_or_made_anew_is_held_no_longer(tmp_path, open_run):
+def test_a_folder_that_was_removed_or_created_again_is_not_held(tmp_path, open_run):
     run = open_run(tmp_path / "E")
     assert run.is_held()
     shutil.rmtree(tmp_path / "E")

@@ -14,7 +14,7 @@ from reliability.malicious_files import GOOD, MANIFEST, forge
 
 from utils.errors import CheckpointError, StorageError
 from utils.storage.checkpoints import Checkpoint, list_checkpoints
-from utils.storage.verified_folder import remove_verified, write_file, write_verified
+from utils.storage.verified_folder import remove_verified, write_verified
 
 FILES = ["manifest.json", "policy.npz", "state.json"]
 
@@ -49,7 +49,7 @@ def test_the_manifest_lists_size_and_checksum_of_every_file(tmp_path, make_check
         assert entry == {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def test_saving_again_replaces_what_was_there(tmp_path, make_checkpoint):
+def test_saving_again_replaces_the_previous_folder(tmp_path, make_checkpoint):
     path = make_checkpoint(tmp_path, 5)
     (path / "state.json").write_text("damaged")
     (path / "left over").write_text("")
@@ -59,7 +59,7 @@ def test_saving_again_replaces_what_was_there(tmp_path, make_checkpoint):
     assert os.listdir(tmp_path) == [path.name]
 
 
-def test_everything_is_on_the_disk_before_the_name_appears(tmp_path, monkeypatch):
+def test_all_files_are_synced_before_the_rename(tmp_path, monkeypatch):
     # The system's calls are written down and made as ever: power loss cannot be had in a test.
     calls = []
     fsync, rename = os.fsync, os.rename
@@ -73,15 +73,6 @@ def test_everything_is_on_the_disk_before_the_name_appears(tmp_path, monkeypatch
     assert after == [tmp_path.stat().st_ino]
 
 
-def test_a_small_file_is_replaced_as_a_whole(tmp_path):
-    write_file(tmp_path / "run.json", "first")
-    with open(tmp_path / "run.json") as reader:
-        write_file(tmp_path / "run.json", "second, which is longer")
-        assert reader.read() == "first"  # an open file keeps the old content
-    assert (tmp_path / "run.json").read_text() == "second, which is longer"
-    assert os.listdir(tmp_path) == ["run.json"]
-
-
 # ---- removing
 
 
@@ -91,13 +82,13 @@ def test_removing_leaves_nothing_and_touches_no_other(tmp_path, make_checkpoint)
     assert os.listdir(tmp_path) == ["Toy-v0.ckpt-1"]
 
 
-def test_removing_what_has_gone_already_does_nothing(tmp_path, make_checkpoint):
+def test_removing_a_missing_folder_does_nothing(tmp_path, make_checkpoint):
     make_checkpoint(tmp_path, 1)
     remove_verified(tmp_path / "Toy-v0.ckpt-2")
     assert os.listdir(tmp_path) == ["Toy-v0.ckpt-1"]
 
 
-def test_a_removal_that_a_kill_cut_short_does_not_hinder_the_next(tmp_path, make_checkpoint):
+def test_remains_of_a_killed_removal_do_not_prevent_the_next(tmp_path, make_checkpoint):
     path = make_checkpoint(tmp_path, 1)
     shutil.copytree(path, tmp_path / f".{path.name}.removed")  # as a kill during the removal of an earlier one leaves it
     remove_verified(path)
@@ -125,7 +116,7 @@ def test_a_truncated_file_is_refused_by_name(tmp_path, make_checkpoint, name, ke
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("fate", ["removed", "a folder", "longer", "zeros", "another's", "a loop of links"])
-def test_a_file_that_is_not_what_was_saved_is_refused_by_name(tmp_path, make_checkpoint, name, fate):
+def test_a_replaced_file_is_refused_by_name(tmp_path, make_checkpoint, name, fate):
     path, other = make_checkpoint(tmp_path, 5), make_checkpoint(tmp_path, 6)
     data = (path / name).read_bytes()
     (path / name).unlink()
@@ -160,7 +151,7 @@ def test_a_flipped_bit_is_never_loaded_as_something_else(tmp_path, make_checkpoi
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(FILES), st.data())
-def test_any_rewriting_is_refused_or_harmless(tmp_path_factory, name, data):
+def test_any_overwritten_bytes_are_refused_or_harmless(tmp_path_factory, name, data):
     path = tmp_path_factory.mktemp("rewritten") / "a.ckpt-5"
     state = {"policy.npz": {"a": np.arange(3.0)}, "state.json": {"episodes": [1]}}
     write_verified(path, state, MANIFEST)
@@ -178,21 +169,21 @@ def test_any_rewriting_is_refused_or_harmless(tmp_path_factory, name, data):
     assert str(path) in said
 
 
-def test_what_is_no_checkpoint_at_all_is_refused(tmp_path):
+def test_a_path_without_a_checkpoint_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "none", tmp_path / "file"):
         with pytest.raises(CheckpointError, match=str(path)):
             Checkpoint(path)
 
 
-def test_a_file_that_the_manifest_does_not_know_is_not_read(tmp_path, make_checkpoint):
+def test_a_file_outside_the_manifest_is_not_read(tmp_path, make_checkpoint):
     path = make_checkpoint(tmp_path, 5)
     (path / "critic.npz").write_bytes((path / "policy.npz").read_bytes())
     with pytest.raises(CheckpointError, match=r"has no critic\.npz in its manifest"):
         Checkpoint(path).arrays("critic.npz")
 
 
-def test_a_checkpoint_that_goes_while_it_is_read_is_an_error_that_names_it(tmp_path, make_checkpoint):
+def test_a_checkpoint_removed_while_it_is_read_raises_an_error_that_names_it(tmp_path, make_checkpoint):
     checkpoint = Checkpoint(make_checkpoint(tmp_path, 5))
     remove_verified(checkpoint.path)
     with pytest.raises(CheckpointError, match=r"policy\.npz is missing"):
@@ -232,7 +223,7 @@ def test_a_checkpoint_that_goes_while_it_is_read_is_an_error_that_names_it(tmp_p
     ],
     ids=lambda changes: ascii(changes)[:60],
 )
-def test_a_manifest_that_makes_no_sense_is_refused(tmp_path, changes):
+def test_an_invalid_manifest_is_refused(tmp_path, changes):
     (tmp_path / "secret").write_text("secret")
     path = forge(tmp_path / "a.ckpt-5", {}, **changes)
     with pytest.raises(CheckpointError) as error:
@@ -240,7 +231,7 @@ def test_a_manifest_that_makes_no_sense_is_refused(tmp_path, changes):
     assert str(path) in str(error.value)
 
 
-def test_a_file_in_another_folder_is_not_read_even_when_it_is_as_the_manifest_says(tmp_path):
+def test_a_file_in_another_folder_is_not_read_even_with_a_valid_checksum(tmp_path):
     (tmp_path / "secret").write_text("secret")
     entry = {"size": 6, "sha256": hashlib.sha256(b"secret").hexdigest()}
     path = forge(tmp_path / "a.ckpt-5", {}, files={"../secret": entry})
@@ -264,20 +255,20 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_a_manifest_that_is_a_bomb_is_refused(tmp_path, bomb):
+def test_a_malicious_manifest_is_refused(tmp_path, bomb):
     (tmp_path / "manifest.json").write_bytes(BOMBS[bomb])
     with pytest.raises(CheckpointError, match=r"manifest\.json cannot be used"):
         Checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("bomb", [name for name in BOMBS if name != "large"])
-def test_a_state_that_is_a_bomb_is_refused(tmp_path, bomb):
+def test_a_malicious_state_is_refused(tmp_path, bomb):
     path = forge(tmp_path / "a.ckpt-5", {"state.json": BOMBS[bomb]})
     with pytest.raises(CheckpointError, match=r"state\.json cannot be used"):
         Checkpoint(path).verify().json("state.json")
 
 
-def test_a_pipe_in_place_of_the_manifest_holds_nobody_up(tmp_path):
+def test_a_pipe_in_place_of_the_manifest_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "manifest.json")
     errors = []
 
@@ -298,7 +289,7 @@ def test_a_pipe_in_place_of_the_manifest_holds_nobody_up(tmp_path):
     assert len(errors) == 1
 
 
-def test_the_forger_of_these_tests_can_write_a_good_checkpoint(tmp_path):
+def test_forge_can_write_a_valid_checkpoint(tmp_path):
     path = forge(tmp_path / "a.ckpt-5", {"policy.npz": GOOD, "state.json": b"{}"})
     assert read_all(path)[1:] == ({"weights": bytes(4)}, {})
 
@@ -314,7 +305,7 @@ root = Path(sys.argv[1])
 """
 
 
-def test_a_save_killed_at_any_operation_leaves_whole_checkpoints_only(tmp_path, run_code):
+def test_a_save_killed_at_any_operation_leaves_only_valid_checkpoints(tmp_path, run_code):
     script = """
     for n in range(100):
         folder = root / str(n)
@@ -333,7 +324,7 @@ def test_a_save_killed_at_any_operation_leaves_whole_checkpoints_only(tmp_path, 
     assert 5 < int(ended.stdout) < 99  # it was killed at each of some ten operations, then ran to its end
 
 
-def test_a_save_over_an_older_one_killed_at_any_operation_leaves_nothing_half(tmp_path, run_code):
+def test_an_overwriting_save_killed_at_any_operation_leaves_only_valid_checkpoints(tmp_path, run_code):
     script = """
     for n in range(100):
         folder = root / str(n)
@@ -350,7 +341,7 @@ def test_a_save_over_an_older_one_killed_at_any_operation_leaves_nothing_half(tm
     assert 5 < int(ended.stdout) < 99
 
 
-def test_a_removal_killed_at_any_operation_leaves_the_checkpoint_whole_or_gone(tmp_path, run_code):
+def test_a_removal_killed_at_any_operation_leaves_the_checkpoint_valid_or_removed(tmp_path, run_code):
     script = """
     for n in range(100):
         folder = root / str(n)
@@ -367,7 +358,7 @@ def test_a_removal_killed_at_any_operation_leaves_the_checkpoint_whole_or_gone(t
     assert 3 < int(ended.stdout) < 99
 
 
-def test_a_full_disk_is_an_error_of_storage_and_leaves_nothing_half_written(tmp_path, run_code):
+def test_a_full_disk_raises_storage_error_and_leaves_no_partial_folder(tmp_path, run_code):
     script = """
     import resource
     from utils.errors import StorageError
@@ -389,22 +380,7 @@ def test_a_full_disk_is_an_error_of_storage_and_leaves_nothing_half_written(tmp_
     assert int(ended.stdout) == 10**6  # 160 kB of weights and their headers do not fit into less
 
 
-def test_a_small_file_that_does_not_fit_leaves_the_old_one_and_no_remains(tmp_path, run_code):
-    script = """
-    import resource
-    write_file(root / "run.json", "old")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
-    try:
-        write_file(root / "run.json", "x" * 101)
-    except OSError as error:
-        print((root / "run.json").read_text(), os.listdir(root))
-    """
-    (tmp_path / "run").mkdir()
-    ended = run_code(KILLS + script.replace("\n    ", "\n"), tmp_path / "run")
-    assert ended.stdout == "old ['run.json']\n", ended.stderr
-
-
-def test_a_file_in_place_of_a_folder_is_an_error_of_storage(tmp_path):
+def test_a_file_in_place_of_a_folder_raises_storage_error(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(StorageError, match="a.ckpt-5 could not be saved"):
         write_verified(tmp_path / "run" / "a.ckpt-5", {}, MANIFEST)

@@ -84,7 +84,7 @@ def test_one_call_tests_one(folder, ledger, make_checkpoint):
     assert [watcher.test_one(threading.Event()) for _ in range(3)] == [True, True, False]
 
 
-def test_a_stopped_watcher_goes_on_where_it_was(folder, ledger, make_checkpoint):
+def test_a_restarted_watcher_continues_with_the_untested_checkpoints(folder, ledger, make_checkpoint):
     for step in (1, 2, 3):
         make_checkpoint(folder, step)
     end_run(folder)
@@ -101,14 +101,14 @@ def test_a_stopped_watcher_goes_on_where_it_was(folder, ledger, make_checkpoint)
     assert watch(folder, ledger) == ["Toy-v0.ckpt-2", "Toy-v0.ckpt-3"]
 
 
-def test_a_test_that_came_to_its_end_just_before_stop_counts(folder, ledger, make_checkpoint):
+def test_a_test_that_ends_just_before_stop_counts(folder, ledger, make_checkpoint):
     make_checkpoint(folder, 1)
     stop = threading.Event()
     watch(folder, ledger, lambda path: stop.set() or "tested", stop=stop)
     assert lines(ledger) == [("a run", 1, "tested")]  # its score is written: to test it again would double it
 
 
-def test_a_test_that_fails_is_written_down_and_does_not_stop_the_others(folder, ledger, make_checkpoint):
+def test_a_failed_test_is_recorded_and_does_not_stop_the_others(folder, ledger, make_checkpoint):
     for step in (1, 2, 3):
         make_checkpoint(folder, step)
     end_run(folder)
@@ -117,7 +117,7 @@ def test_a_test_that_fails_is_written_down_and_does_not_stop_the_others(folder, 
     assert watch(folder, ledger) == []
 
 
-def test_a_checkpoint_that_was_pruned_meanwhile_is_gone_and_no_failure(folder, ledger, make_checkpoint):
+def test_a_checkpoint_pruned_during_its_test_is_recorded_as_gone(folder, ledger, make_checkpoint):
     for step in (1, 2, 3):
         make_checkpoint(folder, step)
     end_run(folder)
@@ -132,7 +132,7 @@ def test_a_checkpoint_that_was_pruned_meanwhile_is_gone_and_no_failure(folder, l
     assert lines(ledger) == [("a run", 1, "gone"), ("a run", 2, "tested"), ("a run", 3, "failed")]
 
 
-def test_another_run_in_the_same_folder_is_tested_anew(folder, ledger, make_checkpoint):
+def test_another_run_in_the_same_folder_is_tested_again(folder, ledger, make_checkpoint):
     make_checkpoint(folder, 5)
     end_run(folder)
     watch(folder, ledger)
@@ -148,7 +148,7 @@ def test_another_run_in_the_same_folder_is_tested_anew(folder, ledger, make_chec
 
 @pytest.mark.parametrize("file", ["manifest.json", "policy.npz"])
 @pytest.mark.parametrize("damage", ["removed", "truncated"])
-def test_a_damaged_checkpoint_gets_its_one_line_and_the_others_theirs(folder, ledger, make_checkpoint, file, damage):
+def test_a_damaged_checkpoint_gets_exactly_one_ledger_line(folder, ledger, make_checkpoint, file, damage):
     for step in (1, 2, 3):
         make_checkpoint(folder, step)
     path = folder / "Toy-v0.ckpt-2" / file
@@ -172,13 +172,13 @@ def test_a_checkpoint_that_was_unreadable_is_tested_once_it_is_saved_again(folde
     assert [(step, outcome) for _, step, outcome in lines(ledger)] == [(2, "failed"), (2, "tested")]
 
 
-def test_what_is_still_being_written_is_not_looked_at(folder, ledger, make_checkpoint):
+def test_a_partial_checkpoint_is_ignored(folder, ledger, make_checkpoint):
     shutil.copytree(make_checkpoint(folder, 1), folder / ".Toy-v0.ckpt-2.123.partial")
     end_run(folder)
     assert watch(folder, ledger) == ["Toy-v0.ckpt-1"]
 
 
-def test_a_ledger_line_that_a_kill_cut_short_is_no_line(folder, ledger, make_checkpoint):
+def test_an_incomplete_ledger_line_is_ignored(folder, ledger, make_checkpoint):
     for step in (1, 2):
         make_checkpoint(folder, step)
     end_run(folder)
@@ -226,7 +226,7 @@ def test_the_last_checkpoint_is_tested_though_training_ended_right_after_it(fold
     assert watch(folder, ledger, slow) == ["Toy-v0.ckpt-1", "Toy-v0.ckpt-2"]
 
 
-def test_without_being_told_to_end_it_waits_for_stop(folder, ledger, make_checkpoint):
+def test_without_exit_when_done_it_runs_until_stop(folder, ledger, make_checkpoint):
     make_checkpoint(folder, 1)
     end_run(folder)
     stop, tested = threading.Event(), []
@@ -241,7 +241,7 @@ def test_without_being_told_to_end_it_waits_for_stop(folder, ledger, make_checkp
     assert not thread.is_alive()
 
 
-def test_it_waits_for_a_folder_and_survives_its_being_made_again(folder, ledger, make_checkpoint):
+def test_it_waits_for_a_missing_folder_and_follows_a_recreated_one(folder, ledger, make_checkpoint):
     stop, tested = threading.Event(), []
     watcher = Watcher(folder, ledger, lambda path: tested.append(path.name) or "tested")
     thread = threading.Thread(target=watcher.run, args=(stop, True), daemon=True)
@@ -291,7 +291,7 @@ def test_five_kills_of_the_watcher_leave_one_line_for_each_checkpoint(folder, le
 # ---- what ends it
 
 
-def test_a_ledger_that_cannot_be_written_ends_it_with_an_error_of_storage(folder, tmp_path, make_checkpoint):
+def test_an_unwritable_ledger_raises_storage_error(folder, tmp_path, make_checkpoint):
     make_checkpoint(folder, 1)
     (tmp_path / "results").write_text("a file in place of the folder")
     with pytest.raises(StorageError, match=r"tested\.jsonl"):
@@ -309,7 +309,7 @@ def test_an_error_in_the_test_itself_is_not_swallowed(folder, ledger, make_check
     assert lines(ledger) == []
 
 
-def test_what_follows_a_test_comes_after_its_line_so_that_a_kill_in_it_repeats_nothing(folder, ledger, make_checkpoint):
+def test_tested_is_called_after_the_ledger_line_is_written(folder, ledger, make_checkpoint):
     make_checkpoint(folder, 1)
     make_checkpoint(folder, 2)
     outcomes = iter(["tested", "failed"])

@@ -12,12 +12,12 @@ def listing(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_where_all_is_well_the_folders_are_there_and_nothing_else(tmp_path):
+def test_a_successful_check_makes_folders_and_no_files(tmp_path):
     check_writable({"--a": [tmp_path / "one/two/file.csv", tmp_path / "one/two/file.txt"], "--b": [tmp_path / "three/x"]})
     assert listing(tmp_path) == ["one", "one/two", "three"]
 
 
-def test_a_file_that_is_there_stays_as_it_is(tmp_path):
+def test_an_existing_file_is_unchanged(tmp_path):
     file = tmp_path / "scores.csv"
     file.write_text("1,2\n")
     os.utime(file, (5, 5))
@@ -54,7 +54,7 @@ def a_pipe_that_nobody_reads(tmp_path):
     ],
     ids=["file", "folder", "pipe", "long", "proc", "null"],
 )
-def test_what_cannot_be_written_is_named_with_its_flag_and_leaves_nothing(tmp_path, bad):
+def test_an_unwritable_path_is_named_with_its_flag_and_leaves_no_folders(tmp_path, bad):
     path = bad(tmp_path)
     before = listing(tmp_path)
     with pytest.raises(StorageError, match="cannot be written: .* Choose another with --log-dir") as caught:

@@ -37,8 +37,8 @@ def checkpoint(tmp_path):
 
 
 @pytest.fixture
-def film(monkeypatch):
-    """Lets a film be of one pixel, made at once; `film.error` is raised instead."""
+def recording(monkeypatch):
+    """Replaces the recording by one of a single pixel, made at once; `recording.error` is raised instead."""
 
     def make(config, path, stop):
         if make.error:
@@ -46,7 +46,7 @@ def film(monkeypatch):
         return b"GIF89a" + bytes((1, 0, 1, 0))
 
     make.error = None
-    monkeypatch.setattr(module, "film_of", make)
+    monkeypatch.setattr(module, "record_checkpoint", make)
     return make
 
 
@@ -137,7 +137,7 @@ def test_log_that_cannot_be_written_is_reported_once(started, tmp_path):
         logs.on_metrics(40, ROW)
         logs.on_tick(make_status())
     (sentence,) = logs._run.console.said
-    assert sentence.startswith("Training continues without the log lines that were lost: ")
+    assert sentence.startswith("Training continues without the lost log lines: ")
     assert "learner.csv" in sentence
 
 
@@ -150,16 +150,16 @@ def test_tensorboard_that_cannot_be_opened_ends_the_run_at_its_start(started, tm
         started()
 
 
-def test_end_adds_parameters_score_and_film(started, tmp_path, checkpoint, film):
+def test_end_adds_parameters_score_and_film(started, tmp_path, checkpoint, recording):
     logs = started(config=make_params(obs_scale=(1.0, 1.0, 8.0)))
     logs.on_end(make_result(checkpoint, score=-123.5))
     logs.close()
-    assert {"score/final", "film", "_hparams_/session_start_info"} <= tags(tmp_path)
+    assert {"score/final", "recording", "_hparams_/session_start_info"} <= tags(tmp_path)
     assert ("score/final", 100, -123.5) in scalars_in(tmp_path / "logs/tensorboard")
     assert logs._run.console.said == []
 
 
-def test_end_without_a_score_adds_nothing(started, tmp_path, checkpoint, film):
+def test_end_without_a_score_adds_nothing(started, tmp_path, checkpoint, recording):
     logs = started()
     logs.on_end(make_result(checkpoint))
     logs.close()
@@ -168,18 +168,18 @@ def test_end_without_a_score_adds_nothing(started, tmp_path, checkpoint, film):
 
 @pytest.mark.parametrize(("is_interrupted", "sentences"), [(False, 1), (True, 0)])
 def test_film_that_fails_is_one_sentence_and_none_after_a_signal(
-    started, tmp_path, checkpoint, film, is_interrupted, sentences
+    started, tmp_path, checkpoint, recording, is_interrupted, sentences
 ):
-    film.error = DependencyError("there is no ffmpeg.")
+    recording.error = DependencyError("there is no ffmpeg.")
     logs = started(is_interrupted=lambda: is_interrupted)
     logs.on_end(make_result(checkpoint, score=-123.5))
     logs.close()
-    assert "film" not in tags(tmp_path)
-    assert logs._run.console.said == ["TensorBoard shows no film of Pendulum-v1.ckpt-32: there is no ffmpeg."] * sentences
+    assert "recording" not in tags(tmp_path)
+    assert logs._run.console.said == ["TensorBoard shows no recording of Pendulum-v1.ckpt-32: there is no ffmpeg."] * sentences
 
 
 def test_failure_at_the_end_is_reported(started, checkpoint, monkeypatch):
-    monkeypatch.setattr(module, "film_of", lambda *_: b"")  # not a GIF
+    monkeypatch.setattr(module, "record_checkpoint", lambda *_: b"")  # not a GIF
     logs = started()
     logs.on_end(make_result(checkpoint, score=-123.5))
     (sentence,) = logs._run.console.said

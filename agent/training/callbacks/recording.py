@@ -1,4 +1,4 @@
-"""A film of a checkpoint for TensorBoard, made by a child process."""
+"""A recording of a checkpoint for TensorBoard, made by a child process."""
 
 import tempfile
 from collections.abc import Callable
@@ -9,10 +9,10 @@ from params import PlayParams, TrainParams
 from utils.child import Child
 from utils.errors import DependencyError
 
-FILM_SECONDS = 300.0  # that the film may take
+RECORDING_SECONDS = 300.0  # that play.py may take
 
 
-def film_of(params: TrainParams, checkpoint: Path, stop: Callable[[], bool] = lambda: False) -> bytes:
+def record_checkpoint(params: TrainParams, checkpoint: Path, stop: Callable[[], bool] = lambda: False) -> bytes:
     """The content of a GIF of one episode, made by play.py in a child process.
 
     TensorFlow and MuJoCo's renderer in one process end it with a segmentation fault. Raises OSError and DependencyError.
@@ -20,8 +20,8 @@ def film_of(params: TrainParams, checkpoint: Path, stop: Callable[[], bool] = la
     given = env_flags(params) | {"ckpt_file": checkpoint}
     with tempfile.TemporaryDirectory() as folder:
         with Child("play.py", "--no-render", **given, num_eps_play=1, record_dir=folder) as child:
-            code = child.wait(FILM_SECONDS, stop)
+            code = child.wait(RECORDING_SECONDS, stop)
         if code != 0:
-            why = f"it took more than {FILM_SECONDS:g} seconds." if code is None else child.last_line
+            why = f"it took more than {RECORDING_SECONDS:g} seconds." if code is None else child.last_line
             raise DependencyError(why.removeprefix("Error: ") or f"play.py ended with the exit code {code}.")
         return run_folder(folder, PlayParams(env=params.env)).with_suffix(".gif").read_bytes()

@@ -4,8 +4,8 @@ import pytest
 from callback_events import make_pendulum
 from factories import make_params, save_checkpoint
 
-from agent.training.callbacks import film as module
-from agent.training.callbacks.film import film_of
+from agent.training.callbacks import recording as module
+from agent.training.callbacks.recording import record_checkpoint
 from utils.errors import DependencyError
 from utils.storage.verified_folder import remove_verified
 
@@ -20,17 +20,17 @@ def test_film_is_a_gif_rendered_in_another_process(checkpoint, monkeypatch):
         raise AssertionError("rendered here")
 
     monkeypatch.setattr("utils.env_spec._check_may_render", render)
-    assert film_of(make_params(max_ep_length=8), checkpoint).startswith(b"GIF8")
+    assert record_checkpoint(make_params(max_ep_length=8), checkpoint).startswith(b"GIF8")
 
 
 def test_film_of_a_missing_checkpoint_names_the_reason(checkpoint):
     remove_verified(checkpoint)
     with pytest.raises(DependencyError, match=r"^there is no checkpoint "):
-        film_of(make_params(max_ep_length=8), checkpoint)
+        record_checkpoint(make_params(max_ep_length=8), checkpoint)
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])
 def test_film_ends_with_its_time_and_with_the_training(checkpoint, monkeypatch, is_stopped):
-    monkeypatch.setattr(module, "FILM_SECONDS", 600.0 if is_stopped else 0.1)
+    monkeypatch.setattr(module, "RECORDING_SECONDS", 600.0 if is_stopped else 0.1)
     with pytest.raises(DependencyError, match="it took more than"):
-        film_of(make_params(max_ep_length=8), checkpoint, lambda: is_stopped)
+        record_checkpoint(make_params(max_ep_length=8), checkpoint, lambda: is_stopped)
