@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from event_files import events_in, scalars_in
 from factories import save_checkpoint
+from processes import kill_all
 
 from agent.config import folder_name
 from utils.env_spec import EnvSpec
@@ -68,10 +69,7 @@ def start(tmp_path):
         return process
 
     yield begin
-    for process in started:
-        process.kill()
-        with process:
-            pass  # closes its pipes
+    kill_all(started)
 
 
 @pytest.fixture
