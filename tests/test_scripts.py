@@ -77,7 +77,8 @@ def trained(shared_folder, tmp_path):
     """A folder after a training of 64 learner steps, and what it printed: a copy, which the test may change."""
 
     def train(folder):
-        done = run("train.py", folder, *TINY, "--num-agents", "1", "--save-ckpt-step", "32")  # one agent ends episodes for sure
+        small = ("--num-agents", "1", "--save-ckpt-step", "32", "--max-ep-length", "50")  # one agent ends episodes for sure
+        done = run("train.py", folder, *TINY, *small)
         assert done.returncode == 0, done.stdout + done.stderr
         (folder / "printed.txt").write_text(done.stdout)
 
@@ -321,6 +322,7 @@ def processes_of(folder):
     return [line for line in listed.splitlines() if str(folder) in line]
 
 
+@pytest.mark.slow(seconds=10)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_training_that_is_interrupted_leaves_no_child_process(endless, tmp_path, number):
     process = endless("--eval-every", "40")
@@ -337,6 +339,7 @@ def test_training_that_is_interrupted_leaves_no_child_process(endless, tmp_path,
     assert processes_of(tmp_path) == []
 
 
+@pytest.mark.slow(seconds=12)
 def test_eval_every_scores_checkpoints_as_the_watcher_does(tmp_path):
     flags = [*TINY, "--save-ckpt-step", "16", "--eval-every", "32", "--max-ep-length", "20"]
     done = run("train.py", tmp_path, *flags)
@@ -354,6 +357,7 @@ def test_eval_every_scores_checkpoints_as_the_watcher_does(tmp_path):
     assert not any(f"ckpt-{learner_step}:" in watched.stdout for learner_step in tested)
 
 
+@pytest.mark.slow(seconds=15)
 def test_mujoco_training_ends_well_with_a_film_or_a_sentence(tmp_path):
     pytest.importorskip("mujoco")
     flags = ["--env", "InvertedPendulum-v5", "--v-min", "0", "--v-max", "100", "--batch-size", "32"]

@@ -52,7 +52,7 @@ TRIALS = [
     Trial("9", goals.find_a_leak, {"iterations": 100_000}, {"iterations": 3000}),
     Trial("9", goals.watch_memory, {"minutes": 10.0, "settle_minutes": 3.0, "most_mb_a_minute": 1.0}, None),
     Trial("10", goals.burst, {"checkpoints": 1000, "kills": 10}, {"checkpoints": 50, "kills": 3}),
-    Trial("11", goals.repeat_bit_for_bit, {"steps": 4000}, {"steps": 80}),
+    Trial("11", goals.repeat_bit_for_bit, {"steps": 4000}, {"steps": 80, "compile_cache": True}),
     Trial("guards", goals.weigh_the_guards, {"pairs": 20}, None),
 ]
 
