@@ -14,6 +14,8 @@ from agent.update import METRICS
 from utils.errors import CheckpointError, DivergenceError
 from utils.replay.rate_limiter import RateLimiter
 
+pytestmark = pytest.mark.xdist_group("small learners")  # in one worker, which compiles each program once
+
 
 class CheckpointKeeper:
     """Keeps nothing but when it was asked to, and reloads as often as it is told."""

@@ -11,6 +11,8 @@ from small_learners import COMPILED, NOT_COMPILED, bandit, make, make_update, sm
 from agent.scaling import Scaling
 from agent.update import CompiledUpdate
 
+pytestmark = pytest.mark.xdist_group("small learners")  # in one worker, which compiles each program once
+
 ONE = np.ones(1, np.float32)
 SUPPORT = np.linspace(-2.0, 2.0, 51, dtype=np.float32)
 
