@@ -1,10 +1,12 @@
-"""What callbacks are called with, for tests: a run, a status, an episode, a result; their numbers never vary."""
+"""What callbacks work with, for tests: a run, a status, an episode, a result, a child process; their numbers never vary."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import pytest
 from factories import make_params, make_replay
 
 from agent.training.callbacks.callback import FinishedEpisode, RunInfo, Status
@@ -28,6 +30,32 @@ class Screen(Console):
 
     def show(self, rows: Any, line: str, is_last: bool = False) -> None:
         self.lines.append((line, is_last))
+
+
+class FakeChild:
+    """Stands in for a child process, and ends when `code` is set."""
+
+    def __init__(self, *words: str, ckpt_file: Path, **flags: Any) -> None:
+        self.words, self.name, self.code, self.has_ended = words, ckpt_file.name, None, False
+        self.output = self.last_line = "said"
+
+    def wait(self, seconds: float, stop: Callable[[], bool] = lambda: False) -> int | None:
+        return self.code
+
+    def end(self) -> None:
+        self.has_ended = True
+
+
+def use_fake_children(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[FakeChild]:
+    """Let a module start fake children; they are listed in the order of their start."""
+    children: list[FakeChild] = []
+
+    def start(*words: str, **flags: Any) -> FakeChild:
+        children.append(FakeChild(*words, **flags))
+        return children[-1]
+
+    monkeypatch.setattr(module, "Child", start)
+    return children
 
 
 def make_run(folder: Path, config: TrainParams | None = None, **changes: Any) -> RunInfo:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import adopt_orphans, descendants, end_descendants, has_children, stop_ignoring_signals
+from processes import adopt_orphans, descendants, end_descendants, has_children, kill_all, stop_ignoring_signals
 
 from utils.storage.checkpoints import checkpoint_path
 from utils.storage.verified_folder import write_verified
@@ -108,10 +108,7 @@ def spawn(tmp_path):
         return process
 
     yield start
-    for process in started:
-        process.kill()
-        with process:
-            pass  # closes its pipes
+    kill_all(started)
 
 
 @pytest.fixture

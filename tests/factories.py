@@ -33,6 +33,12 @@ def make_scaling(
     return Scaling(np.zeros(obs_size, np.float32), np.ones(obs_size, np.float32), np.inf, reward_scale, low, high)
 
 
+def make_uneven_scaling(clip: float = np.inf) -> Scaling:
+    """A scaling whose three observations and two actions all have numbers of their own; rewards are divided by 10."""
+    mean, scale = np.array([1.0, -2.0, 0.5], np.float32), np.array([2.0, 8.0, 0.1], np.float32)
+    return Scaling(mean, scale, clip, 10.0, np.array([-0.3, 0.0], np.float32), np.array([0.1, 7.0], np.float32))
+
+
 def make_replay(
     capacity: int = 1000, obs_size: int = 1, action_size: int = 1, alpha: float = 0.6, epsilon: float = 1e-5, seed: int = 0
 ) -> PrioritisedReplay:

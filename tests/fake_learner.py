@@ -1,5 +1,8 @@
 """A run whose learner does not learn, so that no TensorFlow is loaded."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 from factories import make_replay
 
@@ -43,6 +46,33 @@ class FrozenLearner:
         """Take over the step of a snapshot."""
         self.learner_step = int(arrays["step"])
         assert self.learner_step <= learner_step
+
+
+class FakeTrainerLearner(FrozenLearner):
+    """A learner that a Trainer can run: each learner step takes a batch from the limiter and changes nothing."""
+
+    skipped_updates = 0
+    averages = SimpleNamespace(take=dict)
+
+    def __init__(self, params, scaling, replay, rng):
+        super().__init__()
+        self._params = params
+
+    def beta(self, learner_step):
+        """An importance-sampling exponent."""
+        return 1.0
+
+    def run(self, limiter, stop, keeper):
+        """Count learner steps until num_steps_train or `stop`; save where a checkpoint is due."""
+        while self.learner_step < self._params.num_steps_train and limiter.may_sample(self._params.batch_size, stop):
+            self.learner_step += 1
+            if self.learner_step % self._params.save_ckpt_step == 0:
+                keeper.save()
+
+
+def use_fake_learner(monkeypatch, learner=FakeTrainerLearner):
+    """Let every Trainer of the test have this learner, which learns nothing. TensorFlow is not imported."""
+    monkeypatch.setitem(sys.modules, "agent.learning.learner", SimpleNamespace(Learner=learner))
 
 
 class FakeRun:

@@ -6,6 +6,7 @@ Descendants are found in /proc, so that every way of starting one counts. On oth
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Collection
@@ -51,6 +52,14 @@ def descendants() -> set[int]:
         found.update(below)
         waiting += below
     return found
+
+
+def kill_all(processes: Collection[subprocess.Popen]) -> None:
+    """Kill processes, reap them, and close their pipes."""
+    for process in processes:
+        process.kill()
+        with process:
+            pass  # closes its pipes
 
 
 def has_children() -> bool:

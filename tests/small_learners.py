@@ -1,15 +1,40 @@
-"""Small learners for tests: parameters, a replay with given transitions, and a bandit problem. Loads TensorFlow."""
+"""Small learners for tests: parameters, a replay with given transitions, and a bandit problem. Loads TensorFlow.
+
+Compiling an update takes some five seconds, so learners with the same program share one compiled update, one after the
+other: each gets it with the initial values of its own parameters and seed, and the learner before it loses it.
+"""
+
+from typing import Any
 
 import numpy as np
+from factories import make_replay, make_scaling
 
 from agent.learning.learner import Learner
+from agent.learning.update import CompiledUpdate
 from agent.scaling import Scaling
 from params import TrainParams
 from utils.replay.prioritised import PrioritisedReplay
 from utils.replay.transitions import TransitionBatch
 
+# Parameters that the program does not depend on: they set initial values or arguments of the compiled call.
+NOT_COMPILED = {"actor_learning_rate", "critic_learning_rate", "final_layer_init", "support"}
+COMPILED = (
+    "critic_l2_lambda",
+    "dense1_size",
+    "dense2_size",
+    "num_atoms",
+    "priority",
+    "saturation_penalty",
+    "target_update_period",
+    "tau",
+    "updates_per_call",
+    "use_batch_norm",
+)
+_updates: dict[tuple[Any, ...], CompiledUpdate] = {}
+_learners: dict[tuple[Any, ...], Learner] = {}  # the learner that has the update
 
-def small(**changes):
+
+def small(**changes: Any) -> TrainParams:
     """Parameters of a learner that compiles and learns within a second or two."""
     defaults = dict(
         v_min=-2.0,
@@ -26,22 +51,51 @@ def small(**changes):
     return TrainParams(**defaults | changes)
 
 
-def make(params, batch, obs_size=1, action_size=1, seed=0):
-    unit = np.ones(action_size, np.float32)
-    scaling = Scaling(np.zeros(obs_size, np.float32), np.ones(obs_size, np.float32), np.inf, params.reward_scale, -unit, unit)
-    replay = PrioritisedReplay(
-        5000, obs_size, action_size, params.priority_alpha, params.priority_epsilon, np.random.default_rng(seed)
-    )
+def make(
+    params: TrainParams, batch: TransitionBatch, obs_size: int = 1, action_size: int = 1, seed: int = 0
+) -> tuple[Learner, PrioritisedReplay]:
+    """A new learner and its replay, which holds `batch`. An earlier learner with the same program has no `update` any more."""
+    scaling = make_scaling(obs_size, action_size, params.reward_scale)
+    replay = make_replay(5000, obs_size, action_size, params.priority_alpha, params.priority_epsilon, seed)
     replay.add(batch)
-    return Learner(params, scaling, replay, np.random.default_rng(seed)), replay
+    learner = Learner(params, scaling, replay, np.random.default_rng(seed))
+    key = _program(params, scaling, 1)
+    if earlier := _learners.pop(key, None):
+        del earlier.update  # its use raises AttributeError
+    _learners[key] = learner
+    learner.update = learner.scaling._update = _shared(learner.update, key)
+    return learner, replay
 
 
-def batch_of(obs, action, reward, discount, next_obs):
+def make_update(params: TrainParams, scaling: Scaling, num_critics: int = 1, seed: int = 0) -> CompiledUpdate:
+    """A compiled update with new initial values."""
+    new = CompiledUpdate(params, scaling, np.random.default_rng(seed), num_critics)
+    return _shared(new, _program(params, scaling, num_critics))
+
+
+def _program(params: TrainParams, scaling: Scaling, num_critics: int) -> tuple[Any, ...]:
+    """What the compiled program depends on."""
+    sizes = len(scaling.obs_mean), len(scaling.action_low), num_critics
+    return *sizes, *(getattr(params, name) for name in COMPILED)
+
+
+def _shared(new: CompiledUpdate, key: tuple[Any, ...]) -> CompiledUpdate:
+    """The update that is compiled already, with all the values of the new one; the new one where there is none."""
+    shared = _updates.setdefault(key, new)
+    if shared is not new:
+        shared.restore(new.arrays(), 0)
+        shared.atoms, shared._scaling, shared._params = new.atoms, new._scaling, new._params
+        shared.set_rate_factor(1.0)
+    return shared
+
+
+def batch_of(obs: Any, action: Any, reward: Any, discount: Any, next_obs: Any) -> TransitionBatch:
+    """Transitions of these columns, as float32."""
     columns = (np.asarray(column, np.float32) for column in (obs, action, reward, discount, next_obs))
     return TransitionBatch(*columns)
 
 
-def bandit(n=1000):
+def bandit(n: int = 1000) -> TransitionBatch:
     """One observation, one step; of all actions 0.3 pays best, namely 1."""
     action = np.random.default_rng(0).uniform(-1, 1, (n, 1))
     return batch_of(np.ones((n, 1)), action, 1.0 - 2.0 * (action[:, 0] - 0.3) ** 2, np.zeros(n), np.ones((n, 1)))

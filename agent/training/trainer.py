@@ -139,7 +139,12 @@ class Trainer:
         self._checkpointer = Checkpointer(self._run, config, self._parts, resume_count, self._dispatcher.checkpoint, console)
         if self._checkpoint is not None:
             console.say(f"Resuming from {self._checkpoint.path}, learner step {self._checkpoint.step:,}.")
-            for note in self._checkpointer.restore(self._checkpoint):
+            try:
+                notes = self._checkpointer.restore(self._checkpoint)
+            except BaseException:
+                self._checkpointer.close(WRITER_PATIENCE)
+                raise
+            for note in notes:
                 console.say(note)
         self._measurements = Measurements(config, self._parts, self._checkpointer, console)
         self._threads = ThreadGroup(self._loops())
@@ -202,8 +207,8 @@ class Trainer:
 
     def _finish(self, is_interrupted: Callable[[], bool]) -> Result:
         learner, counters = self._parts.learner, self._parts.counters
-        seconds, path, score = counters.seconds, self._checkpointer.path(learner.learner_step), None
-        if not is_interrupted() and not self._threads.is_alive("learner"):
+        seconds, score, path = counters.seconds, None, self._checkpointer.newest
+        if path is not None and not is_interrupted() and not self._threads.is_alive("learner"):
             score = self._score(path, is_interrupted)
         status = "done" if learner.learner_step >= self.config.num_steps_train else "stopped"
         result = Result(path, score, learner.learner_step, counters.env_steps, seconds, status)

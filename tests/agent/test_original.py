@@ -1,15 +1,17 @@
 """A checkpoint in the original's format, made here with known weights, is read to the same functions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from factories import make_scaling
 
 from agent.original import load_original, step_of
-from agent.scaling import Scaling
 from utils.errors import CheckpointError
 
 LOW, HIGH = np.array([-1.0, 0.0], np.float32), np.array([3.0, 4.0], np.float32)
-SCALING = Scaling(np.zeros(3, np.float32), np.array([1.0, 1.0, 8.0], np.float32), np.inf, 100.0, LOW, HIGH)
+SCALING = replace(make_scaling(3, 2, 100.0, LOW, HIGH), obs_scale=np.array([1.0, 1.0, 8.0], np.float32))
 ATOMS = np.linspace(-20.0, 0.0, 5, dtype=np.float32)
 SIZES = {
     "learner_actor_main": {"dense1": (3, 8), "dense2": (8, 6), "output": (6, 2)},
@@ -65,7 +67,7 @@ def test_the_critic_takes_actions_in_environment_units_and_adds_two_biases(origi
 
 def test_other_sizes_and_rubbish_are_checkpoint_errors(original, tmp_path):
     prefix, _ = original
-    other = Scaling(np.zeros(4, np.float32), np.ones(4, np.float32), np.inf, 1.0, LOW, HIGH)
+    other = make_scaling(4, 2, 1.0, LOW, HIGH)
     with pytest.raises(CheckpointError, match="not a checkpoint of the original for this environment"):
         load_original(prefix, other, ATOMS)
     (tmp_path / "X.ckpt-1.index").write_bytes(b"rubbish")

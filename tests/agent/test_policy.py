@@ -2,18 +2,13 @@
 
 import numpy as np
 import pytest
+from factories import make_uneven_scaling as scaling
 
 from agent.policy import Critic, Policy, UniformPolicy
-from agent.scaling import Scaling
 from utils.errors import CheckpointError
 from utils.storage.verified_folder import write_verified
 
-LOW, HIGH = np.array([-0.3, 0.0], np.float32), np.array([0.1, 7.0], np.float32)
-
-
-def scaling(clip=np.inf):
-    mean, scale = np.array([1.0, -2.0, 0.5], np.float32), np.array([2.0, 8.0, 0.1], np.float32)
-    return Scaling(mean, scale, clip, 10.0, LOW, HIGH)
+LOW, HIGH = scaling().action_low, scaling().action_high
 
 
 def small_weights(outputs=2, extra=0):

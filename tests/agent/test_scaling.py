@@ -4,18 +4,14 @@ from dataclasses import FrozenInstanceError, dataclass
 
 import numpy as np
 import pytest
+from factories import make_uneven_scaling as scaling
 
 from agent.scaling import Scaling
 from params import TrainParams
 from utils.env_spec import EnvSpec
 from utils.errors import ParameterError
 
-LOW, HIGH = np.array([-0.3, 0.0], np.float32), np.array([0.1, 7.0], np.float32)
-
-
-def scaling(clip=np.inf):
-    mean, scale = np.array([1.0, -2.0, 0.5], np.float32), np.array([2.0, 8.0, 0.1], np.float32)
-    return Scaling(mean, scale, clip, 10.0, LOW, HIGH)
+LOW, HIGH = scaling().action_low, scaling().action_high
 
 
 def test_unit_actions_reach_the_bounds_exactly_and_return():

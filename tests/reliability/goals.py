@@ -611,10 +611,13 @@ def burst(folder, checkpoints, kills, seed=0):
 SAME = ("policy.npz", "critic.npz", "learner.npz")
 
 
-def repeat_bit_for_bit(folder, steps=80, seed=0):
-    """In the synchronous mode: a run in one go, under an audit hook, and one that is killed and resumed end in equal bytes."""
+def repeat_bit_for_bit(folder, steps=80, seed=0, compile_cache=False):
+    """In the synchronous mode: a run in one go, under an audit hook, and one that is killed and resumed end in equal bytes.
+
+    Without the compile cache each process compiles its own program: that these are the same is part of the claim.
+    """
     given = dict(synchronous=True, num_steps_train=2 * steps, save_ckpt_step=steps // 2, random_seed=7, small=SMALL)
-    given |= {"compile_cache": False}  # that compiling again gives the same program is part of the claim
+    given |= {"compile_cache": compile_cache}
     whole = Training(folder / "whole", audited=True, **given)
     killed = Training(folder / "killed", **given)
     killed.until_reported(beyond=0)

@@ -35,14 +35,14 @@ class Trial:
 
 TRIALS = [
     Trial("1", goals.kill_the_store, {"kills": 5000}, {"kills": 200}),
-    Trial("1", goals.kill_trainings, {"kills": 200}, {"kills": 5}),
+    Trial("1", goals.kill_trainings, {"kills": 200}, {"kills": 2, "longest": 1.0}),
     Trial("2", goals.kill_at_every_operation, {}, {}),
     Trial("3", goals.mutate, {"count": 1_000_000}, {"count": 10_000}),
     Trial("4", goals.fuzz, {"sets": 1_000_000}, None),  # the short form is in test_params.py
     Trial("5", goals.faulty_environments, {"crashes": 1000}, {"crashes": 10}),
     Trial("5", goals.learn_through_crashes, {"learner_steps": 50_000, "least": -200.0}, None),
     Trial("6", goals.hammer_the_replay, {"seconds": 60.0}, {"seconds": 5.0}),
-    Trial("7", goals.signal_trainings, {"each": 20}, {"each": 2}),
+    Trial("7", goals.signal_trainings, {"each": 20}, {"each": 1, "longest": 1.0}),
     Trial(
         "8",
         goals.snapshot_a_replay,
@@ -52,7 +52,7 @@ TRIALS = [
     Trial("9", goals.find_a_leak, {"iterations": 100_000}, {"iterations": 3000}),
     Trial("9", goals.watch_memory, {"minutes": 10.0, "settle_minutes": 3.0, "most_mb_a_minute": 1.0}, None),
     Trial("10", goals.burst, {"checkpoints": 1000, "kills": 10}, {"checkpoints": 50, "kills": 3}),
-    Trial("11", goals.repeat_bit_for_bit, {"steps": 4000}, {"steps": 80}),
+    Trial("11", goals.repeat_bit_for_bit, {"steps": 4000}, {"steps": 80, "compile_cache": True}),
     Trial("guards", goals.weigh_the_guards, {"pairs": 20}, None),
 ]
 

@@ -8,7 +8,7 @@ import pytest
 from reliability.long_run import TRIALS
 from trainings import PATHS, ROOT
 
-SECONDS = {"kill_trainings": 60, "signal_trainings": 45, "repeat_bit_for_bit": 60, "kill_at_every_operation": 20}
+SECONDS = {"kill_trainings": 30, "signal_trainings": 20, "repeat_bit_for_bit": 50, "kill_at_every_operation": 20}
 
 
 @pytest.mark.parametrize(

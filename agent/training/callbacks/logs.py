@@ -105,7 +105,7 @@ class Logs(Callback):
     def on_end(self, result: "Result") -> None:
         """Add the parameters with the score, and a recording of the policy."""
         run, score, step = self._run, result.score, result.learner_step
-        if score is None:
+        if score is None or result.checkpoint is None:
             return
         settings = {name: str(value) if isinstance(value, list) else value for name, value in recorded(run.config).items()}
         self._learner.write_to_tensorboard(lambda writer: writer.hparams(settings, {"score/final": score.mean}, step))

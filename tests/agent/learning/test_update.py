@@ -1,11 +1,17 @@
 """The compiled update: numbers that change without a new compilation, and a list of critics."""
 
+import ast
+import inspect
+
 import numpy as np
 import pytest
-from small_learners import bandit, make, small
+from factories import make_replay
+from small_learners import COMPILED, NOT_COMPILED, bandit, make, make_update, small
 
 from agent.learning.update import CompiledUpdate
 from agent.scaling import Scaling
+
+pytestmark = pytest.mark.xdist_group("small learners")  # in one worker, which compiles each program once
 
 ONE = np.ones(1, np.float32)
 SUPPORT = np.linspace(-2.0, 2.0, 51, dtype=np.float32)
@@ -16,22 +22,24 @@ def scaling(mean=0.0, scale=1.0, clip=np.inf, reward_scale=1.0, high=1.0):
 
 
 def sample_of(updates=1):
-    _, replay = make(small(), bandit())
+    replay = make_replay(5000)
+    replay.add(bandit())
     return replay.sample(updates, 64, 0.4)
 
 
 def test_other_scales_and_supports_compile_nothing_and_are_used():
-    sample, rng = sample_of(), np.random.default_rng
+    sample = sample_of()
     moved, wider = scaling(0.5, 2.0, 3.0, 4.0, 1.5), np.linspace(-3.0, 3.0, 51, dtype=np.float32)
-    update = CompiledUpdate(small(updates_per_call=1), scaling(), rng(0))
+    update = make_update(small(updates_per_call=1), scaling())
     start = update.arrays()
     update(1, 0, sample)
+    traced = update._compiled.experimental_get_tracing_count()
     update.restore(start, 0)
     update.rescale(moved, wider)
     result = update(1, 0, sample)
-    assert update._compiled.experimental_get_tracing_count() == 1
+    assert update._compiled.experimental_get_tracing_count() == traced
 
-    fresh = CompiledUpdate(small(updates_per_call=1, v_min=-3.0, v_max=3.0), moved, rng(0))
+    fresh = CompiledUpdate(small(updates_per_call=1, v_min=-3.0, v_max=3.0), moved, np.random.default_rng(0))
     expected = fresh(1, 0, sample)
     np.testing.assert_allclose(result.priorities, expected.priorities, rtol=1e-6)
     assert result.sums == pytest.approx(expected.sums, rel=1e-5)
@@ -40,7 +48,7 @@ def test_other_scales_and_supports_compile_nothing_and_are_used():
 
 def test_the_supports_of_targets_and_critics_can_differ():
     # Without bootstrapping the support of the targets has no effect; with it, it has.
-    update = CompiledUpdate(small(updates_per_call=1), scaling(), np.random.default_rng(0))
+    update = make_update(small(updates_per_call=1), scaling())
     start, terminal = update.arrays(), sample_of()
     means = []
     for discount in (0.0, 1.0):
@@ -51,7 +59,6 @@ def test_the_supports_of_targets_and_critics_can_differ():
             means.append(update(1, 0, sample).sums["target_entropy"])
     assert means[0] == means[1]
     assert means[3] < means[2] - 0.1  # half as wide
-    assert update._compiled.experimental_get_tracing_count() == 1
 
 
 def critic_of(arrays, owner):
@@ -111,3 +118,38 @@ def test_two_critics_learn_from_one_target():
     spoilt = update.arrays()
     assert update(4, 0, sample_of(4)).skipped_in_a_row == 4
     assert all(np.array_equal(spoilt[name], array, equal_nan=True) for name, array in update.arrays().items())
+
+
+# ---- the compiled update that the small learners of the tests share
+
+
+def test_every_parameter_of_the_update_is_known_as_compiled_or_not():
+    named = {node.attr for node in ast.walk(ast.parse(inspect.getsource(CompiledUpdate))) if is_parameter(node)}
+    assert named == {*COMPILED, *NOT_COMPILED}
+
+
+def is_parameter(node):
+    """Whether a node of the syntax tree is `params.name` or `self._params.name`."""
+    return isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("params", "self._params")
+
+
+def test_a_learner_with_a_shared_update_learns_bit_for_bit_what_one_with_its_own_does():
+    params = small(v_min=-3.0, final_layer_init=0.1, actor_learning_rate=1e-4, critic_learning_rate=1e-4)
+    earlier, _ = make(small(), bandit(), seed=1)
+    earlier.step()
+    learner, replay = make(params, bandit(), seed=2)
+    own = CompiledUpdate(params, learner._scaling, np.random.default_rng(2))
+    sample = replay.sample(4, 64, 0.4)
+    for update in (learner.update, own):
+        update(4, 0, sample)
+    assert (learner.update.step, own.step) == (4, 4)
+    for name, array in own.arrays().items():
+        np.testing.assert_array_equal(learner.update.arrays()[name], array, err_msg=name)
+    np.testing.assert_array_equal(learner.update.atoms, own.atoms)
+
+
+def test_a_learner_that_gave_up_its_update_cannot_be_used():
+    earlier, _ = make(small(), bandit())
+    make(small(), bandit())
+    with pytest.raises(AttributeError, match="update"):
+        earlier.step()

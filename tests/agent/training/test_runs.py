@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from fake_learner import use_fake_learner
 from threadpoolctl import threadpool_info
 
 from agent.training import Callback, train, train_seeds
@@ -46,8 +47,9 @@ def test_train_twice_leaves_the_process_as_it_was(small, capsys):
     Run(first.checkpoint.parent).close()  # the lock is released
 
 
-@pytest.mark.slow(seconds=12)
-def test_callback_stops_a_training_in_another_thread(small):
+def test_callback_stops_a_training_in_another_thread(small, monkeypatch):
+    use_fake_learner(monkeypatch)
+
     class StopAtFirstCheckpoint(Callback):
         seen: list[str] = []  # noqa: RUF012
         ended = False
@@ -71,8 +73,9 @@ def test_callback_stops_a_training_in_another_thread(small):
     assert callback.ended
 
 
-@pytest.mark.slow(seconds=12)
-def test_error_of_a_callback_ends_the_run_and_is_raised_after_a_checkpoint(small):
+def test_error_of_a_callback_ends_the_run_and_is_raised_after_a_checkpoint(small, monkeypatch):
+    use_fake_learner(monkeypatch)
+
     class Failing(Callback):
         def on_checkpoint(self, path):
             raise RuntimeError("broken callback")
@@ -93,8 +96,23 @@ def test_wrong_values_are_named_in_one_error_without_tensorflow(small):
     assert not Path(small["ckpt_dir"]).exists()
 
 
-@pytest.mark.slow(seconds=20)
-def test_seeds_have_a_folder_each_and_finished_ones_are_skipped(small):
+def test_max_minutes_stops_a_training_and_scores_it(small, monkeypatch):
+    use_fake_learner(monkeypatch)
+    result = train(**small | {"num_steps_train": 10**9, "max_minutes": 0.01})
+    assert result.status == "stopped"
+    assert len(result.score.episodes) == 100
+
+
+def test_stop_at_score_stops_a_training_at_the_first_checkpoint_that_reaches_it(small, monkeypatch, capsys):
+    use_fake_learner(monkeypatch)
+    result = train(verbose=True, **small | {"num_steps_train": 10**9, "stop_at_score": -9000.0})
+    assert result.status == "stopped"
+    assert len(result.score.episodes) == 100
+    assert "over 20 noise-free episodes" in capsys.readouterr().out
+
+
+def test_seeds_have_a_folder_each_and_finished_ones_are_skipped(small, monkeypatch):
+    use_fake_learner(monkeypatch)
     first = train_seeds([1, 2], **small)
     again = train_seeds([1, 2, 3], **small)
     names = [result.checkpoint.parent.name for result in again]

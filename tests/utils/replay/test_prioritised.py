@@ -3,17 +3,18 @@
 import sys
 import threading
 
+import factories
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.replay.prioritised import ENTRY_DECAY, HIGHEST_PRIORITY, PrioritisedReplay
+from utils.replay.prioritised import ENTRY_DECAY, HIGHEST_PRIORITY
 from utils.replay.transitions import TransitionBatch
 
 
 def make_replay(capacity=8, alpha=1.0, epsilon=1e-5, seed=0):
-    return PrioritisedReplay(capacity, 2, 1, alpha, epsilon, np.random.default_rng(seed))
+    return factories.make_replay(capacity, 2, 1, alpha, epsilon, seed)
 
 
 def block_of(numbers):

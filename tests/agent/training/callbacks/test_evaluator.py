@@ -6,7 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from callback_events import make_pendulum, make_result, make_run, make_status
+from callback_events import make_pendulum, make_result, make_run, make_status, use_fake_children
 from factories import save_checkpoint
 
 from agent.training.callbacks import evaluator as module
@@ -62,30 +62,10 @@ def training(tmp_path):
         evaluator.close()
 
 
-class Started:
-    """Stands in for a child process: ends when `code` is set."""
-
-    def __init__(self, script, nice, ckpt_file, **flags):
-        self.name, self.code, self.output, self.ended = ckpt_file.name, None, "said", False
-
-    def wait(self, seconds, stop=lambda: False):
-        return self.code
-
-    def end(self):
-        self.ended = True
-
-
 @pytest.fixture
 def started(monkeypatch):
     """The tests that have been started, none of which runs."""
-    children = []
-
-    def start(*words, **flags):
-        children.append(Started(*words, **flags))
-        return children[-1]
-
-    monkeypatch.setattr(module, "Child", start)
-    return children
+    return use_fake_children(monkeypatch, module)
 
 
 def wait_for(condition, seconds=60.0):
@@ -165,7 +145,7 @@ def test_test_that_takes_too_long_is_ended(training, started, monkeypatch):
     monkeypatch.setattr("params.WatchParams.test_timeout", 0.0)
     training.put(100)
     training.evaluator.on_tick(LEARNING)
-    assert (started[0].ended, training.ledger()) == (True, [(100, "failed")])
+    assert (started[0].has_ended, training.ledger()) == (True, [(100, "failed")])
 
 
 def test_test_that_cannot_start_is_reported(training, monkeypatch):
@@ -196,9 +176,9 @@ def test_interrupted_training_ends_the_running_test(training, started):
     evaluator = training.start(is_interrupted=lambda: True)
     training.put(100)
     training.end(100)
-    assert not started[0].ended
+    assert not started[0].has_ended
     evaluator.close()
-    assert started[0].ended
+    assert started[0].has_ended
     assert names(started) == [100]
 
 
@@ -207,5 +187,5 @@ def test_failed_training_ends_the_running_test_without_an_outcome(training, star
     training.evaluator.close()  # without on_end
     started[0].code = -15
     training.evaluator.close()
-    assert started[0].ended
+    assert started[0].has_ended
     assert not (training.folder / "results/Pendulum-v1.tested.jsonl").exists()

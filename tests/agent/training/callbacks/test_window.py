@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from callback_events import make_run, make_status
+from callback_events import make_run, make_status, use_fake_children
 
 from agent.training.callbacks import window as module
 from agent.training.callbacks.window import Window
@@ -11,30 +11,10 @@ from agent.training.callbacks.window import Window
 LEARNING = make_status()
 
 
-class Started:
-    """A stand-in for a child process, which ends when `code` is set."""
-
-    def __init__(self, *words, ckpt_file, **flags):
-        self.words, self.name, self.code, self.has_ended, self.last_line = words, ckpt_file.name, None, False, "no display"
-
-    def wait(self, seconds):
-        return self.code
-
-    def end(self):
-        self.has_ended = True
-
-
 @pytest.fixture
 def children(monkeypatch):
     """The windows that were opened."""
-    started = []
-
-    def start(*words, **flags):
-        started.append(Started(*words, **flags))
-        return started[-1]
-
-    monkeypatch.setattr(module, "Child", start)
-    return started
+    return use_fake_children(monkeypatch, module)
 
 
 @pytest.fixture
@@ -63,7 +43,7 @@ def test_one_window_at_a_time_shows_the_newest_checkpoint(window, children):
     assert window._run.console.said == []
 
 
-@pytest.mark.parametrize(("code", "sentences"), [(3, ["There is no window: no display"]), (130, [])])
+@pytest.mark.parametrize(("code", "sentences"), [(3, ["There is no window: said"]), (130, [])])
 def test_window_that_fails_is_reported_once_and_one_that_is_closed_is_not(window, children, code, sentences):
     for step in (10, 20):
         window.on_checkpoint(Path(f"ckpt-{step}"))

@@ -1,0 +1,89 @@
+"""A Trainer from its start to its end, with a learner that learns nothing. No TensorFlow."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from fake_learner import FakeTrainerLearner, use_fake_learner
+
+from agent.training import Callback, train
+from agent.training.result import Result
+from utils.errors import CheckpointError
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Parameters of a training of two checkpoints, whose files are in the folder of the test."""
+    folders = {f"{name}_dir": str(tmp_path / name) for name in ("ckpt", "log", "results")}
+    return folders | {
+        "run": "a",
+        "num_steps_train": 32,
+        "save_ckpt_step": 16,
+        "learning_starts": 64,
+        "batch_size": 16,
+        "num_agents": 1,
+        "max_ep_length": 20,
+        "replay_mem_size": 1000,
+    }
+
+
+class Recorder(Callback):
+    """Keeps the names of the checkpoints and the result, in the order of the calls."""
+
+    def __init__(self):
+        self.calls = []
+
+    def on_checkpoint(self, path):
+        self.calls.append(path.name)
+
+    def on_end(self, result):
+        self.calls.append(result)
+
+
+@pytest.mark.parametrize(("steps", "names"), [(32, ["16", "32"]), (40, ["16", "32", "40"])])
+def test_callbacks_get_the_last_checkpoint_before_the_end(small, monkeypatch, steps, names):
+    use_fake_learner(monkeypatch)
+    recorder = Recorder()
+    result = train(callbacks=[recorder], **small | {"num_steps_train": steps})
+    assert recorder.calls == [*(f"Pendulum-v1.ckpt-{name}" for name in names), result]
+    assert result.checkpoint.name == f"Pendulum-v1.ckpt-{steps}"
+
+
+def test_an_error_while_restoring_leaves_no_thread(small, monkeypatch):
+    class Unfit(FakeTrainerLearner):
+        def restore(self, arrays, learner_step):
+            raise CheckpointError("these arrays do not fit")
+
+    use_fake_learner(monkeypatch)
+    train(**small)
+    before = set(threading.enumerate())
+    use_fake_learner(monkeypatch, Unfit)
+    with pytest.raises(CheckpointError, match="these arrays do not fit"):
+        train(**small | {"num_steps_train": 48, "resume": True})
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize(("hangs_at", "name"), [(8, None), (24, "Pendulum-v1.ckpt-16")])
+def test_the_result_of_a_learner_that_hangs_names_the_newest_saved_checkpoint(small, monkeypatch, hangs_at, name):
+    go_on = threading.Event()
+
+    class Hanging(FakeTrainerLearner):
+        def run(self, limiter, stop, keeper):
+            self._params = replace(self._params, num_steps_train=hangs_at)
+            super().run(limiter, stop, keeper)
+            keeper.finish()
+            stop.set()
+            go_on.wait(60)
+
+    use_fake_learner(monkeypatch, Hanging)
+    try:
+        result = train(**small)
+    finally:
+        go_on.set()
+    assert (result.checkpoint and result.checkpoint.name) == name
+    assert (result.learner_step, result.status, result.score) == (hangs_at, "stopped", None)
+
+
+def test_a_result_without_a_checkpoint_has_no_policy():
+    with pytest.raises(CheckpointError, match="before its first checkpoint"):
+        _ = Result(None, None, 0, 0, 0.0, "stopped").policy
