@@ -17,7 +17,7 @@ from utils.replay.prioritised import PrioritisedReplay
 from utils.replay.transitions import TransitionBatch
 
 # Parameters that the program does not depend on: they set initial values or arguments of the compiled call.
-NOT_COMPILED = {"actor_learning_rate", "critic_learning_rate", "final_layer_init", "support"}
+NOT_COMPILED = {"actor_learning_rate", "critic_learning_rate", "final_layer_init", "support", "has_automatic_support"}
 COMPILED = (
     "critic_l2_lambda",
     "dense1_size",

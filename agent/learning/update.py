@@ -95,10 +95,7 @@ class CompiledUpdate:
         self._scaling = ScalingTensors(*(tf.constant(number, tf.float32) for number in [*numbers, pace]))
 
     def fit_critics(self, old: np.ndarray, new: np.ndarray) -> None:
-        """Change the critics' last layers so that their distributions over atoms `old` [K] stay nearly the same over `new` [K].
-
-        Both are in the same units.
-        """
+        """Keep the critics' distributions over atoms `old` [K] nearly the same over `new` [K], both in the same units."""
         for critic in self.critics:
             networks.interpolate_outputs(critic, old, new)
 
@@ -108,7 +105,7 @@ class CompiledUpdate:
             target.set_weights(critic.get_weights())
 
     def set_rate_factor(self, factor: float) -> None:
-        """Multiply both learning rates by `factor` from the next call on. They are variables: nothing is compiled again."""
+        """Multiply both learning rates by `factor` from the next call on. Nothing is compiled again."""
         self._actor_optimiser.learning_rate = self._params.actor_learning_rate * factor
         for optimiser in self._critic_optimisers:
             optimiser.learning_rate = self._params.critic_learning_rate * factor

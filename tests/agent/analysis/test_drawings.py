@@ -185,7 +185,7 @@ def test_the_report_of_a_complete_run(place, tmp_path):
     assert problems(page) == []
     assert page.count("<img") == 6  # curve, training, film, maps, support, speed
     for words in (
-        "<td>0.5</td><td>0.001</td>",
+        "<td>0.5</td><td>0.005</td>",
         "train.py --tau 0.5",
         "2 cores, 8.0 GB of memory, Linux",
         "numpy 2.1",

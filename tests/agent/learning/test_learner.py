@@ -218,11 +218,12 @@ def test_a_schedule_changes_both_rates_without_compiling_again_and_continues_aft
     learner.step(sample)
     assert rates_of(learner) == pytest.approx([0.5e-3, 1e-3])
     assert learner.update._compiled.experimental_get_tracing_count() == 1
+    first = learner.snapshot()[2]
     other, _ = make(params, bandit(), seed=9)
     other.restore(kept, 4)
     other.step(sample)
     assert rates_of(other) == pytest.approx([0.5e-3, 1e-3])
-    first, second = learner.snapshot()[2], other.snapshot()[2]
+    second = other.snapshot()[2]
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
@@ -469,6 +470,7 @@ def test_metrics_of_an_update_by_hand():
             "actor_loss": 0.01 * tanh_input**2 - mean_q / 2.0,
             "saturated_actions": 1.0,
             "mean_q": mean_q,
+            "td_error": np.abs(batch.reward - critic.value(batch.obs, batch.action))[rows].mean(),
             "target_mass_below": 0.0,
             "target_mass_above": 0.0,
         },

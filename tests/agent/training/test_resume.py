@@ -154,7 +154,7 @@ def test_a_new_run_from_the_checkpoint_of_another_takes_the_networks_alone(tmp_p
     for resume in (False, True):
         values, notes = continued(tmp_path, run="second", ckpt_file=path, resume=resume)
         assert values["dense1_size"] == (16, "run")
-        assert values["tau"] == (0.005, "ENVS")
+        assert "tau" not in values  # the default
         assert values["num_steps_train"] == (50_000, "ENVS")
         assert "random_seed" not in values
         assert notes == [f"The networks have the shapes and scaling recorded in {path}; all else is as for a new run."]
