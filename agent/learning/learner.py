@@ -142,7 +142,7 @@ class Learner:
         self.learner_step += updates
         self.skipped_updates += updates - result.finite
         self._skipped_in_a_row = result.skipped_in_a_row
-        call = Call(sample.ids[:updates], result, self.learner_step, self.scaling.scaling)
+        call = Call(sample.ids[:updates], result, self.learner_step, self.scaling.current)
         self.scaling.judge(result)
         return call
 
@@ -175,7 +175,7 @@ class Learner:
     def snapshot(self) -> tuple[Policy, Critic, Arrays]:
         """What acts, what judges, and all that learning on needs. Call it from the learner's own thread."""
         policy, judge = self._acting(), networks.named_arrays(self.update.critics[0]) | {"atoms": self.update.atoms}
-        critic = Critic(judge, self.scaling.scaling, self.learner_step)
+        critic = Critic(judge, self.scaling.current, self.learner_step)
         if not all(np.isfinite(array).all() for network in (policy, critic) for array in network.weights().values()):
             raise DivergenceError("the networks hold numbers that are not finite; they are not saved.")
         return policy, critic, self.update.arrays()
@@ -193,7 +193,7 @@ class Learner:
         self.policy = self._acting()
 
     def _acting(self) -> Policy:
-        return Policy(networks.named_arrays(self.update.actor), self.scaling.scaling, self.learner_step)
+        return Policy(networks.named_arrays(self.update.actor), self.scaling.current, self.learner_step)
 
 
 class Averages:

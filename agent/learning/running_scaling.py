@@ -27,7 +27,7 @@ class RunningScaling:
     def __init__(self, params: TrainParams, scaling: Scaling, update: CompiledUpdate, say: Callable[[str], object]):
         """`say` gets a sentence for each move of the support."""
         self._params, self._update = params, update
-        self.scaling = scaling
+        self.current = scaling
         self.support = make_support(params, say)
         self._moments = RunningMoments(len(scaling.obs_mean)) if params.normalise_observations else None
         self._rescale()
@@ -44,7 +44,7 @@ class RunningScaling:
         if self._moments is not None:
             clip = CLIP if self._params.obs_clip is None else self._params.obs_clip
             mean, deviation = self._moments.mean, self._moments.deviation
-            self.scaling = dataclasses.replace(self.scaling, obs_mean=mean, obs_scale=deviation, obs_clip=clip)
+            self.current = dataclasses.replace(self.current, obs_mean=mean, obs_scale=deviation, obs_clip=clip)
         if move is not None or self._moments is not None:
             self._rescale()
 
@@ -66,7 +66,7 @@ class RunningScaling:
         """What `restore` needs, as JSON knows it."""
         if self._moments is None:
             return {"support": self.support.state()}
-        used = {name: np.asarray(getattr(self.scaling, name)).tolist() for name in ("obs_mean", "obs_scale", "obs_clip")}
+        used = {name: np.asarray(getattr(self.current, name)).tolist() for name in ("obs_mean", "obs_scale", "obs_clip")}
         return {"support": self.support.state(), "moments": self._moments.state(), "used": used}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ class RunningScaling:
         self.support.restore(state["support"])
         if self._moments is not None and "moments" in state:
             self._moments.restore(state["moments"])
-            self.scaling = dataclasses.replace(self.scaling, **state["used"])
+            self.current = dataclasses.replace(self.current, **state["used"])
         self._rescale()
 
     def _move(self, move: Move) -> None:
@@ -86,12 +86,12 @@ class RunningScaling:
 
     def _rescale(self) -> None:
         """Hand scaling and supports to the update. The reward scale follows an automatic support."""
-        support, scale = self.support, self.scaling.reward_scale
+        support, scale = self.support, self.current.reward_scale
         if self._params.has_automatic_support:
             scale = support.bounds.width / WIDTH
-            self.scaling = dataclasses.replace(self.scaling, reward_scale=scale)
+            self.current = dataclasses.replace(self.current, reward_scale=scale)
         online, target = self._atoms(support.bounds, scale), self._atoms(support.target_bounds, scale)
-        self._update.rescale(self.scaling, online, None if support.bounds == support.target_bounds else target)
+        self._update.rescale(self.current, online, None if support.bounds == support.target_bounds else target)
 
     def _atoms(self, bounds: Bounds, scale: float = 1.0) -> np.ndarray:
         """The atoms [K], divided by a reward scale."""

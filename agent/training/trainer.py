@@ -119,10 +119,11 @@ class Trainer:
 
     def _say_sizes(self) -> None:
         config, env = self.config, self._env
+        support = "an automatic support" if config.has_automatic_support else f"{config.v_min:g} to {config.v_max:g}"
         self._console.say(
             f"{config.env}: observations of {env.obs_size} numbers, actions of {env.action_size}; hidden layers of "
-            f"{config.dense1_size} and {config.dense2_size} units, {config.num_atoms} atoms; {config.num_steps_train:,} "
-            "learner steps."
+            f"{config.dense1_size} and {config.dense2_size} units, {config.num_atoms} atoms on {support}; "
+            f"{config.num_steps_train:,} learner steps."
         )
         self._console.say(f"Checkpoints go to {self._run.folder}. TensorFlow is loading ...")
 

@@ -25,7 +25,7 @@ def learner_of(**changes):
 
 
 def raw_atoms(learner):
-    return learner.update.atoms * learner.scaling.scaling.reward_scale
+    return learner.update.atoms * learner.scaling.current.reward_scale
 
 
 def test_the_first_call_uses_the_observed_returns_and_a_reward_scale_of_their_width():

@@ -138,7 +138,7 @@ def test_a_learner_with_a_shared_update_learns_bit_for_bit_what_one_with_its_own
     earlier, _ = make(small(), bandit(), seed=1)
     earlier.step()
     learner, replay = make(params, bandit(), seed=2)
-    own = CompiledUpdate(params, learner.scaling.scaling, np.random.default_rng(2))
+    own = CompiledUpdate(params, learner.scaling.current, np.random.default_rng(2))
     sample = replay.sample(4, 64, 0.4)
     for update in (learner.update, own):
         update(4, 0, sample)
