@@ -122,6 +122,8 @@ def broken_rules(config: Any) -> Iterator[tuple[set[str], str]]:
 
 def _support_rules(config: TrainParams) -> Iterator[tuple[set[str], str]]:
     low, high = config.v_min, config.v_max
+    if near := [env for env in ENVS if env.rpartition("-v")[0] == config.env]:
+        yield {"env"}, f"{config.env} lacks its version, did you mean {near[0]}?"
     if low is None and high is None:
         return
     if low is None or high is None:

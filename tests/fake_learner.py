@@ -26,6 +26,11 @@ SHIPPED = HERE / "ckpts/shipped/Pendulum-v1/Pendulum-v1.ckpt-190000"
 class FrozenScaling:
     """Follows nothing."""
 
+    support = SimpleNamespace(bounds=(-2000.0, 0.0))
+
+    def observe(self, batch):
+        """Forget the batch."""
+
     def state(self):
         return {}
 
@@ -54,7 +59,7 @@ class FakeTrainerLearner(FrozenLearner):
     skipped_updates = 0
     averages = SimpleNamespace(take=dict)
 
-    def __init__(self, params, scaling, replay, rng):
+    def __init__(self, params, scaling, replay, rng, say):
         super().__init__()
         self._params = params
 
@@ -62,12 +67,16 @@ class FakeTrainerLearner(FrozenLearner):
         """An importance-sampling exponent."""
         return 1.0
 
-    def run(self, limiter, stop, keeper):
+    def rate_factor(self, learner_step):
+        """A factor on the learning rates."""
+        return 1.0
+
+    def run(self, limiter, stop, checkpointer):
         """Count learner steps until num_steps_train or `stop`; save where a checkpoint is due."""
         while self.learner_step < self._params.num_steps_train and limiter.may_sample(self._params.batch_size, stop):
             self.learner_step += 1
             if self.learner_step % self._params.save_ckpt_step == 0:
-                keeper.save()
+                checkpointer.save()
 
 
 def use_fake_learner(monkeypatch, learner=FakeTrainerLearner):

@@ -475,6 +475,10 @@ def test_the_support_is_automatic_where_neither_flags_nor_envs_give_it_or_by_a_f
     assert resolve(TrainParams, given).values.support == (0.0, 100.0)
 
 
+def test_an_id_without_a_version_is_answered_with_the_entry():
+    assert problems(TrainParams, env="Pendulum") == ["Pendulum lacks its version, did you mean Pendulum-v1?"]
+
+
 def test_who_misspelt_an_environment_is_told_that_instead_of_what_to_give_for_it():
     with pytest.raises(ParameterError, match="^Foo is no environment; num_agents must be at least 1, got 0$"):
         resolve(TrainParams, {"env": "Foo", "num_agents": 0}, env_problem=lambda env: f"{env} is no environment")

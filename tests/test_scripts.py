@@ -190,7 +190,7 @@ def test_a_summary_names_networks_and_sources_and_leaves_nothing_behind(tmp_path
     assert all(f'Model: "{name}"' in done.stdout for name in ("actor", "critic"))
     assert done.stdout.count("Param #") == 2  # the tables are not cut off
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert {"dense1_size 16 flag", "tau 0.005 ENVS", "batch_size 256 default"} <= set(lines)
+    assert {"dense1_size 16 flag", "reward_scale 100.0 ENVS", "batch_size 256 default"} <= set(lines)
 
 
 @pytest.mark.slow(seconds=15)

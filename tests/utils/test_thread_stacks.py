@@ -22,7 +22,7 @@ def test_dump_shows_name_and_current_line_of_a_hanging_thread(tmp_path):
     assert "event.wait(30)" in first
     write_thread_dumps(path, [threading.current_thread()])
     assert path.read_text().startswith(first)  # appended
-    assert "test_a_hanging_thread" in path.read_text()[len(first) :]
+    assert "test_dump_shows_name_and_current_line" in path.read_text()[len(first) :]
 
 
 def test_a_thread_that_has_ended_has_no_stack(tmp_path):

@@ -51,7 +51,7 @@ def test_callbacks_get_the_last_checkpoint_before_the_end(small, monkeypatch, st
 
 def test_an_error_while_restoring_leaves_no_thread(small, monkeypatch):
     class Unfit(FakeTrainerLearner):
-        def restore(self, arrays, learner_step):
+        def restore(self, arrays, learner_step, scaling):
             raise CheckpointError("these arrays do not fit")
 
     use_fake_learner(monkeypatch)
