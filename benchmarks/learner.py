@@ -28,13 +28,14 @@ SIZES = {"Pendulum-v1": (3, 1), "BipedalWalker-v3": (24, 4), "HalfCheetah-v5": (
 HEADLINE = "BipedalWalker-v3"
 PARAMS = TrainParams(v_min=-20.0, v_max=20.0, save_ckpt_step=160)
 SIDE = 2048
+QUICK = dict(replay_mem_size=10_000, batch_size=8, dense1_size=16, dense2_size=16, num_atoms=11, save_ckpt_step=16)
 
 
 def main() -> None:
     """Measure, print, and write JSON when asked to."""
     given = timing.flags(__doc__, env=dict(choices=SIZES, help="the sizes of this one only"))
     envs = [given.env] if given.env else [HEADLINE] if given.quick else list(SIZES)
-    params = replace(PARAMS, replay_mem_size=10_000, batch_size=32) if given.quick else PARAMS
+    params = replace(PARAMS, **QUICK) if given.quick else PARAMS
     result = timing.Result("learner")
     with threadpool_limits(1, "blas"):  # as in train.py
         for env in envs:

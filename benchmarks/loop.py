@@ -14,6 +14,7 @@ from pathlib import Path
 from timing import ROOT
 
 ROWS_OF_START = 1  # of learner.csv, five seconds each: the first includes the compilation
+QUICK = ("--learning-starts", "300", "--batch-size", "16", "--dense1-size", "16", "--dense2-size", "16", "--num-atoms", "11")
 PATIENCE = 300.0  # seconds without a new row until the benchmark fails
 
 

@@ -27,8 +27,13 @@ def main() -> None:
     rounds, envs = (1, ("Pendulum-v1",)) if given.quick else (5, ("Pendulum-v1", "BipedalWalker-v3"))
     contenders: dict[str, Callable[[], float]] = {
         "import of TensorFlow": partial(command, "-c", "import tensorflow"),
-        "test.py, 100 episodes of Pendulum": scoring,
-        **{f"train.py --env {env}, to the first learner step": partial(first_learner_step, env) for env in envs},
+        "test.py, 100 episodes of Pendulum": partial(scoring, 1 if given.quick else 100),
+        **{
+            f"train.py --env {env}, to the first learner step": partial(
+                first_learner_step, env, loop.QUICK if given.quick else ()
+            )
+            for env in envs
+        },
     }
     seconds = {name: [measure() for _ in range(rounds)] for name, measure in contenders.items()}
     result = timing.Result("startup")
@@ -36,15 +41,16 @@ def main() -> None:
     result.publish(given.json)
 
 
-def scoring() -> float:
+def scoring(episodes: int) -> float:
     """Seconds of test.py with the shipped policy."""
     with tempfile.TemporaryDirectory(prefix="d4pg-benchmark-") as folder:
-        return command(str(timing.ROOT / "test.py"), "--env", "Pendulum-v1", "--ckpt-dir", folder, "--results-dir", folder)
+        flags = ["--env", "Pendulum-v1", "--ckpt-dir", folder, "--results-dir", folder, "--num-eps-test", str(episodes)]
+        return command(str(timing.ROOT / "test.py"), *flags)
 
 
-def first_learner_step(env: str) -> float:
+def first_learner_step(env: str, flags: tuple[str, ...]) -> float:
     """Seconds until train.py has saved the checkpoint of its first compiled call."""
-    with loop.training(env, "--save-ckpt-step", "8") as training:
+    with loop.training(env, "--save-ckpt-step", "8", *flags) as training:
         while not list(training.folder.glob("ckpts/*/*.ckpt-8")):
             if training.process.poll() is not None:
                 raise RuntimeError(f"train.py ended: {training.process.communicate()[0]}")

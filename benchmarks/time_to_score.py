@@ -62,7 +62,8 @@ def main() -> None:
             run = dict(zip(KEY, (contender, given.env, seed, goal, flags), strict=True))
             if not any(run.items() <= entry.items() for entry in entries(given.ledger)):
                 ticks = timing.cpu_ticks()
-                found = to_goal(run, 100 if given.quick else TEST_EVERY[given.env], given.cap * 60.0)
+                every, more = (100, loop.QUICK) if given.quick else (TEST_EVERY[given.env], ())
+                found = to_goal(run, every, given.cap * 60.0, more)
                 append_lines(given.ledger, json.dumps(run | found | {"stolen": round(timing.stolen(ticks), 3)}) + "\n")
     result = timing.Result("time to score", skipped=sentences)
     known = [entry for entry in entries(given.ledger) if (entry["env"], entry["goal"]) == (given.env, goal)]
@@ -71,11 +72,14 @@ def main() -> None:
     result.publish(given.json)
 
 
-def to_goal(run: dict[str, Any], every: int, cap: float) -> dict[str, Any]:
-    """Train until the goal or the cap (seconds), testing after so many updates: when it was reached, and all tests."""
+def to_goal(run: dict[str, Any], every: int, cap: float, more: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Train until the goal or the cap (seconds), testing after so many updates: when it was reached, and all tests.
+
+    The toolkit gets `more` flags.
+    """
     if run["contender"] == "toolkit":
         flags = ["--random-seed", str(run["seed"]), "--stop-at-score", str(run["goal"]), "--save-ckpt-step", str(every)]
-        with loop.training(run["env"], *flags, *shlex.split(run["flags"])) as training:
+        with loop.training(run["env"], *flags, *more, *shlex.split(run["flags"])) as training:
             return followed(training.process, toolkit_tests(training), run["goal"], cap, training.begun)
     flags = ["--seed", str(run["seed"]), "--goal", str(run["goal"]), "--test-every", str(every)]
     begun = time.perf_counter()

@@ -29,11 +29,11 @@ COUNTED = ("compiled updates/s", "run updates/s")  # of learner.py: without and 
 def main() -> None:
     """Measure, print, and write JSON when asked to."""
     given = timing.flags(__doc__)
-    ratios, rounds, rows = (RATIOS[:1], 1, 1) if given.quick else (RATIOS, 3, 4)
+    ratios, rounds = (RATIOS[:1], 1) if given.quick else (RATIOS, 3)
     warm_up, seconds = (0.5, 1.0) if given.quick else (5.0, 20.0)
     present, sentences = peers.lacking(peers.PEERS)
     contenders: dict[str, Callable[[], loop.Rates]] = {
-        **{f"toolkit, {ratio} samples an insert": partial(toolkit, ratio, rows) for ratio in ratios},
+        **{f"toolkit, {ratio} samples an insert": partial(toolkit, ratio, given.quick) for ratio in ratios},
         **{peer: partial(peer_rates, peer, warm_up, seconds) for peer in present},
     }
     measured: dict[str, list[loop.Rates]] = {name: [] for name in contenders}
@@ -65,10 +65,11 @@ def learner_alone(quick: bool) -> dict[str, float]:
     return row
 
 
-def toolkit(samples_per_insert: int, rows: int) -> loop.Rates:
+def toolkit(samples_per_insert: int, quick: bool) -> loop.Rates:
     """The rates of train.py."""
-    with loop.training(ENV, "--samples-per-insert", str(samples_per_insert)) as training:
-        return training.rates(rows)
+    flags = loop.QUICK if quick else ()
+    with loop.training(ENV, "--samples-per-insert", str(samples_per_insert), *flags) as training:
+        return training.rates(rows=1 if quick else 4)
 
 
 def peer_rates(peer: str, warm_up: float, seconds: float) -> loop.Rates:

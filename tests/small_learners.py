@@ -52,19 +52,36 @@ def small(**changes: Any) -> TrainParams:
 
 
 def make(
-    params: TrainParams, batch: TransitionBatch, obs_size: int = 1, action_size: int = 1, seed: int = 0
+    params: TrainParams,
+    batch: TransitionBatch,
+    obs_size: int = 1,
+    action_size: int = 1,
+    seed: int = 0,
+    is_eager: bool = False,
 ) -> tuple[Learner, PrioritisedReplay]:
-    """A new learner and its replay, which holds `batch`. An earlier learner with the same program has no `update` any more."""
+    """A new learner and its replay, which holds `batch`. An earlier learner with the same program has no `update` any more.
+
+    An eager learner compiles nothing and shares nothing; it is the faster one for a few updates of a program of their own.
+    """
     scaling = make_scaling(obs_size, action_size, params.reward_scale)
     replay = make_replay(5000, obs_size, action_size, params.priority_alpha, params.priority_epsilon, seed)
     replay.add(batch)
     learner = Learner(params, scaling, replay, np.random.default_rng(seed))
+    if is_eager:
+        make_eager(learner.update)
+        return learner, replay
     key = _program(params, scaling, 1)
     if earlier := _learners.pop(key, None):
         del earlier.update  # its use raises AttributeError
     _learners[key] = learner
     learner.update = learner.scaling._update = _shared(learner.update, key)
     return learner, replay
+
+
+def make_eager(update: CompiledUpdate) -> CompiledUpdate:
+    """Make an update run its operations one by one, without a compilation; returns it."""
+    update._compiled = update._updates
+    return update
 
 
 def make_update(params: TrainParams, scaling: Scaling, num_critics: int = 1, seed: int = 0) -> CompiledUpdate:

@@ -86,7 +86,7 @@ def test_time_to_score_trains_until_the_goal_once_and_never_again(without_peers,
     finished = json.loads(line)
     assert (finished["contender"], finished["seed"], finished["reached"]) == ("toolkit", 1, True)
     assert finished["updates"] % 100 == 0
-    assert finished["env_steps"] >= 10_000  # Pendulum's learning_starts
+    assert finished["env_steps"] >= 300  # learning_starts of the quick form
     assert finished["seconds"] > finished["training_seconds"]
     assert finished["confirmed"] >= -2_000
     again = run("time_to_score", without_peers, *flags)

@@ -34,8 +34,8 @@ class Trial:
 
 
 TRIALS = [
-    Trial("1", goals.kill_the_store, {"kills": 5000}, {"kills": 200}),
-    Trial("1", goals.kill_trainings, {"kills": 200}, {"kills": 2, "longest": 1.0}),
+    Trial("1", goals.kill_the_store, {"kills": 5000}, {"kills": 100}),
+    Trial("1", goals.kill_trainings, {"kills": 200}, {"kills": 1, "longest": 1.0}),
     Trial("2", goals.kill_at_every_operation, {}, {}),
     Trial("3", goals.mutate, {"count": 1_000_000}, {"count": 10_000}),
     Trial("4", goals.fuzz, {"sets": 1_000_000}, None),  # the short form is in test_params.py

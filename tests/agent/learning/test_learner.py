@@ -32,7 +32,7 @@ def critic_of(learner):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"use_batch_norm": True}, {"target_update_period": 20}, {"reward_scale": 0.5, "v_min": -5.0, "v_max": 3.0}]
+    "changes", [{"reward_scale": 0.5, "v_min": -5.0, "v_max": 3.0}, {"use_batch_norm": True, "target_update_period": 20}]
 )
 def test_a_bandit_is_solved(changes):
     # An actor quicker than its critic would run into the flat end of tanh before the critic knows better, and a critic of few
@@ -81,7 +81,7 @@ def test_an_actor_follows_its_critic_in_each_state():
 
 
 def test_targets_start_equal_and_follow_softly_by_tau():
-    learner, _ = make(small(updates_per_call=1), bandit())
+    learner, _ = make(small(updates_per_call=1), bandit(), is_eager=True)
     kernel = learner.update.critics[0].get_layer("dense1").kernel
     target = learner.update.target_critics[0].get_layer("dense1").kernel
     before = np.array(target)
@@ -92,7 +92,7 @@ def test_targets_start_equal_and_follow_softly_by_tau():
 
 def test_hard_copies_fall_on_the_exact_step_within_a_call():
     # Period 3, calls of 2 updates: nothing is copied in the first call, and the second copies after its first update.
-    learner, _ = make(small(target_update_period=3, updates_per_call=2), bandit())
+    learner, _ = make(small(target_update_period=3, updates_per_call=2), bandit(), is_eager=True)
     target = learner.update.target_actor.get_layer("dense1").kernel
     start = np.array(target)
     learner.step()
@@ -104,7 +104,7 @@ def test_hard_copies_fall_on_the_exact_step_within_a_call():
 
 
 def test_moving_statistics_are_copied_to_the_targets():
-    learner, _ = make(small(use_batch_norm=True), bandit())
+    learner, _ = make(small(use_batch_norm=True), bandit(), is_eager=True)
     learner.step()
     for network, target in (
         (learner.update.actor, learner.update.target_actor),
@@ -202,8 +202,7 @@ def rates_of(learner):
 
 def test_a_schedule_changes_both_rates_without_compiling_again_and_continues_after_a_restore():
     params = small(
-        updates_per_call=2,
-        num_steps_train=8,
+        num_steps_train=16,
         learning_rate_schedule="linear",
         critic_learning_rate=2e-3,
         actor_learning_rate=1e-3,
@@ -213,14 +212,14 @@ def test_a_schedule_changes_both_rates_without_compiling_again_and_continues_aft
     assert rates_of(learner) == pytest.approx([1e-3, 2e-3])
     learner.step()
     assert rates_of(learner) == pytest.approx([0.75e-3, 1.5e-3])
-    kept, sample = learner.snapshot()[2], replay.sample(2, 64, 0.5)
+    kept, sample = learner.snapshot()[2], replay.sample(4, 64, 0.5)
     assert not any("learning_rate" in name for name in kept)
     learner.step(sample)
     assert rates_of(learner) == pytest.approx([0.5e-3, 1e-3])
     assert learner.update._compiled.experimental_get_tracing_count() == 1
     first = learner.snapshot()[2]
     other, _ = make(params, bandit(), seed=9)
-    other.restore(kept, 4)
+    other.restore(kept, 8)
     other.step(sample)
     assert rates_of(other) == pytest.approx([0.5e-3, 1e-3])
     second = other.snapshot()[2]
@@ -229,7 +228,7 @@ def test_a_schedule_changes_both_rates_without_compiling_again_and_continues_aft
 
 def test_adams_first_step_is_that_of_the_scheduled_rate():
     params = small(updates_per_call=1, num_steps_train=10, learning_rate_schedule="linear", critic_learning_rate=1e-3)
-    learner, _ = make(params, bandit())
+    learner, _ = make(params, bandit(), is_eager=True)
     start = learner.update.arrays()
     learner.restore(start, 5)  # half way
     learner.step()
@@ -251,7 +250,7 @@ def test_priorities_become_the_losses_of_the_transitions_drawn():
     # Four transitions whose rewards differ: the losses after one update, computed here in NumPy, are the priorities.
     n = 4
     batch = batch_of(np.ones((n, 1)), np.zeros((n, 1)), [-2.0, -1.0, 1.0, 2.0], np.zeros(n), np.ones((n, 1)))
-    learner, replay = make(small(updates_per_call=1, priority_alpha=1.0, num_atoms=5), batch)
+    learner, replay = make(small(updates_per_call=1, priority_alpha=1.0, num_atoms=5), batch, is_eager=True)
     before = learner.snapshot()[1]
     learner.step()
     log_probs = np.log(before.distribution(batch.obs, batch.action))
@@ -261,7 +260,7 @@ def test_priorities_become_the_losses_of_the_transitions_drawn():
 
 
 def test_importance_weights_count_for_the_critic_and_not_for_the_actor():
-    learner, replay = make(small(updates_per_call=1), bandit())
+    learner, replay = make(small(updates_per_call=1), bandit(), is_eager=True)
     start = learner.snapshot()[2]
     sample = replay.sample(1, 64, 0.4)
 
@@ -280,7 +279,7 @@ def test_importance_weights_count_for_the_critic_and_not_for_the_actor():
 def test_a_saturated_actor_comes_back_by_the_penalty_alone():
     # Far out in its tanh the critic's gradient is zero in float32; the first layers' biases must move all the same.
     for penalty, moves in ((0.0, False), (1e-3, True)):
-        learner, _ = make(small(updates_per_call=1, saturation_penalty=penalty), bandit())
+        learner, _ = make(small(updates_per_call=1, saturation_penalty=penalty), bandit(), is_eager=True)
         learner.update.actor.get_layer("output").bias.assign([100.0])
         learner.step()
         momentum = learner.snapshot()[2]["actor_optimiser/adam/output_bias_momentum"]
@@ -290,7 +289,7 @@ def test_a_saturated_actor_comes_back_by_the_penalty_alone():
 
 
 def test_l2_pulls_the_critics_kernels_and_nothing_else():
-    learner, replay = make(small(updates_per_call=1, critic_l2_lambda=0.5), bandit())
+    learner, replay = make(small(updates_per_call=1, critic_l2_lambda=0.5), bandit(), is_eager=True)
     sample = replay.sample(1, 64, 0.4)
     kernel = np.array(learner.update.critics[0].get_layer("dense1").kernel)
     learner.step(sample._replace(weights=np.zeros((1, 64), np.float32)))
@@ -301,7 +300,7 @@ def test_l2_pulls_the_critics_kernels_and_nothing_else():
 
 
 def test_adam_starts_with_steps_of_the_learning_rate():
-    learner, _ = make(small(updates_per_call=1, critic_learning_rate=1e-3, actor_learning_rate=1e-4), bandit())
+    learner, _ = make(small(updates_per_call=1, critic_learning_rate=1e-3, actor_learning_rate=1e-4), bandit(), is_eager=True)
     start = learner.snapshot()[2]
     learner.step()
     now = learner.snapshot()[2]
@@ -312,13 +311,13 @@ def test_adam_starts_with_steps_of_the_learning_rate():
 
 def test_a_learner_goes_on_from_its_snapshot_as_if_nothing_had_happened():
     params = small(use_batch_norm=True)
-    learner, replay = make(params, bandit())
+    learner, replay = make(params, bandit(), is_eager=True)
     learner.step()
     kept = learner.snapshot()[2]
     sample = replay.sample(4, 64, 0.5)
     learner.step(sample)
     first = learner.snapshot()[2]
-    other, _ = make(params, bandit(), seed=9)
+    other, _ = make(params, bandit(), seed=9, is_eager=True)
     other.restore(kept, 4)
     assert other.learner_step == 4
     other.step(sample)
@@ -356,7 +355,7 @@ def weights_of(learner):
 
 @pytest.mark.parametrize("norm", [False, True])
 def test_an_update_that_is_not_finite_changes_no_weight_and_is_counted(norm):
-    learner, replay = make(small(use_batch_norm=norm), spoilt(slice(None)))
+    learner, replay = make(small(use_batch_norm=norm), spoilt(slice(None)), is_eager=norm)
     before = weights_of(learner)
     learner.step()
     after = weights_of(learner)
@@ -368,7 +367,7 @@ def test_an_update_that_is_not_finite_changes_no_weight_and_is_counted(norm):
 
 @pytest.mark.parametrize("changes", [{}, {"use_batch_norm": True}, {"target_update_period": 1}])
 def test_an_update_in_which_only_the_actor_is_not_finite_changes_no_array(changes):
-    learner, replay = make(small(updates_per_call=1, saturation_penalty=1e-3, **changes), bandit())
+    learner, replay = make(small(updates_per_call=1, saturation_penalty=1e-3, **changes), bandit(), is_eager=True)
     learner.step()  # moments that are not zero
     learner.update.actor.get_layer("output").bias.assign([1e30])  # its square is infinite in float32
     before = learner.update.arrays()
@@ -449,7 +448,7 @@ def test_metrics_of_an_update_by_hand():
     n = 4
     batch = batch_of(np.ones((n, 1)), np.zeros((n, 1)), [-2.0, 2.0, -1.0, 3.0], np.zeros(n), np.ones((n, 1)))
     params = small(updates_per_call=1, num_atoms=5, reward_scale=2.0, saturation_penalty=0.01, batch_size=n)
-    learner, replay = make(params, batch)
+    learner, replay = make(params, batch, is_eager=True)
     learner.update.actor.get_layer("output").bias.assign([3.0])  # tanh(3) = 0.995
     actor, critic = learner.snapshot()[:2]
     sample = replay.sample(1, n, 0.4)

@@ -6,7 +6,7 @@ import inspect
 import numpy as np
 import pytest
 from factories import make_replay
-from small_learners import COMPILED, NOT_COMPILED, bandit, make, make_update, small
+from small_learners import COMPILED, NOT_COMPILED, bandit, make, make_eager, make_update, small
 
 from agent.learning.update import CompiledUpdate
 from agent.scaling import Scaling
@@ -21,16 +21,16 @@ def scaling(mean=0.0, scale=1.0, clip=np.inf, reward_scale=1.0, high=1.0):
     return Scaling(mean * ONE, scale * ONE, clip, reward_scale, -high * ONE, high * ONE)
 
 
-def sample_of(updates=1):
+def sample_of(updates):
     replay = make_replay(5000)
     replay.add(bandit())
     return replay.sample(updates, 64, 0.4)
 
 
 def test_other_scales_and_supports_compile_nothing_and_are_used():
-    sample = sample_of()
+    sample = sample_of(4)
     moved, wider = scaling(0.5, 2.0, 3.0, 4.0, 1.5), np.linspace(-3.0, 3.0, 51, dtype=np.float32)
-    update = make_update(small(updates_per_call=1), scaling())
+    update = make_update(small(), scaling())
     start = update.arrays()
     update(1, 0, sample)
     traced = update._compiled.experimental_get_tracing_count()
@@ -39,17 +39,17 @@ def test_other_scales_and_supports_compile_nothing_and_are_used():
     result = update(1, 0, sample)
     assert update._compiled.experimental_get_tracing_count() == traced
 
-    fresh = CompiledUpdate(small(updates_per_call=1, v_min=-3.0, v_max=3.0), moved, np.random.default_rng(0))
+    fresh = make_eager(CompiledUpdate(small(v_min=-3.0, v_max=3.0), moved, np.random.default_rng(0)))
     expected = fresh(1, 0, sample)
-    np.testing.assert_allclose(result.priorities, expected.priorities, rtol=1e-6)
-    assert result.sums == pytest.approx(expected.sums, rel=1e-5)
+    np.testing.assert_allclose(result.priorities, expected.priorities, rtol=1e-4)
+    assert result.sums == pytest.approx(expected.sums, rel=1e-4, abs=2e-5)
     np.testing.assert_array_equal(update.atoms, fresh.atoms)
 
 
 def test_the_supports_of_targets_and_critics_can_differ():
     # Without bootstrapping the support of the targets has no effect; with it, it has.
-    update = make_update(small(updates_per_call=1), scaling())
-    start, terminal = update.arrays(), sample_of()
+    update = make_update(small(), scaling())
+    start, terminal = update.arrays(), sample_of(4)
     means = []
     for discount in (0.0, 1.0):
         for target_support in (SUPPORT, 0.5 * SUPPORT):
@@ -66,8 +66,8 @@ def critic_of(arrays, owner):
 
 
 def test_target_critics_keep_their_weights_while_their_support_differs():
-    update = CompiledUpdate(small(updates_per_call=1), scaling(), np.random.default_rng(0))
-    before, sample = update.arrays(), sample_of()
+    update = make_update(small(), scaling())
+    before, sample = update.arrays(), sample_of(4)
     update.rescale(scaling(), SUPPORT, 0.5 * SUPPORT)
     update(1, 0, sample)
     after = update.arrays()
@@ -86,8 +86,8 @@ def test_target_critics_keep_their_weights_while_their_support_differs():
 
 
 def test_results_hold_the_mean_target_and_the_td_error_in_raw_rewards():
-    update = CompiledUpdate(small(updates_per_call=2), scaling(reward_scale=10.0), np.random.default_rng(0))
-    sample = sample_of(2)
+    update = make_update(small(), scaling(reward_scale=10.0))
+    sample = sample_of(4)
     sample = sample._replace(reward=np.full_like(sample.reward, 16.0))  # terminal: the target is 1.6, a new critic says 0
     result = update(2, 0, sample)
     assert result.target_mass.sum() == pytest.approx(2.0, abs=1e-5)
@@ -105,7 +105,7 @@ def test_one_critic_keeps_the_names_of_its_arrays():
 
 
 def test_two_critics_learn_from_one_target():
-    update = CompiledUpdate(small(updates_per_call=4), scaling(), np.random.default_rng(0), num_critics=2)
+    update = make_eager(CompiledUpdate(small(), scaling(), np.random.default_rng(0), num_critics=2))
     before = update.arrays()
     result = update(4, 0, sample_of(4))
     after = update.arrays()
@@ -133,17 +133,17 @@ def is_parameter(node):
     return isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("params", "self._params")
 
 
-def test_a_learner_with_a_shared_update_learns_bit_for_bit_what_one_with_its_own_does():
+def test_a_learner_with_a_shared_update_learns_what_one_with_its_own_does():
     params = small(v_min=-3.0, final_layer_init=0.1, actor_learning_rate=1e-4, critic_learning_rate=1e-4)
     earlier, _ = make(small(), bandit(), seed=1)
     earlier.step()
     learner, replay = make(params, bandit(), seed=2)
-    own = CompiledUpdate(params, learner.scaling.current, np.random.default_rng(2))
+    own = make_eager(CompiledUpdate(params, learner.scaling.current, np.random.default_rng(2)))
     sample = replay.sample(4, 64, 0.4)
     for update in (learner.update, own):
         update(4, 0, sample)
     for name, array in own.arrays().items():
-        np.testing.assert_array_equal(learner.update.arrays()[name], array, err_msg=name)
+        np.testing.assert_allclose(learner.update.arrays()[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
     np.testing.assert_array_equal(learner.update.atoms, own.atoms)
 
 
