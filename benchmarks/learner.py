@@ -28,7 +28,9 @@ SIZES = {"Pendulum-v1": (3, 1), "BipedalWalker-v3": (24, 4), "HalfCheetah-v5": (
 HEADLINE = "BipedalWalker-v3"
 PARAMS = TrainParams(v_min=-20.0, v_max=20.0, save_ckpt_step=160)
 SIDE = 2048
-QUICK = dict(replay_mem_size=10_000, batch_size=8, dense1_size=16, dense2_size=16, num_atoms=11, save_ckpt_step=16)
+QUICK: dict[str, Any] = dict(
+    replay_mem_size=10_000, batch_size=8, dense1_size=16, dense2_size=16, num_atoms=11, save_ckpt_step=16
+)
 
 
 def main() -> None:
