@@ -13,6 +13,7 @@ import timing  # first: puts the toolkit's folder on the path
 from dataclasses import replace
 from threading import Event
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
