@@ -182,7 +182,7 @@ class TrainParams:
     synchronous: bool = False  # agents and learner in turn, in one thread: slower, but the same bit for bit from a seed
 
     # Run
-    max_minutes: Annotated[float, Gt(0), Le(5 * 10**6), RUN] | None = None  # stop after this long
+    max_minutes: Annotated[float, Gt(0), Le(5 * 10**6), RUN] | None = None  # stop this call after so long
     eval_every: Annotated[int, Ge(0), Le(10**12), RUN] = 0  # learner steps between tests beside the training; 0: none
     stop_at_score: Annotated[Number, RUN] | None = None  # stop when a checkpoint scores this over 20 noise-free episodes
     render: Annotated[bool, RUN] = False  # show each new checkpoint in a window while training (by play.py)

@@ -12,6 +12,7 @@ if __name__ == "__main__":
 
     quiet_signals()
 
+import dataclasses
 import threading
 from pathlib import Path
 
@@ -41,7 +42,8 @@ def main() -> int:
     loaded = load_checkpoint(params, env_spec(params).make())
     for note in resolved.notes + loaded.notes:
         console.say(note)
-    results = run_folder(params.results_dir, params)
+    is_shipped = params.ckpt_file is None and loaded.is_shipped  # also where the run has no checkpoint
+    results = run_folder(params.results_dir, dataclasses.replace(params, shipped=is_shipped))
     check_writable({"--results-dir": result_files(results)})
     with threadpool_limits(1, "blas"):
         score = evaluate(loaded.policy, loaded.env_spec.make, seeds, starts)

@@ -44,6 +44,11 @@ class LoadedCheckpoint:
     notes: list[str] = field(default_factory=list)
     manifest: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it comes with the toolkit, so that its scores are not those of a run."""
+        return self.path.resolve().parent == _shipped_folder(self.env_spec.id).resolve()
+
 
 BEST = "best"  # as --ckpt-file
 

@@ -241,6 +241,14 @@ def test_shipped_tests_the_shipped_policy_beside_a_run(trained, tmp_path, withou
     assert (played.returncode, "goes with neither --run nor --ckpt-file" in played.stderr) == (2, True)
 
 
+def test_a_shipped_policy_that_is_tested_for_lack_of_a_checkpoint_gives_no_score_to_the_run(tmp_path, without_tensorflow):
+    tested = run("test.py", tmp_path, "--num-eps-test", "1", env=without_tensorflow)
+    assert tested.returncode == 0, tested.stderr
+    assert "this is the shipped Pendulum-v1.ckpt-190000" in tested.stdout
+    assert [row["learner_step"] for row in rows(tmp_path / "results" / "Pendulum-v1" / "shipped.csv")] == ["190000"]
+    assert not (tmp_path / "results" / "Pendulum-v1.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "code", "says"),
     [

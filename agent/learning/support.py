@@ -67,7 +67,7 @@ class FixedSupport:
         """Raise ParameterError, with bounds that would fit, when nearly all target mass lies outside for long."""
         self._outside = _average(self._outside, statistics.below + statistics.above, updates, self._steps)
         self._steps += updates
-        observed = self.observed.bounds()
+        observed = self.observed.extremes()
         if self._steps >= JUDGED and self._outside > HOPELESS and observed is not None:
             fitting = with_headroom(observed, self.observed.limits(self._horizon))
             low, high = (f"{bound / self._scale:.3g}" for bound in fitting)

@@ -1,8 +1,8 @@
 """Ranges of the discounted returns that environments gave, without asking a critic."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 WINDOW = 50  # return ranges that are remembered
 OUTLIER = 5.0  # widths of all others from which the return of a single range is an outlier
@@ -66,22 +66,37 @@ class Bounds(NamedTuple):
 
 
 class ObservedReturns:
-    """The last WINDOW return ranges. Workers add, the learner reads."""
+    """The last WINDOW return ranges, and the greatest and the least returns ever. Workers add, the learner reads.
+
+    A return that was reached twice is kept: a goal that is rarely reached must not be forgotten.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._ranges: list[ReturnRange] = []
+        self._greatest: list[float] = []  # the two greatest returns ever, of different ranges, in descending order
+        self._least: list[float] = []  # the two least, in ascending order
         self._reported: set[float] = set()
 
     def add(self, ranges: Iterable[ReturnRange]) -> None:
         """Remember these, and forget all but the last WINDOW."""
         with self._lock:
-            self._ranges = [*self._ranges, *ranges][-WINDOW:]
+            new = list(ranges)
+            self._ranges = [*self._ranges, *new][-WINDOW:]
+            self._greatest = sorted([*self._greatest, *(piece.high for piece in new)], reverse=True)[:2]
+            self._least = sorted([*self._least, *(piece.low for piece in new)])[:2]
 
     def bounds(self) -> Bounds | None:
-        """The least and the greatest return, without a single outlier on either side. None before the first range."""
+        """The least return of late and the greatest that was kept, without single outliers. None before the first range."""
         ranges = self._ranges
-        return _robust([piece.low for piece in ranges], [piece.high for piece in ranges])[0] if ranges else None
+        if not ranges:
+            return None
+        recent, _ = _robust([piece.low for piece in ranges], [piece.high for piece in ranges])
+        return Bounds(recent.low, max([recent.high, *self._greatest[1:]]))
+
+    def extremes(self) -> Bounds | None:
+        """The least and the greatest return ever, each but one where there are more. None before the first range."""
+        return Bounds(self._least[-1], self._greatest[-1]) if self._least else None
 
     def limits(self, horizon: float) -> Bounds:
         """Bounds that no return exceeds while rewards stay within those seen. `horizon` as in ReturnTracker."""
@@ -93,21 +108,25 @@ class ObservedReturns:
 
     def new_outliers(self) -> list[float]:
         """The returns that `bounds` leaves out, each once."""
-        ranges = self._ranges
-        _, outliers = _robust([piece.low for piece in ranges], [piece.high for piece in ranges]) if ranges else (None, [])
-        new = [value for value in outliers if value not in self._reported]
+        ranges, bounds = self._ranges, self.bounds()
+        if bounds is None:
+            return []
+        _, outliers = _robust([piece.low for piece in ranges], [piece.high for piece in ranges])
+        new = [value for value in outliers if value not in self._reported and not bounds.low <= value <= bounds.high]
         self._reported.update(new)
         return new
 
-    def state(self) -> list[list[float]]:
+    def state(self) -> dict[str, list[Any]]:
         """What `restore` needs, as JSON knows it."""
-        return [list(piece) for piece in self._ranges]
-
-    def restore(self, state: Sequence[Sequence[float]]) -> None:
-        """Continue from a state."""
-        ranges = [ReturnRange(*map(float, piece)) for piece in state]
         with self._lock:
-            self._ranges = ranges
+            return {"ranges": [list(piece) for piece in self._ranges], "greatest": self._greatest, "least": self._least}
+
+    def restore(self, state: dict[str, list[Any]]) -> None:
+        """Continue from a state. Raises KeyError, TypeError or ValueError where it is none."""
+        ranges = [ReturnRange(*map(float, piece)) for piece in state["ranges"]]
+        greatest, least = (list(map(float, state[name])) for name in ("greatest", "least"))
+        with self._lock:
+            self._ranges, self._greatest, self._least = ranges, greatest, least
 
 
 def _robust(lows: list[float], highs: list[float]) -> tuple[Bounds, list[float]]:

@@ -165,6 +165,17 @@ def test_a_support_that_is_mostly_unused_shrinks_once_it_has_settled():
     assert said[1].endswith("-7.5 to 1.5: 99% of the target mass lies between 0 and 0.")
 
 
+def test_it_does_not_shrink_away_from_a_return_that_was_reached_twice():
+    support, _ = begun(-4.0, -2.0)
+    support.observed.add([*returns(-4.0, 99.0), *returns(-4.0, 98.0), *returns(-4.0, 0.0, count=200)])
+    assert judged(support, 8) is not None
+    settled(support)
+    mass = np.zeros(11)
+    mass[0] = 1.0
+    assert judged(support, 2 * SETTLED, mass=mass) is None
+    assert support.bounds.high > 98.0
+
+
 def test_it_does_not_shrink_while_target_mass_needs_it():
     support, _ = begun(-100.0, 100.0)
     support.observed.add(returns(-6.0, -2.0, count=50))

@@ -41,9 +41,20 @@ def test_long_episode_comes_in_pieces_that_continue_with_the_mean_of_the_episode
 def test_bounds_are_those_of_the_last_window():
     observed = ObservedReturns()
     assert observed.bounds() is None
-    observed.add(ranges((-100.0, 100.0)))
+    observed.add(ranges((-100.0, 1.5), (-100.0, 1.0)))
     observed.add(ranges(*[(-1.0, 2.0)] * WINDOW))
     assert observed.bounds() == Bounds(-1.0, 2.0)
+    assert observed.extremes() == Bounds(-100.0, 2.0)
+
+
+def test_a_return_that_was_reached_twice_is_kept_and_is_no_outlier_later():
+    observed = ObservedReturns()
+    observed.add(ranges((-3.0, 99.0), *[(-3.0, 0.0)] * WINDOW))
+    assert observed.bounds() == Bounds(-3.0, 0.0)  # once
+    observed.add(ranges((-3.0, 98.0), *[(-3.0, 0.0)] * WINDOW))
+    assert observed.bounds() == Bounds(-3.0, 98.0)
+    observed.add(ranges((-3.0, 98.0), *[(-3.0, 0.0)] * (WINDOW - 1)))
+    assert observed.new_outliers() == []
 
 
 def test_a_single_outlier_is_left_out_and_reported_once():
