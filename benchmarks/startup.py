@@ -25,15 +25,11 @@ def main() -> None:
     """Measure, print, and write JSON when asked to."""
     given = timing.flags(__doc__)
     rounds, envs = (1, ("Pendulum-v1",)) if given.quick else (5, ("Pendulum-v1", "BipedalWalker-v3"))
+    episodes, flags = (1, loop.QUICK) if given.quick else (100, ())
     contenders: dict[str, Callable[[], float]] = {
         "import of TensorFlow": partial(command, "-c", "import tensorflow"),
-        "test.py, 100 episodes of Pendulum": partial(scoring, 1 if given.quick else 100),
-        **{
-            f"train.py --env {env}, to the first learner step": partial(
-                first_learner_step, env, loop.QUICK if given.quick else ()
-            )
-            for env in envs
-        },
+        f"test.py, {episodes} episodes of Pendulum": partial(scoring, episodes),
+        **{f"train.py --env {env}, to the first learner step": partial(first_learner_step, env, flags) for env in envs},
     }
     seconds = {name: [measure() for _ in range(rounds)] for name, measure in contenders.items()}
     result = timing.Result("startup")
