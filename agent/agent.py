@@ -149,7 +149,7 @@ class Agent:
             self._acted = self._uniform.act(obs)
         else:
             noise = self.noise.sample(len(self._low)) * self._half_range
-            self._acted = np.clip(self._policy.act(obs) + noise, self._low, self._high)
+            self._acted = np.minimum(np.maximum(self._policy.act(obs) + noise, self._low), self._high)  # faster than clip
         return self._acted
 
     def _count(self, i: int, step: Step) -> None:

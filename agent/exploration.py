@@ -16,7 +16,7 @@ class ExplorationNoise:
     def __init__(self, params: TrainParams, agent: int, rng: np.random.Generator):
         self._params, self._rng = params, rng
         self._theta = params.ou_theta if params.noise == "ou" else 1.0
-        self._scales = np.full(params.envs_per_agent, _agent_scale(params, agent))  # before the decay
+        self._scales = np.full((params.envs_per_agent, 1), _agent_scale(params, agent))  # before the decay
         self._is_new = np.ones(params.envs_per_agent, bool)  # no action of the episode was taken yet
         self._state = np.zeros((params.envs_per_agent, 1), np.float32)
         self.episodes = 0
@@ -34,13 +34,14 @@ class ExplorationNoise:
 
     def sample(self, action_size: int) -> np.ndarray:
         """Noise for the next action of each environment, float32 [envs_per_agent, action_size]."""
-        if self._params.noise_scale_per == "episode":
-            low, high = self._params.noise_scale_min, self._params.noise_scale
-            self._scales[self._is_new] = self._rng.uniform(low, high, self._is_new.sum())
-        self._state = np.where(self._is_new[:, None], np.float32(0.0), self._state)
-        self._is_new[:] = False
+        if self._is_new.any():
+            if self._params.noise_scale_per == "episode":
+                low, high = self._params.noise_scale_min, self._params.noise_scale
+                self._scales[self._is_new, 0] = self._rng.uniform(low, high, self._is_new.sum())
+            self._state = np.where(self._is_new[:, None], np.float32(0.0), self._state)
+            self._is_new[:] = False
         normal = self._rng.standard_normal((len(self._scales), action_size), dtype=np.float32)
-        scales = (self._scales * self._decay).astype(np.float32)[:, None]
+        scales = (self._scales * self._decay).astype(np.float32)
         self._state = np.float32(1.0 - self._theta) * self._state + normal * scales
         return self._state
 

@@ -167,6 +167,7 @@ def _given(flags: Any, argv: list[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in named}
 
 
+@functools.cache
 def _comments(cls: type) -> dict[str, tuple[str, str]]:
     """The group of each field and its comment. In a class, a line with only a comment begins a group."""
     found = {}

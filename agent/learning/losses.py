@@ -15,6 +15,15 @@ def project(moved_atoms: tf.Tensor, probs: tf.Tensor, atoms: tf.Tensor) -> tf.Te
     return tf.reduce_sum(tf.nn.relu(1.0 - gaps) * probs[:, :, None], axis=1)  # [B, K]; over the last axis it is slower
 
 
+def mean_over_batch(probs: tf.Tensor) -> tf.Tensor:
+    """The mean of distributions [B, K] over the batch. Returns [K].
+
+    As a matrix product, which reads `probs`: XLA would compute the projection again inside a sum (5 % of an update).
+    """
+    batch_size = tf.shape(probs)[0]
+    return tf.linalg.matvec(probs, tf.ones([batch_size]), transpose_a=True) / tf.cast(batch_size, probs.dtype)
+
+
 def mass_outside(moved_atoms: tf.Tensor, probs: tf.Tensor, atoms: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The mean mass that lands more than half an atom below, and above, the support. Two scalars."""
     margin = (atoms[1] - atoms[0]) / 2.0

@@ -97,12 +97,12 @@ def test_a_scale_is_drawn_at_each_episode_of_each_environment():
     assert drawn.deviation == pytest.approx(first.mean())
     drawn.finish_episode(0)
     drawn.sample(1)
-    assert drawn._scales[0] != first[0]
-    assert drawn._scales[1] == first[1]
+    assert drawn._scales[0, 0] != first[0, 0]
+    assert drawn._scales[1, 0] == first[1, 0]
     for _ in range(2000):
         drawn.finish_episode(0)
         drawn.sample(1)
-        seen.append(drawn._scales[0])
+        seen.append(drawn._scales[0, 0])
     assert 0.1 <= min(seen) < 0.101
     assert 0.299 < max(seen) <= 0.3
     assert np.mean(seen) == pytest.approx(0.2, abs=0.005)
