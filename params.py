@@ -16,14 +16,17 @@ from annotated_types import Ge, Gt, Le, MinLen, Predicate, doc
 ENV = "Pendulum-v1"
 
 # fmt: off
-_ORIGINAL = dict(critic_learning_rate=1e-4, actor_learning_rate=1e-4, tau=0.001, learning_starts=1_000, saturation_penalty=0.0)
+_RATES = dict(critic_learning_rate=1e-4, actor_learning_rate=1e-4, tau=0.001, learning_starts=1_000, saturation_penalty=0.0)
+_ACTING = dict(
+    noise="gaussian", noise_scale=0.3, noise_scale_per="same", samples_per_insert=32.0, normalise_observations=False,
+)
 
-# Sets of parameters by the name that --algorithm gives. samples_per_insert is 32 in both; 0 is the original's free run.
+# Sets of parameters by the name that --algorithm gives. samples_per_insert is 32 in the original's; 0 is its free run.
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "d4pg": {},
     "original": dict(  # msinto93/D4PG, 2018
-        **_ORIGINAL, learning_rate_schedule="constant", priority="cross_entropy", noise="gaussian", noise_scale=0.3,
-        noise_scale_per="same", noise_decay=0.9999, noise_decay_per="episode",
+        **_RATES, **_ACTING, noise_decay=0.9999, noise_decay_per="episode", learning_rate_schedule="constant",
+        priority="cross_entropy",
     ),
 }
 
@@ -32,21 +35,22 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 # msinto93/D4PG.
 ENVS: dict[str, dict[str, Any]] = {
     "Pendulum-v1": dict(
-        obs_scale=(1.0, 1.0, 8.0), reward_scale=100.0, v_min=-20.0, v_max=0.0, num_steps_train=50_000, save_ckpt_step=5_000,
+        **_ACTING, obs_scale=(1.0, 1.0, 8.0), reward_scale=100.0, v_min=-20.0, v_max=0.0, num_steps_train=50_000,
+        save_ckpt_step=5_000,
         # With the original's rates some seeds end with a saturated actor (README, Results).
         d4pg=dict(actor_learning_rate=1e-4),
     ),
     "LunarLanderContinuous-v3": dict(
-        reward_scale=10.0, v_min=-20.0, v_max=20.0, num_steps_train=320_000,
+        **_ACTING, reward_scale=10.0, v_min=-20.0, v_max=20.0, num_steps_train=320_000,
         # Tests reach 200 after 5 000 to 20 000 learner steps; with the original's, a seed hovered after 24 000 (README).
         d4pg=dict(critic_learning_rate=1e-3),
     ),
     "BipedalWalker-v3": dict(
-        reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000,
+        **_ACTING, reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000,
         d4pg=dict(critic_learning_rate=1e-3, num_steps_train=200_000),
     ),
     "BipedalWalkerHardcore-v3": dict(
-        reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000, d4pg=_ORIGINAL,
+        **_ACTING, reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000, d4pg=_RATES,
     ),
 }
 
@@ -145,7 +149,7 @@ class TrainParams:
     # Replay
     replay_mem_size: Annotated[int, Ge(1), Le(10**10)] = 1_000_000  # transitions kept
     learning_starts: Annotated[int, Ge(1), Le(10**10)] = 10_000  # transitions collected at random before learning
-    samples_per_insert: Annotated[float, Ge(0), Le(10**6)] = 32.0  # times each transition is drawn on average; 0: unlimited
+    samples_per_insert: Annotated[float, Ge(0), Le(10**6)] = 128.0  # times each transition is drawn on average; 0: unlimited
     priority: Priority = "cross_entropy"  # what decides how often one is drawn: the cross_entropy loss, or its kl part alone
     priority_alpha: Share = 0.6  # 0 samples uniformly, 1 in proportion to the priority
     priority_beta_start: Share = 0.4  # importance-sampling exponent at the first learner step
@@ -164,10 +168,10 @@ class TrainParams:
     obs_clip: Annotated[float, Gt(0), Le(LARGE)] | None = None  # scaled observations are clipped to +- this
 
     # Exploration
-    noise: Noise = "gaussian"  # gaussian, or ou: Ornstein-Uhlenbeck, correlated over time, reset at each episode
-    noise_scale: Weight = 0.3  # standard deviation of the noise where actions are in [-1, 1]; of ou, of what one action adds
-    noise_scale_per: ScalePer = "same"  # same, or agent: from noise_scale_min up over the agents, or episode: drawn between
-    noise_scale_min: Annotated[float, Gt(0), Le(10)] = 0.05  # least scale with noise_scale_per agent or episode
+    noise: Noise = "ou"  # gaussian, or ou: Ornstein-Uhlenbeck, correlated over time, reset at each episode
+    noise_scale: Weight = 0.5  # standard deviation of the noise where actions are in [-1, 1]; of ou, of what one action adds
+    noise_scale_per: ScalePer = "agent"  # same, or agent: from noise_scale_min up over the agents, or episode: drawn between
+    noise_scale_min: Annotated[float, Gt(0), Le(10)] = 0.05  # least scale of agents or episodes; at most noise_scale
     noise_decay: Rate = 0.9999  # factor on the noise for each unit of noise_decay_per
     noise_decay_per: DecayPer = "episode"  # episode or (environment) step of the agent, or none
     ou_theta: Annotated[float, Gt(0), Le(1)] = 0.15  # share of its state that ou loses at each action; it comes to 1.9 * scale

@@ -154,11 +154,6 @@ def _training_rules(config: TrainParams) -> Iterator[tuple[set[str], str]]:
     if config.synchronous and not ratio:
         fields = {"synchronous", "samples_per_insert"}
         yield fields, "synchronous takes turns by the ratio, so samples_per_insert must not be 0"
-    if config.noise_scale_per != "same" and not config.noise_scale_min <= config.noise_scale:
-        yield (
-            {"noise_scale_per", "noise_scale_min", "noise_scale"},
-            f"noise_scale_min must be at most noise_scale, got {config.noise_scale_min} and {config.noise_scale}",
-        )
     if config.resume and config.fresh:
         yield {"resume", "fresh"}, "resume and fresh exclude each other: continue the old run, or start a new one"
 

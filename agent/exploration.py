@@ -36,8 +36,7 @@ class ExplorationNoise:
         """Noise for the next action of each environment, float32 [envs_per_agent, action_size]."""
         if self._is_new.any():
             if self._params.noise_scale_per == "episode":
-                low, high = self._params.noise_scale_min, self._params.noise_scale
-                self._scales[self._is_new, 0] = self._rng.uniform(low, high, self._is_new.sum())
+                self._scales[self._is_new, 0] = self._rng.uniform(*_range(self._params), self._is_new.sum())
             self._state = np.where(self._is_new[:, None], np.float32(0.0), self._state)
             self._is_new[:] = False
         normal = self._rng.standard_normal((len(self._scales), action_size), dtype=np.float32)
@@ -56,8 +55,14 @@ class ExplorationNoise:
 
 
 def _agent_scale(params: TrainParams, agent: int) -> float:
-    """The scale of an agent; with a ladder they rise geometrically from noise_scale_min to noise_scale."""
+    """The scale of an agent; with noise_scale_per agent they rise geometrically over the agents."""
     if params.noise_scale_per != "agent" or params.num_agents == 1:
         return params.noise_scale
     place = agent / (params.num_agents - 1)
-    return float(params.noise_scale_min ** (1.0 - place) * params.noise_scale**place)
+    low, high = _range(params)
+    return float(low ** (1.0 - place) * high**place)
+
+
+def _range(params: TrainParams) -> tuple[float, float]:
+    """The least and the greatest scale, where they differ by agent or episode."""
+    return min(params.noise_scale_min, params.noise_scale), params.noise_scale

@@ -52,11 +52,14 @@ class Constant:
         return np.full((len(obs), 1), self.action, np.float32)
 
 
+DEFAULTS = dict(n_step_returns=3, discount_rate=0.5, noise="gaussian", noise_scale_per="same")
+
+
 def make(envs, seed=0, **changes):
     """An agent of these environments; when they have been used up, new ones are made as the last."""
     envs = [*envs]
     count = len(envs)
-    params = TrainParams(v_min=-1.0, v_max=1.0, envs_per_agent=count, **{"n_step_returns": 3, "discount_rate": 0.5} | changes)
+    params = TrainParams(v_min=-1.0, v_max=1.0, envs_per_agent=count, **DEFAULTS | changes)
     last = envs[-1]
 
     def next_env():

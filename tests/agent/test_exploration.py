@@ -8,7 +8,8 @@ from params import TrainParams
 
 
 def noise(seed=0, agent=0, **changes):
-    return ExplorationNoise(TrainParams(**changes), agent, np.random.default_rng(seed))
+    gaussian = dict(noise="gaussian", noise_scale=0.3, noise_scale_per="same")
+    return ExplorationNoise(TrainParams(**gaussian | changes), agent, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_gaussian_samples_are_normal_float32_and_independent():
     assert abs(np.corrcoef(samples[1:, 0], samples[:-1, 0])[0, 1]) < 0.02  # over time
 
 
-def test_gaussian_noise_by_default_is_the_generators_normal_numbers():
+def test_gaussian_noise_is_the_generators_normal_numbers():
     samples = noise(seed=3, envs_per_agent=2)
     rng = np.random.default_rng(3)
     for _ in range(3):
@@ -82,9 +83,9 @@ def test_an_episode_resets_the_state_of_its_environment_only():
     np.testing.assert_allclose(ou.sample(1), 0.1 * 0.9999 * normal, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("agents", "scales"), [(3, [0.1, 0.2, 0.4]), (1, [0.4])])
-def test_a_ladder_rises_geometrically_over_the_agents(agents, scales):
-    ladder = dict(noise_scale_per="agent", noise_scale_min=0.1, noise_scale=0.4, num_agents=agents)
+@pytest.mark.parametrize(("agents", "scales"), [(3, [0.1, 0.2, 0.4]), (1, [0.4]), (2, [0.05, 0.05])])
+def test_scales_rise_geometrically_over_the_agents(agents, scales):
+    ladder = dict(noise_scale_per="agent", noise_scale_min=0.1, noise_scale=scales[-1], num_agents=agents)
     assert [noise(agent=i, **ladder).deviation for i in range(agents)] == pytest.approx(scales)
 
 
