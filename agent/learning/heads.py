@@ -25,11 +25,16 @@ class CategoricalHead:
         discount: tf.Tensor,
         target_support: tf.Tensor,
         support: tf.Tensor,
-    ) -> tf.Tensor:
-        """Projected return distribution [B, K] over `support`, for rewards and discounts [B]."""
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Projected return distribution [B, K] over `support`, for rewards and discounts [B].
+
+        And scalars that are logged of it: its mass outside the support, before it is projected.
+        """
         next_probs = self._lower_probs(next_outputs, target_support)  # [B, K]
         moved_support = reward[:, None] + discount[:, None] * target_support  # [B, K]
-        return losses.project(moved_support, next_probs, support)
+        below, above = losses.mass_outside(moved_support, next_probs, support)
+        metrics = {"target_mass_below": below, "target_mass_above": above}
+        return losses.project(moved_support, next_probs, support), metrics
 
     def losses(self, target: tf.Tensor, outputs: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
         """Cross-entropy [B] of the target [B, K] and one critic's outputs."""
@@ -59,19 +64,6 @@ class CategoricalHead:
             "kl_divergence": tf.reduce_mean(_kl(cross_entropies, entropies)),
             "target_entropy": tf.reduce_mean(entropies),
         }
-
-    def target_metrics(
-        self,
-        next_outputs: list[tf.Tensor],
-        reward: tf.Tensor,
-        discount: tf.Tensor,
-        target_support: tf.Tensor,
-        support: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        """Scalars that are logged of the target: its mass outside the support, before it is projected."""
-        next_probs = self._lower_probs(next_outputs, target_support)  # [B, K]
-        below, above = losses.mass_outside(reward[:, None] + discount[:, None] * target_support, next_probs, support)
-        return {"target_mass_below": below, "target_mass_above": above}
 
     def _cross_entropies(self, target: tf.Tensor, outputs: list[tf.Tensor]) -> tf.Tensor:
         """Cross-entropy [B] of the target, as a mean over the critics."""

@@ -181,8 +181,8 @@ class CompiledUpdate:
         head, support = self._head, scaling.support  # [K]
         next_action = self.target_actor(batch.next_obs, training=False)  # [B, A]
         next_outputs = [critic([batch.next_obs, next_action], training=False) for critic in self.target_critics]  # [B, K] each
-        target_inputs = next_outputs, batch.reward, batch.discount, scaling.target_support, support
-        target = tf.stop_gradient(head.target(*target_inputs))  # [B, K]
+        # The target [B, K]; nothing below follows its gradient, since it is made outside of the tapes.
+        target, target_metrics = head.target(next_outputs, batch.reward, batch.discount, scaling.target_support, support)
 
         before = [tf.identity(variable.value) for variable in self._learned()]
         outputs, finite = [], tf.constant(True)
@@ -208,7 +208,7 @@ class CompiledUpdate:
             self._update_target(network, follower, finite, tf.constant(1.0) if network is self.actor else scaling.target_pace)
         metrics = {
             **head.metrics(target, outputs),
-            **head.target_metrics(*target_inputs),
+            **target_metrics,
             "mean_importance_weight": tf.reduce_mean(batch.weights),
             "actor_loss": actor_loss,
             "saturated_actions": losses.saturated_share(chosen),
