@@ -17,7 +17,8 @@ ENV = "Pendulum-v1"
 
 # fmt: off
 _RATES = dict(critic_learning_rate=1e-4, actor_learning_rate=1e-4, tau=0.001, learning_starts=1_000, saturation_penalty=0.0)
-_ACTING = dict(
+# Noise, ratio and scales of the original and of the first version. A run whose record lacks one of them keeps it too.
+FIRST_VERSION = dict(
     noise="gaussian", noise_scale=0.3, noise_scale_per="same", samples_per_insert=32.0, normalise_observations=False,
 )
 
@@ -25,7 +26,7 @@ _ACTING = dict(
 ALGORITHMS: dict[str, dict[str, Any]] = {
     "d4pg": {},
     "original": dict(  # msinto93/D4PG, 2018
-        **_RATES, **_ACTING, noise_decay=0.9999, noise_decay_per="episode", learning_rate_schedule="constant",
+        **_RATES, **FIRST_VERSION, noise_decay=0.9999, noise_decay_per="episode", learning_rate_schedule="constant",
         priority="cross_entropy",
     ),
 }
@@ -35,22 +36,22 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
 # msinto93/D4PG.
 ENVS: dict[str, dict[str, Any]] = {
     "Pendulum-v1": dict(
-        **_ACTING, obs_scale=(1.0, 1.0, 8.0), reward_scale=100.0, v_min=-20.0, v_max=0.0, num_steps_train=50_000,
+        **FIRST_VERSION, obs_scale=(1.0, 1.0, 8.0), reward_scale=100.0, v_min=-20.0, v_max=0.0, num_steps_train=50_000,
         save_ckpt_step=5_000,
         # With the original's rates some seeds end with a saturated actor (README, Results).
         d4pg=dict(actor_learning_rate=1e-4),
     ),
     "LunarLanderContinuous-v3": dict(
-        **_ACTING, reward_scale=10.0, v_min=-20.0, v_max=20.0, num_steps_train=320_000,
+        **FIRST_VERSION, reward_scale=10.0, v_min=-20.0, v_max=20.0, num_steps_train=320_000,
         # Tests reach 200 after 5 000 to 20 000 learner steps; with the original's, a seed hovered after 24 000 (README).
         d4pg=dict(critic_learning_rate=1e-3),
     ),
     "BipedalWalker-v3": dict(
-        **_ACTING, reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000,
+        **FIRST_VERSION, reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000,
         d4pg=dict(critic_learning_rate=1e-3, num_steps_train=200_000),
     ),
     "BipedalWalkerHardcore-v3": dict(
-        **_ACTING, reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000, d4pg=_RATES,
+        **FIRST_VERSION, reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000, d4pg=_RATES,
     ),
 }
 
@@ -162,7 +163,7 @@ class TrainParams:
     final_layer_init: Annotated[float, Gt(0), Le(10)] = 0.003  # last layers start within +- this
     use_batch_norm: Annotated[bool, ARCHITECTURE] = False  # batch normalisation on the input and before each hidden ReLU
     num_atoms: Annotated[int, Ge(2), Le(2**12), ARCHITECTURE] = 51  # atoms of the return distribution
-    normalise_observations: Annotated[bool, ARCHITECTURE] = False  # by their running mean and deviation, for the next two
+    normalise_observations: Annotated[bool, ARCHITECTURE] = True  # by running mean and deviation, without the next two
     obs_mean: Annotated[tuple[Number, ...], MinLen(1), ARCHITECTURE] | None = None  # subtracted from observations
     obs_scale: Annotated[tuple[Divisor, ...], MinLen(1), ARCHITECTURE] | None = None  # divides observations
     obs_clip: Annotated[float, Gt(0), Le(LARGE)] | None = None  # scaled observations are clipped to +- this
@@ -206,6 +207,11 @@ class TrainParams:
     def has_automatic_support(self) -> bool:
         """Whether the support and the reward scale follow the rewards (agent/learning/support.py)."""
         return self.automatic_support or self.v_min is None
+
+    @property
+    def has_running_observations(self) -> bool:
+        """Whether observations are scaled by their running mean and standard deviation (utils/replay/moments.py)."""
+        return self.normalise_observations and self.obs_mean is None and self.obs_scale is None
 
     @property
     def support(self) -> tuple[float, float]:

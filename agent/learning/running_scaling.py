@@ -29,7 +29,7 @@ class RunningScaling:
         self._params, self._update = params, update
         self.current = scaling
         self.support = make_support(params, say)
-        self._moments = RunningMoments(len(scaling.obs_mean)) if params.normalise_observations else None
+        self._moments = RunningMoments(len(scaling.obs_mean)) if params.has_running_observations else None
         self._rescale()
 
     def observe(self, batch: TransitionBatch) -> None:
