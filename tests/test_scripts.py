@@ -311,6 +311,7 @@ def endless(start, tmp_path):
     """Starts a training without end, and waits for its first checkpoint."""
     folder = tmp_path / "ckpt" / "Pendulum-v1"
     flags = [*TINY[2:], "--num-steps-train", "1000000", "--save-ckpt-step", "80"]
+    flags += ["--max-ep-length", "200"]  # a test of a checkpoint takes seconds, and does not end by itself meanwhile
     return lambda *more: start("train.py", *flags, *more, ready=lambda process: list(folder.glob("Pendulum-v1.ckpt-*")))
 
 
