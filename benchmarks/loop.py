@@ -14,7 +14,8 @@ from pathlib import Path
 from timing import ROOT
 
 ROWS_OF_START = 1  # of learner.csv, five seconds each: the first includes the compilation
-QUICK = ("--learning-starts", "300", "--batch-size", "16", "--dense1-size", "16", "--dense2-size", "16", "--num-atoms", "11")
+_QUICK = {"learning-starts": 300, "max-ep-length": 20, "batch-size": 16, "dense1-size": 16, "dense2-size": 16, "num-atoms": 11}
+QUICK = tuple(word for name, value in _QUICK.items() for word in (f"--{name}", str(value)))
 PATIENCE = 300.0  # seconds without a new row until the benchmark fails
 
 
@@ -46,19 +47,20 @@ class Training:
                 return list(csv.DictReader(file))
         return []
 
-    def rates(self, rows: int) -> Rates:
+    def rates(self, rows: int, rows_of_start: int = ROWS_OF_START) -> Rates:
         """Updates/s and environment steps/s over a number of rows of learner.csv, after those of the start.
 
         Raises RuntimeError with the output of train.py if it ends earlier.
         """
-        needed, deadline = ROWS_OF_START + rows, time.perf_counter() + PATIENCE
+        needed, deadline = rows_of_start + rows, time.perf_counter() + PATIENCE
         while len(found := self.rows()) < needed:
             if self.process.poll() is not None or time.perf_counter() > deadline:
                 self.process.kill()
                 raise RuntimeError(f"train.py wrote {len(found)} rows instead of {needed}: {self.process.communicate()[0]}")
             time.sleep(0.2)
-        first, last = found[ROWS_OF_START - 1], found[needed - 1]
-        gained = {name: float(last[name]) - float(first[name]) for name in ("seconds", "learner_step", "env_step")}
+        names, last = ("seconds", "learner_step", "env_step"), found[needed - 1]
+        first = found[rows_of_start - 1] if rows_of_start else dict.fromkeys(names, "0")
+        gained = {name: float(last[name]) - float(first[name]) for name in names}
         return Rates(gained["learner_step"] / gained["seconds"], gained["env_step"] / gained["seconds"])
 
 

@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import fcntl
+import gc
 import os
 import shutil
 import subprocess
@@ -52,6 +53,11 @@ def pytest_collection_modifyitems(items):
         return marker.kwargs["seconds"] if marker else 0
 
     items.sort(key=seconds, reverse=True)
+
+
+def pytest_collection_finish():
+    """Let the garbage collector skip what imports and collection made: it would look at all of that again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

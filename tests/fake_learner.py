@@ -4,23 +4,22 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
-from factories import make_replay
+from factories import ATOMS, make_networks, make_replay, make_scaling
 
 from agent.agent import Agent
 from agent.config import env_spec
-from agent.policy import Critic, Policy
 from agent.scaling import Scaling
 from agent.training.checkpointer import Checkpointer
 from agent.training.counters import RunCounters
 from agent.training.parts import Parts
 from agent.training.workers import WorkerPool
-from params import HERE, TrainParams
+from params import TrainParams
 from utils.console import Console
 from utils.replay.rate_limiter import RateLimiter
 from utils.replay.transitions import TransitionBatch
 from utils.storage.run_folder import Run
 
-SHIPPED = HERE / "ckpts/shipped/Pendulum-v1/Pendulum-v1.ckpt-190000"
+PENDULUM = make_scaling(3, low=np.array([-2.0], np.float32), high=np.array([2.0], np.float32))
 
 
 class FrozenScaling:
@@ -36,10 +35,10 @@ class FrozenScaling:
 
 
 class FrozenLearner:
-    """Has the shipped networks. Only its learner step changes."""
+    """Has small networks. Only its learner step changes."""
 
-    def __init__(self):
-        self.policy, self.critic = Policy.load(SHIPPED), Critic.load(SHIPPED)
+    def __init__(self, scaling=PENDULUM):
+        self.policy, self.critic = make_networks(scaling, ATOMS)
         self.learner_step = 0
         self.scaling = FrozenScaling()
 
@@ -60,7 +59,7 @@ class FakeTrainerLearner(FrozenLearner):
     averages = SimpleNamespace(take=dict)
 
     def __init__(self, params, scaling, replay, rng, say):
-        super().__init__()
+        super().__init__(scaling)
         self._params = params
 
     def beta(self, learner_step):
@@ -81,7 +80,13 @@ class FakeTrainerLearner(FrozenLearner):
 
 def use_fake_learner(monkeypatch, learner=FakeTrainerLearner):
     """Let every Trainer of the test have this learner, which learns nothing. TensorFlow is not imported."""
+    omit_recording(monkeypatch)
     monkeypatch.setitem(sys.modules, "agent.learning.learner", SimpleNamespace(Learner=learner))
+
+
+def omit_recording(monkeypatch):
+    """Let trainings of the test end without the recording for TensorBoard, which takes a process of its own."""
+    monkeypatch.setattr("agent.training.callbacks.logs.Logs._recording", lambda logs, checkpoint: None)
 
 
 class FakeRun:

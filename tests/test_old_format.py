@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_learner import omit_recording
 
 import params
 from agent.config import env_spec
@@ -30,10 +31,11 @@ def test_checkpoint_without_an_env_spec_is_loaded_for_its_environment():
 
 
 @pytest.mark.slow(seconds=15)
-def test_run_resumes_with_its_replay_and_its_parameters(tmp_path):
+def test_run_resumes_with_its_replay_and_its_parameters(tmp_path, monkeypatch):
+    omit_recording(monkeypatch)
     shutil.copytree(OLD, tmp_path / "ckpts" / "Pendulum-v1")
     folders = {f"{name}_dir": str(tmp_path / f"{name}s") for name in ("ckpt", "log", "results")}
-    result = train(resume=True, num_steps_train=24, **folders)
+    result = train(resume=True, num_steps_train=24, max_ep_length=20, **folders)
     assert (result.learner_step, result.status) == (24, "done")
     manifest = load_checkpoint(
         params.TestParams(ckpt_file=str(result.checkpoint)), env_spec(params.TestParams()).make()

@@ -76,8 +76,8 @@ def test_every_test_that_the_tests_own_page_names_exists(file, test):
 def test_its_example_from_python_runs(tmp_path):
     example = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "agent.training" in code)
     folders = ", ".join(f"{name}_dir={str(tmp_path)!r}" for name in ("ckpt", "log", "results"))
-    small = f"num_steps_train=64, learning_starts=200, {folders}"
-    code = example.replace("num_steps_train=2000", small)
+    small = "num_steps_train=64, learning_starts=100, dense1_size=16, dense2_size=16, batch_size=32, max_ep_length=20"
+    code = example.replace("num_steps_train=2000", f"{small}, {folders}")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     assert "Pendulum-v1.ckpt-64" in done.stdout

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("ckpt", "log", "results", "record", "plot")
 TIMEOUT = 400  # seconds, for a machine with much other work
 TINY = ["--num-steps-train", "64", "--learning-starts", "100", "--dense1-size", "16", "--dense2-size", "16"]
+TINY += ["--batch-size", "32", "--max-ep-length", "20"]  # with the sizes of trainings.SMALL: one compiled program for both
 
 
 def command(script, folder, *flags):
@@ -78,7 +79,7 @@ def trained(shared_folder, tmp_path):
     """A folder after a training of 64 learner steps, and what it printed: a copy, which the test may change."""
 
     def train(folder):
-        small = ("--num-agents", "1", "--save-ckpt-step", "32", "--max-ep-length", "50")  # one agent ends episodes for sure
+        small = ("--num-agents", "1", "--save-ckpt-step", "32")  # one agent ends episodes for sure
         done = run("train.py", folder, *TINY, *small)
         assert done.returncode == 0, done.stdout + done.stderr
         (folder / "printed.txt").write_text(done.stdout)
@@ -190,16 +191,20 @@ def test_a_summary_names_networks_and_sources_and_leaves_nothing_behind(tmp_path
     assert all(f'Model: "{name}"' in done.stdout for name in ("actor", "critic"))
     assert done.stdout.count("Param #") == 2  # the tables are not cut off
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert {"dense1_size 16 flag", "reward_scale 100.0 ENVS", "batch_size 256 default"} <= set(lines)
+    assert {"dense1_size 16 flag", "reward_scale 100.0 ENVS", "num_atoms 51 default"} <= set(lines)
 
 
 @pytest.mark.slow(seconds=15)
 def test_the_watcher_tests_each_checkpoint_once_and_in_order(trained, without_tensorflow):
     folder, _ = trained
-    for report in (["--report"], []):  # a second watcher finds nothing left to do
+    last, hidden = folder / "ckpt" / "Pendulum-v1" / "Pendulum-v1.ckpt-64", folder / "hidden"
+    last.rename(hidden)
+    for report in ([], ["--report"]):  # the second watcher finds the last checkpoint alone left to do
         flags = ("--exit-when-done", "--num-eps-test", "2", *report)
         watched = run("test_every_new_ckpt.py", folder, *flags, env=without_tensorflow)
         assert watched.returncode == 0, watched.stderr
+        if not report:
+            hidden.rename(last)
     lines = (folder / "results" / "Pendulum-v1.tested.jsonl").read_text().splitlines()
     entries = [json.loads(line) for line in lines]
     steps = [entry["learner_step"] for entry in entries]
@@ -305,21 +310,24 @@ def test_help_names_every_parameter(script, without_tensorflow):
 def endless(start, tmp_path):
     """Starts a training without end, and waits for its first checkpoint."""
     folder = tmp_path / "ckpt" / "Pendulum-v1"
-    flags = [*TINY[2:], "--num-steps-train", "1000000", "--save-ckpt-step", "40"]
+    flags = [*TINY[2:], "--num-steps-train", "1000000", "--save-ckpt-step", "80"]
+    flags += ["--max-ep-length", "200"]  # a test of a checkpoint takes seconds, and does not end by itself meanwhile
     return lambda *more: start("train.py", *flags, *more, ready=lambda process: list(folder.glob("Pendulum-v1.ckpt-*")))
 
 
 @pytest.mark.slow(seconds=12)
 def test_a_training_keeps_its_folder_and_leaves_a_checkpoint_when_its_terminal_closes(endless, tmp_path, without_tensorflow):
-    process = endless()
+    process = endless("--eval-every", "80")
     second = run("train.py", tmp_path, *TINY, env=without_tensorflow)
     assert second.returncode == 8, second.stderr  # the folder is in use
     assert str(process.pid) in second.stderr
+    wait_for_test(process, tmp_path)
     for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
         process.send_signal(number)
         time.sleep(0.005)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 129, out + err
+    assert processes_of(tmp_path) == []  # the test beside it has ended
     record = json.loads((tmp_path / "ckpt" / "Pendulum-v1" / "run.json").read_text())
     assert record["status"] == "stopped"
     assert (tmp_path / "ckpt" / "Pendulum-v1" / f"Pendulum-v1.ckpt-{record['learner_step']}" / "manifest.json").exists()
@@ -331,18 +339,22 @@ def processes_of(folder):
     return [line for line in listed.splitlines() if str(folder) in line]
 
 
-@pytest.mark.slow(seconds=10)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_training_that_is_interrupted_leaves_no_child_process(endless, tmp_path, number):
-    process = endless("--eval-every", "40")
+def wait_for_test(process, folder):
+    """Wait until a training has a test beside it."""
     deadline = time.monotonic() + 60
-    while not any("test.py" in line for line in processes_of(tmp_path)):
+    while not any("test.py" in line for line in processes_of(folder)):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(number)
+
+
+@pytest.mark.slow(seconds=10)
+def test_training_that_is_killed_leaves_no_child_process(endless, tmp_path):
+    process = endless("--eval-every", "80")
+    wait_for_test(process, tmp_path)
+    process.kill()
     process.communicate(timeout=30)
-    deadline = time.monotonic() + (10 if number == signal.SIGKILL else 0)
+    deadline = time.monotonic() + 10
     while processes_of(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert processes_of(tmp_path) == []
@@ -350,7 +362,7 @@ def test_training_that_is_interrupted_leaves_no_child_process(endless, tmp_path,
 
 @pytest.mark.slow(seconds=12)
 def test_eval_every_scores_checkpoints_as_the_watcher_does(tmp_path):
-    flags = [*TINY, "--save-ckpt-step", "16", "--eval-every", "32", "--max-ep-length", "20"]
+    flags = [*TINY, "--save-ckpt-step", "16", "--eval-every", "32"]
     done = run("train.py", tmp_path, *flags)
     assert done.returncode == 0, done.stdout + done.stderr
     assert processes_of(tmp_path) == []
@@ -369,8 +381,8 @@ def test_eval_every_scores_checkpoints_as_the_watcher_does(tmp_path):
 @pytest.mark.slow(seconds=15)
 def test_mujoco_training_ends_well_with_a_film_or_a_sentence(tmp_path):
     pytest.importorskip("mujoco")
-    flags = ["--env", "InvertedPendulum-v5", "--v-min", "0", "--v-max", "100", "--batch-size", "32"]
-    done = run("train.py", tmp_path, *TINY[2:], "--num-steps-train", "200", *flags)
+    flags = ["--env", "InvertedPendulum-v5", "--v-min", "0", "--v-max", "100"]
+    done = run("train.py", tmp_path, *TINY, *flags)
     assert done.returncode == 0, done.stdout + done.stderr
     assert processes_of(tmp_path) == []
     # EGL may be missing here: then play.py cannot render either.

@@ -17,7 +17,7 @@ SMALL = {
     "dense2_size": 16,
     "batch_size": 32,
     "num_agents": 2,
-    "max_ep_length": 50,
+    "max_ep_length": 20,
     "save_ckpt_step": 40,
     "save_replay_every": 2,
     "replay_mem_size": 5000,

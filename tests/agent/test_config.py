@@ -7,15 +7,17 @@ import sys
 import faulty_envs
 import pytest
 from factories import save_checkpoint as save
-from trainings import PATHS, ROOT, SMALL, Training, flags_of
+from fake_learner import use_fake_learner
+from trainings import PATHS, ROOT, SMALL, flags_of
 
 from agent.config import env_flags, env_spec, trained_env_spec
 from agent.loading import load_checkpoint
+from agent.training import Callback, train
 from params import TestParams as Params
 from params import TrainParams
 from utils.env_spec import EnvSpec
 from utils.errors import CheckpointError
-from utils.storage.checkpoints import Checkpoint, list_checkpoints
+from utils.storage.checkpoints import Checkpoint
 
 ID = "Healthy-v0"
 
@@ -103,21 +105,26 @@ def test_no_script_runs_code_that_a_checkpoint_names(tmp_path, script):
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_policy_is_tested_in_the_environment_that_it_was_trained_on(tmp_path):
+def test_a_policy_is_tested_in_the_environment_that_it_was_trained_on(tmp_path, monkeypatch):
+    use_fake_learner(monkeypatch)
     made = tmp_path / "made.txt"
     env, kwargs, wrapper = "faulty_envs:Counted-v0", json.dumps({"path": str(made)}), "faulty_envs:OneMore"
     code = {"env_kwargs": kwargs, "wrapper": wrapper}
-    small = SMALL | {"v_min": -9.0, "v_max": 9.0, "num_steps_train": 10**6, "max_ep_length": 5, "action_repeat": 2}
-    training = Training(tmp_path, env=env, small=small, **code)
-    training.until_reported(0)
-    training.end()
-    assert made.read_text().count("made") == SMALL["num_agents"]  # none was made to read its sizes alone
+    small = SMALL | {"v_min": -9.0, "v_max": 9.0, "num_steps_train": 80, "max_ep_length": 5, "action_repeat": 2}
+    folders = {f"{name}_dir": str(tmp_path / name) for name in ("ckpt", "log", "results")}
+    counts = []
 
-    path = list_checkpoints(training.checkpoints)[0]
+    class CountMade(Callback):
+        def on_checkpoint(self, path):
+            counts.append(made.read_text().count("made"))
+
+    path = train(callbacks=[CountMade()], env=env, run="a", **small, **code, **folders).checkpoint
+    assert counts[0] == SMALL["num_agents"]  # none was made to read its sizes alone
+
     spec = {"id": env, "kwargs": json.loads(kwargs), "wrappers": [wrapper], "action_repeat": 2, "max_ep_length": 5}
     manifest = Checkpoint(path).manifest
     assert manifest["env_spec"] == spec
-    rows = (tmp_path / "logs" / "faulty_envs_Counted-v0" / "agents.csv").read_text().splitlines()[1:]
+    rows = (tmp_path / "log" / "faulty_envs_Counted-v0" / "a" / "agents.csv").read_text().splitlines()[1:]
     assert {row.split(",")[3] for row in rows} == {"5"}  # environment steps of an episode: 2 + 2 + 1
 
     def score(*flags):

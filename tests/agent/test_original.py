@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from factories import make_scaling
 
+from agent import original as module
 from agent.original import load_original, step_of
 from utils.errors import CheckpointError
 
@@ -38,13 +39,22 @@ def original(tmp_path_factory):
     return prefix, weights
 
 
+@pytest.fixture(scope="module")
+def loaded(original):
+    """Policy and critic of the checkpoint, and the variables that were read: each reading takes a process with TensorFlow."""
+    variables, read = {}, module._read
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_read", lambda path: variables.update(read(path)) or dict(variables))
+        return *load_original(original[0], SCALING, ATOMS), variables
+
+
 def relu(x):
     return np.maximum(x, 0.0)
 
 
-def test_the_actor_is_the_originals(original):
-    prefix, weights = original
-    policy, _ = load_original(prefix, SCALING, ATOMS)
+def test_the_actor_is_the_originals(original, loaded):
+    _, weights = original
+    policy, _, _ = loaded
     obs = np.random.default_rng(1).normal(size=(20, 3)).astype(np.float32) * [1, 1, 8]
     (k1, b1), (k2, b2), (k3, b3) = (weights["learner_actor_main", layer] for layer in ("dense1", "dense2", "output"))
     unit = np.tanh(relu(relu(obs / [1, 1, 8] @ k1 + b1) @ k2 + b2) @ k3 + b3)
@@ -52,9 +62,9 @@ def test_the_actor_is_the_originals(original):
     assert policy.version == 660_000
 
 
-def test_the_critic_takes_actions_in_environment_units_and_adds_two_biases(original):
-    prefix, weights = original
-    _, critic = load_original(prefix, SCALING, ATOMS)
+def test_the_critic_takes_actions_in_environment_units_and_adds_two_biases(original, loaded):
+    _, weights = original
+    _, critic, _ = loaded
     rng = np.random.default_rng(2)
     obs = rng.normal(size=(20, 3)).astype(np.float32)
     action = rng.uniform(LOW, HIGH, (20, 2)).astype(np.float32)
@@ -65,11 +75,14 @@ def test_the_critic_takes_actions_in_environment_units_and_adds_two_biases(origi
     np.testing.assert_allclose(critic.atoms, [-2000, -1500, -1000, -500, 0])
 
 
-def test_other_sizes_and_rubbish_are_checkpoint_errors(original, tmp_path):
-    prefix, _ = original
+def test_other_sizes_are_a_checkpoint_error(original, loaded, monkeypatch):
+    monkeypatch.setattr(module, "_read", lambda path: dict(loaded[2]))
     other = make_scaling(4, 2, 1.0, LOW, HIGH)
     with pytest.raises(CheckpointError, match="not a checkpoint of the original for this environment"):
-        load_original(prefix, other, ATOMS)
+        load_original(original[0], other, ATOMS)
+
+
+def test_rubbish_is_a_checkpoint_error(tmp_path):
     (tmp_path / "X.ckpt-1.index").write_bytes(b"rubbish")
     with pytest.raises(CheckpointError, match=r"X\.ckpt-1"):
         load_original(tmp_path / "X.ckpt-1", SCALING, ATOMS)

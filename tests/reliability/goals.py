@@ -12,6 +12,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import statistics
 import subprocess
@@ -94,8 +95,14 @@ def kill_trainings(folder, kills, longest=3.0, seed=0):
 def kill_at_every_operation(folder):
     """A kill before each file operation of one save with the replay, and of what goes then: every state goes on.
 
-    In the synchronous mode the replay must be that of the very checkpoint.
+    In the synchronous mode the replay must be that of the very checkpoint. A kill leaves in memory what it leaves on a disk.
     """
+    with in_memory(folder) as folder:
+        return kill_before_each_operation(folder)
+
+
+def kill_before_each_operation(folder):
+    """What kill_at_every_operation does, in this folder."""
     for n in range(1000):
         place = folder / str(n)
         first = FakeRun(place, synchronous=True, max_ckpts=1)
@@ -123,7 +130,19 @@ def kill_at_every_operation(folder):
         run.run.close()
         if finished:
             return {"operations": n, "lost": 0}
+        shutil.rmtree(place)
     raise AssertionError("it never came to its end")
+
+
+@contextlib.contextmanager
+def in_memory(folder):
+    """A temporary folder in memory, where the system has such a place; otherwise `folder`."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="goals-", dir=memory) as name:
+        yield Path(name)
 
 
 # ---- 3 and 4: files and parameters that others made
@@ -177,10 +196,12 @@ def mutate(folder, count, seed=0):
 
     Damaged ones are refused or the same; forged ones are refused or hold arrays; nothing else is raised, no code is run.
     """
-    quick = Path("/dev/shm")  # memory, where there is such a folder: three files are written for each
-    if quick != folder.parent and os.access(quick, os.W_OK):
-        with tempfile.TemporaryDirectory(prefix="mutated-", dir=quick) as memory:
-            return mutate(Path(memory), count, seed)
+    with in_memory(folder) as folder:  # three files are written for each
+        return mutate_in(folder, count, seed)
+
+
+def mutate_in(folder, count, seed):
+    """What `mutate` does, in this folder."""
     path, rng, deeds = tiny_checkpoint(folder / "a.ckpt-5"), random.Random(seed), []
     contents = {file.name: file.read_bytes() for file in path.iterdir()}
     whole = {name: content_of(path, name) for name in contents}
@@ -619,6 +640,8 @@ def repeat_bit_for_bit(folder, steps=80, seed=0, compile_cache=False):
     given = dict(synchronous=True, num_steps_train=2 * steps, save_ckpt_step=steps // 2, random_seed=7, small=SMALL)
     given |= {"compile_cache": compile_cache}
     whole = Training(folder / "whole", audited=True, **given)
+    if compile_cache:
+        whole.until_reported(beyond=0)  # its program is in the cache
     killed = Training(folder / "killed", **given)
     killed.until_reported(beyond=0)
     time.sleep(random.Random(seed).uniform(0.0, 0.2))

@@ -41,7 +41,7 @@ TRIALS = [
     Trial("4", goals.fuzz, {"sets": 1_000_000}, None),  # the short form is in test_params.py
     Trial("5", goals.faulty_environments, {"crashes": 1000}, {"crashes": 10}),
     Trial("5", goals.learn_through_crashes, {"learner_steps": 50_000, "least": -200.0}, None),
-    Trial("6", goals.hammer_the_replay, {"seconds": 60.0}, {"seconds": 5.0}),
+    Trial("6", goals.hammer_the_replay, {"seconds": 60.0}, {"seconds": 2.5}),
     Trial("7", goals.signal_trainings, {"each": 20}, {"each": 1, "longest": 1.0}),
     Trial(
         "8",

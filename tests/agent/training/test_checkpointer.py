@@ -227,7 +227,7 @@ def test_a_full_disk_is_said_the_previous_is_kept_the_next_is_tried_and_only_the
         folder = Path(sys.argv[1])
         run = FakeRun(folder)
         run.save(10)
-        disk(100_000)  # the networks do not fit, run.json does
+        disk(1000)  # the networks do not fit, run.json does
         run.save(20)
         assert run.checkpointer.newest.name == "Pendulum-v1.ckpt-10"
         assert newest_checkpoint(folder)[0].step == 10

@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from fake_learner import use_fake_learner
+from fake_learner import omit_recording, use_fake_learner
 from threadpoolctl import threadpool_info
 
 from agent.training import Callback, train, train_seeds
@@ -35,7 +35,8 @@ def blas_threads():
 
 
 @pytest.mark.slow(seconds=20)
-def test_train_twice_leaves_the_process_as_it_was(small, capsys):
+def test_train_twice_leaves_the_process_as_it_was(small, monkeypatch, capsys):
+    omit_recording(monkeypatch)
     before = sys.getswitchinterval(), blas_threads(), set(threading.enumerate())
     first, second = train(**small), train(**small)
     assert (sys.getswitchinterval(), blas_threads()) == before[:2]

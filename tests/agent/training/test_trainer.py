@@ -9,6 +9,7 @@ from fake_learner import FakeTrainerLearner, use_fake_learner
 from agent.training import Callback, train
 from agent.training.result import Result
 from utils.errors import CheckpointError
+from utils.threads import ThreadGroup
 
 
 @pytest.fixture
@@ -66,6 +67,8 @@ def test_an_error_while_restoring_leaves_no_thread(small, monkeypatch):
 @pytest.mark.parametrize(("hangs_at", "name"), [(8, None), (24, "Pendulum-v1.ckpt-16")])
 def test_the_result_of_a_learner_that_hangs_names_the_newest_saved_checkpoint(small, monkeypatch, hangs_at, name):
     go_on = threading.Event()
+    run = ThreadGroup.run
+    monkeypatch.setattr(ThreadGroup, "run", lambda group, stop: run(group, stop, patience=0.5))
 
     class Hanging(FakeTrainerLearner):
         def run(self, limiter, stop, keeper):
