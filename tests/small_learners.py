@@ -47,6 +47,7 @@ def small(**changes: Any) -> TrainParams:
         critic_learning_rate=3e-3,
         actor_learning_rate=3e-3,
         tau=0.05,
+        normalise_observations=False,
     )
     return TrainParams(**defaults | changes)
 

@@ -70,8 +70,7 @@ class CompiledUpdate:
     def __call__(self, count: int, skipped_in_a_row: int, sample: Sample) -> UpdateResult:
         """Do the first `count` of the sample's U updates, in order; `skipped_in_a_row` were skipped right before them.
 
-        An update whose loss or gradients are not finite, of the critic or of the actor, is skipped: it changes nothing but
-        the step. It is counted.
+        An update whose loss or gradients are not finite, of critic or actor, is skipped: only the step counts it.
         """
         counts = tf.constant(count, tf.int32), tf.constant(skipped_in_a_row, tf.int32)
         priorities, sums, finite, skipped, mass, actor = self._compiled(*counts, self._scaling, sample)
@@ -162,14 +161,15 @@ class CompiledUpdate:
         names = self._head.METRICS + METRICS
         priorities = tf.TensorArray(tf.float32, size=self._params.updates_per_call, element_shape=sample.reward.shape[1:])
         sums, finite_updates = {name: tf.constant(0.0) for name in names}, tf.constant(0)
-        mass = tf.zeros_like(scaling.support)
-        for i in tf.range(updates):
+        mass, i = tf.zeros_like(scaling.support), tf.constant(0)
+        while i < updates:  # XLA would compile a tf.range again for each other number of updates
             priority, metrics, target, finite = self._one_update(scaling, Sample(*(column[i] for column in sample)))
             priorities = priorities.write(i, priority)
             sums = {name: sums[name] + tf.where(finite, metrics[name], 0.0) for name in names}
             mass += tf.where(finite, losses.mean_over_batch(target), 0.0)
             finite_updates += tf.cast(finite, tf.int32)
             skipped_in_a_row = tf.where(finite, 0, skipped_in_a_row + 1)
+            i += 1
         actor = [tf.identity(variable.value) for variable in self.actor.variables]
         return priorities.stack(), sums, finite_updates, skipped_in_a_row, mass, actor
 
