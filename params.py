@@ -163,7 +163,7 @@ class TrainParams:
     final_layer_init: Annotated[float, Gt(0), Le(10)] = 0.003  # last layers start within +- this
     use_batch_norm: Annotated[bool, ARCHITECTURE] = False  # batch normalisation on the input and before each hidden ReLU
     num_atoms: Annotated[int, Ge(2), Le(2**12), ARCHITECTURE] = 51  # atoms of the return distribution
-    normalise_observations: Annotated[bool, ARCHITECTURE] = True  # by running mean and deviation, without the next two
+    normalise_observations: Annotated[bool, ARCHITECTURE] = True  # by running mean and deviation, unless the next two are given
     obs_mean: Annotated[tuple[Number, ...], MinLen(1), ARCHITECTURE] | None = None  # subtracted from observations
     obs_scale: Annotated[tuple[Divisor, ...], MinLen(1), ARCHITECTURE] | None = None  # divides observations
     obs_clip: Annotated[float, Gt(0), Le(LARGE)] | None = None  # scaled observations are clipped to +- this

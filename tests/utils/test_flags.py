@@ -115,7 +115,7 @@ def test_help_shows_the_defaults_of_the_environment(env, capsys):
     entry.pop("d4pg", None)
     for name, value in entry.items():
         shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        described = text.split(f"--{name.replace('_', '-')} ")[1]
+        described = re.split(rf"--{name.replace('_', '-')}[ ,]", text)[1]
         assert re.search(r"\(default: (.*?)\)", described)[1] == shown
 
 
