@@ -13,7 +13,6 @@ from params import (
     ARCHITECTURE,
     ENVS,
     FILE,
-    FIRST_VERSION,
     FOLDER,
     LARGE,
     RENAMED,
@@ -58,7 +57,7 @@ def resolve(
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}
     problems = [_unknown(name, fields) for name in given if name not in fields]
-    layers = {"flag": _present(given), "run": {**FIRST_VERSION, **record} if record else {}}
+    layers = {"flag": _present(given), "run": record or {}}
     env, notes = layers["flag"].get("env", fields["env"].default), []
     if isinstance(env, str):
         if env in RENAMED:

@@ -99,13 +99,6 @@ def test_an_entry_separates_the_environment_from_rates_for_one_algorithm(monkeyp
     assert taken("num_steps_train", "original") == (100_000, "default")
 
 
-def test_a_run_of_the_first_version_keeps_its_noise_and_its_observations():
-    older = resolve(TrainParams, dict(env="Toy-v0"), {"noise_scale": 0.2, "samples_per_insert": 16.0}).values
-    assert (older.noise, older.noise_scale, older.noise_scale_per, older.samples_per_insert) == ("gaussian", 0.2, "same", 16.0)
-    assert not older.has_running_observations
-    assert resolve(TrainParams, dict(env="Toy-v0")).values.has_running_observations
-
-
 @pytest.mark.parametrize("given", [{"obs_scale": (2.0,)}, {"obs_mean": (1.0,)}, {"normalise_observations": False}])
 def test_given_scales_replace_the_running_ones(given):
     assert not TrainParams(**given).has_running_observations

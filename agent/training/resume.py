@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.config import ARCHITECTURE_FIELDS, RUN_FIELDS, resolve, run_folder, trained_env_spec
 from agent.training.checkpointer import LEARNER, STATE
-from params import TrainParams
+from params import FIRST_VERSION, TrainParams
 from utils.errors import CheckpointError, ParameterError
 from utils.parameters import Resolved
 from utils.storage.checkpoints import (
@@ -65,7 +65,8 @@ def _record(checkpoint: Checkpoint, env: str) -> dict[str, Any]:
         raise CheckpointError(f"the parameters recorded in {checkpoint.path} cannot be used: they are {params!r}.")
     if params.get("env", env) != env:
         raise CheckpointError(f"{checkpoint.path} was trained on {params['env']}, not on {env}; add --env {params['env']}.")
-    record = {name: value for name, value in params.items() if name not in (*_CODE, *RUN_FIELDS)}
+    known = FIRST_VERSION | params if params else {}
+    record = {name: value for name, value in known.items() if name not in (*_CODE, *RUN_FIELDS)}
     try:
         resolve(TrainParams, {"env": env}, record)
     except ParameterError as error:

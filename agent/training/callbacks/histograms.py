@@ -15,6 +15,8 @@ def add_histograms(writer: TensorBoardWriter, critic: Critic, replay: Prioritise
 
     Draws no random numbers: in the synchronous mode that would change the run.
     """
+    if not len(replay):  # the run was ended before its first transition
+        return
     rows = replay.view(SAMPLE)
     probs = critic.distribution(rows["obs"], rows["action"])  # [n, K]
     half = (critic.atoms[1] - critic.atoms[0]) / 2

@@ -1,5 +1,6 @@
 """Which checkpoint a training goes on from. Checkpoints of nothing but a step: no learner is needed to choose one."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -219,3 +220,37 @@ def test_resuming_a_finished_run_says_which_flag_to_add_and_does_nothing(tmp_pat
     newest = Checkpoint(tmp_path / "Pendulum-v1/Pendulum-v1.ckpt-5000")
     assert nothing_to_do(newest, small(num_steps_train=5001)) is None
     assert nothing_to_do(None, small(num_steps_train=1)) is None
+
+
+NOISE = ("noise", "noise_scale_per", "samples_per_insert", "normalise_observations")
+
+
+def without(folder, *names):
+    """Remove fields from what the checkpoint of step 10 records."""
+    path = checkpoint_path(folder, "Pendulum-v1", 10)
+    about = Checkpoint(path).manifest
+    params = {name: value for name, value in about["params"].items() if name not in names}
+    shutil.rmtree(path)
+    files = {"learner.npz": {}, "state.json": {"incarnation": 0}}
+    write_verified(
+        path, files, {name: about[name] for name in ("run_id", "env", "env_spec", "learner_step")} | {"params": params}
+    )
+
+
+def test_a_run_of_the_first_version_keeps_its_noise_ratio_and_observations(tmp_path, monkeypatch):
+    monkeypatch.setitem(ENVS, "Pendulum-v1", {})
+    saved(tmp_path / "Pendulum-v1", [10], noise_scale=0.2)
+    without(tmp_path / "Pendulum-v1", *NOISE)
+    values = resolve_training(TrainParams, dict(ckpt_dir=str(tmp_path), resume=True)).values
+    assert values.noise_scale == 0.2
+    assert [getattr(values, name) for name in NOISE] == ["gaussian", "same", 32.0, False]
+
+
+def test_a_new_run_from_a_checkpoint_has_the_noise_and_the_ratio_of_a_new_run(tmp_path, monkeypatch):
+    monkeypatch.setitem(ENVS, "Pendulum-v1", {})
+    saved(tmp_path / "Pendulum-v1", [10])
+    path = str(checkpoint_path(tmp_path / "Pendulum-v1", "Pendulum-v1", 10))
+    for observations in (True, False):  # the second time the checkpoint is one of the first version
+        values = resolve_training(TrainParams, dict(ckpt_dir=str(tmp_path), ckpt_file=path, run="new")).values
+        assert [getattr(values, name) for name in NOISE] == ["ou", "agent", 128.0, observations]
+        without(tmp_path / "Pendulum-v1", *NOISE)

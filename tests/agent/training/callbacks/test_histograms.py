@@ -30,6 +30,10 @@ def histograms(folder, replay, alpha=0.5):
     return {value.tag: value.histo for event in events_in(folder) for value in event.summary.value}
 
 
+def test_an_empty_replay_has_none(tmp_path):
+    assert histograms(tmp_path, PrioritisedReplay(20, 3, 1, 0.5, 1e-9, np.random.default_rng(0))) == {}
+
+
 def test_histograms_are_of_all_that_the_replay_holds(tmp_path, replay):
     shown = histograms(tmp_path, replay)
     returns, priorities = shown["value/return_distribution"], shown["replay/priorities"]
