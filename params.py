@@ -198,7 +198,7 @@ class TrainParams:
     save_ckpt_step: Steps = 10_000  # learner steps between checkpoints
     max_ckpts: Count = 201  # checkpoints kept; the best by the watcher's score besides, and as many again that are untested
     save_replay: bool = True  # save the replay too, so that a resumed run continues with it
-    save_replay_every: Count = 5  # checkpoints between two snapshots of the replay
+    save_replay_every: Count = 5  # checkpoints between two snapshots of the replay; the first has one
     ckpt_dir: Folder = str(HERE / "ckpts")  # root of the checkpoints
     log_dir: Folder = str(HERE / "logs")  # root of the CSV and TensorBoard logs
     results_dir: Folder = str(HERE / "test_results")  # root of the scores

@@ -61,14 +61,14 @@ class Checkpointer:
         return checkpoint_path(self._run.folder, folder_name(self._params.env), learner_step)
 
     def save(self) -> None:
-        """Copy the learner and hand it to the writer's thread, every save_replay_every checkpoints with the replay.
+        """Copy the learner and hand it to the writer's thread, with the replay at first and every save_replay_every checkpoints.
 
         Call it from the learner's thread. A failed save is reported, and the next one tries again. In the synchronous mode
         every checkpoint has the replay, and this returns when it is on the disk.
         """
         number = self._parts.learner.learner_step // self._params.save_ckpt_step
-        with_replay = self._params.synchronous or number % self._params.save_replay_every == 0
-        self._submit(with_replay)
+        is_due = self._replay_step is None or number % self._params.save_replay_every == 0
+        self._submit(with_replay=self._params.synchronous or is_due)
         if self._params.synchronous:
             self.finish()
 

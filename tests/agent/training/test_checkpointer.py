@@ -128,11 +128,11 @@ def files_in(folder, pattern):
     return sorted(path.name for path in folder.glob(pattern))
 
 
-def test_every_so_many_checkpoints_have_the_replay_and_the_last_one_has_it(tmp_path, capsys):
+def test_the_first_checkpoint_has_the_replay_and_every_so_many_and_the_last(tmp_path, capsys):
     run = FakeRun(tmp_path / "E", save_replay_every=2)
-    for step in (10, 20, 30):
+    for step, replay in ((10, "replay-10"), (20, "replay-20"), (30, "replay-20")):
         run.save(step)
-    assert files_in(tmp_path / "E", "replay-*") == ["replay-20"]
+        assert files_in(tmp_path / "E", "replay-*") == [replay]
     run.checkpointer.save_last()
     assert files_in(tmp_path / "E", "replay-*") == ["replay-30"]
     run.run.close()
@@ -231,7 +231,7 @@ def test_a_full_disk_is_said_the_previous_is_kept_the_next_is_tried_and_only_the
         run.save(20)
         assert run.checkpointer.newest.name == "Pendulum-v1.ckpt-10"
         assert newest_checkpoint(folder)[0].step == 10
-        assert sorted(path.name for path in folder.iterdir()) == [".lock", "Pendulum-v1.ckpt-10", "run.json"]
+        assert sorted(path.name for path in folder.iterdir()) == [".lock", "Pendulum-v1.ckpt-10", "replay-10", "run.json"]
         disk(resource.RLIM_INFINITY)
         run.save(30)
         assert newest_checkpoint(folder)[0].step == 30
