@@ -121,6 +121,8 @@ class TrainParams:
     env: Annotated[EnvId, ARCHITECTURE] = ENV  # Gymnasium id of the environment
     env_kwargs: str = ""  # JSON object of keyword arguments for its constructor
     wrapper: str = ""  # module:callable around it; several are separated by commas, the innermost first
+    train_wrapper: str = ""  # the same in training alone: scores and logged returns stay those of the environment
+    reward_clip: tuple[Number, Number] | None = None  # in training alone: the lowest and the highest reward of a step
     algorithm: Algorithm = "d4pg"  # set of defaults in ALGORITHMS: d4pg, or original, the settings of 2018
     num_steps_train: Steps = 100_000  # learner steps (updates) in all
     run: RunName = ""  # name of the run, a folder of its own below the environment's
@@ -181,6 +183,7 @@ class TrainParams:
     num_agents: Annotated[int, Ge(1), Le(1024)] = 4  # threads that act at once
     envs_per_agent: Annotated[int, Ge(1), Le(1024)] = 1  # environments that one agent steps with one batched policy call
     max_ep_length: EpisodeLength = 10_000  # environment steps after which an episode is truncated
+    action_bound: Annotated[float, Gt(0), Le(LARGE), ARCHITECTURE] | None = None  # actions without bounds get -this, this
     action_repeat: Annotated[Repeats, ARCHITECTURE] = 1  # environment steps for each action; discount_rate then counts actions
     env_timeout: Annotated[float, Gt(0), Le(10**6)] = 60.0  # seconds until a silent environment is replaced
     env_restarts: Annotated[int, Ge(0), Le(10**6)] = 10  # failures allowed per agent; 1 000 good steps restore one

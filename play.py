@@ -20,14 +20,14 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from agent.analysis.recording import AGES, Make, record_episode, record_pair, record_series, recording_seed
-from agent.config import env_spec, resolve, run_folder
+from agent.config import resolve, run_folder
 from agent.evaluation import play
 from agent.loading import LoadedCheckpoint, at_step, load_checkpoint, load_series
 from params import ALIASES, PlayParams
 from utils import flags
 from utils.console import Console
-from utils.env_spec import env_problem
-from utils.envs import Environment, has_screen
+from utils.envs.environment import has_screen
+from utils.envs.spec import env_problem
 from utils.errors import DependencyError
 from utils.replay.transitions import Episode
 from utils.script import run_script
@@ -42,9 +42,9 @@ def main() -> int:
     threadpool_limits(1, "blas")  # as in test.py, so that an episode has the same return
     if params.render and not has_screen():
         raise DependencyError("--render needs a screen and there is none here; without it a recording is written to video/.")
-    env = env_spec(params).make()
-    series = requested(params, env)
+    series = requested(params)
     make = series[-1].env_spec.make
+    env = make()
     if params.render and "human" not in env.render_modes:
         raise DependencyError(f"{params.env} cannot open a window (it offers {env.render_modes}); leave --render out.")
     show = "human" in env.render_modes and (has_screen() if params.render is None else params.render)
@@ -78,11 +78,11 @@ def main() -> int:
     return 0
 
 
-def requested(params: PlayParams, env: Environment) -> list[LoadedCheckpoint]:
+def requested(params: PlayParams) -> list[LoadedCheckpoint]:
     """The checkpoint to play, or those of --compare or --grow."""
     if params.compare is not None:
-        return [at_step(params, env, step) for step in params.compare]
-    return load_series(params, env, AGES) if params.grow else [load_checkpoint(params, env)]
+        return [at_step(params, step) for step in params.compare]
+    return load_series(params, AGES) if params.grow else [load_checkpoint(params)]
 
 
 def recording_path(params: PlayParams) -> Path:

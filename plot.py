@@ -21,7 +21,7 @@ from agent.config import resolve, run_folder
 from params import ALIASES
 from utils import flags
 from utils.console import Console
-from utils.envs import has_screen
+from utils.envs.environment import has_screen
 from utils.errors import DependencyError
 from utils.media.figures import png
 from utils.script import run_script

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from agent.config import env_spec, resolve, run_folder
+from agent.config import resolve, run_folder
 from agent.evaluation import evaluate, read_returns, read_starts
 from agent.loading import load_checkpoint
 from params import ALIASES, TestParams
 from utils import flags
 from utils.console import Console
-from utils.env_spec import env_problem
+from utils.envs.spec import env_problem
 from utils.script import Signals, run_script
 from utils.storage.results import append_result, result_files
 from utils.storage.writable import check_writable
@@ -39,7 +39,7 @@ def main() -> int:
     episodes = params.num_eps_test if starts is None else len(starts)
     seeds = range(params.random_seed, params.random_seed + episodes)
     others = read_returns(params.versus, seeds) if params.versus is not None else None
-    loaded = load_checkpoint(params, env_spec(params).make())
+    loaded = load_checkpoint(params)
     for note in resolved.notes + loaded.notes:
         console.say(note)
     is_shipped = params.ckpt_file is None and loaded.is_shipped  # also where the run has no checkpoint

@@ -18,7 +18,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-from agent.config import env_flags, resolve, run_folder
+from agent.config import resolve, run_folder
+from agent.environment import env_flags
 from params import ALIASES, HERE, WatchParams
 from utils import flags
 from utils.console import Console

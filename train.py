@@ -19,8 +19,8 @@ from agent.training.runs import each_seed, prepare
 from params import ALIASES, TrainParams
 from utils import flags
 from utils.console import Console
-from utils.env_spec import env_problem
-from utils.envs import has_screen
+from utils.envs.environment import has_screen
+from utils.envs.spec import env_problem
 from utils.errors import DependencyError
 from utils.parameters import Resolved
 from utils.script import Signals, run_script

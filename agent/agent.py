@@ -11,7 +11,7 @@ from agent.exploration import ExplorationNoise
 from agent.policy import Policy, UniformPolicy
 from agent.scaling import Scaling
 from params import TrainParams
-from utils.envs import Environment
+from utils.envs.environment import Environment
 from utils.errors import EnvironmentFailure
 from utils.replay.returns import PIECE, ReturnRange, ReturnTracker
 from utils.replay.transitions import Episode, NStep, Step, Transition, TransitionBatch, rollout
@@ -155,7 +155,7 @@ class Agent:
     def _count(self, i: int, step: Step) -> None:
         self.env_steps += step.env_steps
         self.noise.env_steps = self.env_steps
-        self._returns[i] += step.reward
+        self._returns[i] += step.reward if step.raw_reward is None else step.raw_reward
         self._lengths[i] += step.env_steps
         if (piece := self._trackers[i].push(step.reward, step.terminated, step.truncated)) is not None:
             self._ranges.append(piece)

@@ -1,8 +1,6 @@
-"""From the parameters of params.py to what they describe: values and rules, the folders of a run, the environment."""
+"""From the parameters of params.py to what they describe: values and rules, the folders of a run."""
 
 import dataclasses
-import json
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,10 +23,7 @@ from params import (
     WatchParams,
 )
 from utils import parameters
-from utils.env_spec import EnvSpec, parse_kwargs
-from utils.errors import CheckpointError, ParameterError
 from utils.parameters import Resolved, fields_of_kind, nearest
-from utils.storage.checkpoints import Checkpoint
 
 # With another value of these a checkpoint cannot be continued.
 ARCHITECTURE_FIELDS = fields_of_kind(TrainParams, ARCHITECTURE)
@@ -154,6 +149,8 @@ def _training_rules(config: TrainParams) -> Iterator[tuple[set[str], str]]:
     if config.synchronous and not ratio:
         fields = {"synchronous", "samples_per_insert"}
         yield fields, "synchronous takes turns by the ratio, so samples_per_insert must not be 0"
+    if config.reward_clip is not None and not config.reward_clip[0] < config.reward_clip[1]:
+        yield {"reward_clip"}, "reward_clip must be the lowest and the highest reward, in this order"
     if config.resume and config.fresh:
         yield {"resume", "fresh"}, "resume and fresh exclude each other: continue the old run, or start a new one"
 
@@ -173,74 +170,3 @@ def _present(values: Mapping[str, Any]) -> Mapping[str, Any]:
 def _unknown(name: str, known: Mapping[str, Any]) -> str:
     near = " or ".join(nearest(name, known, ALIASES))
     return f"there is no parameter {name}" + (f", did you mean {near}?" if near else "")
-
-
-NUMBERS = ("action_repeat", "max_ep_length")  # plain data: taken from a checkpoint where no flag is given
-
-
-class DescribesEnv(Protocol):
-    """The parameters that say how an environment is made; None means "not given"."""
-
-    @property
-    def env(self) -> str: ...  # noqa: D102
-    @property
-    def env_kwargs(self) -> str: ...  # noqa: D102
-    @property
-    def wrapper(self) -> str: ...  # noqa: D102
-    @property
-    def action_repeat(self) -> int | None: ...  # noqa: D102
-    @property
-    def max_ep_length(self) -> int | None: ...  # noqa: D102
-
-
-def env_spec(params: DescribesEnv) -> EnvSpec:
-    """The environment that the parameters describe. Raises ParameterError."""
-    wrappers = tuple(params.wrapper.split(",")) if params.wrapper else ()
-    return EnvSpec(params.env, parse_kwargs(params.env_kwargs), wrappers, **_numbers(params))
-
-
-def trained_env_spec(checkpoint: Checkpoint, params: DescribesEnv) -> EnvSpec:
-    """The environment that a checkpoint was trained on, with the numbers of the flags where they are given.
-
-    A manifest names data, never code: the id (which may name a module), the keyword arguments and the wrappers are those
-    of the parameters. Raises CheckpointError with the flags to add where the manifest names others.
-    """
-    record = checkpoint.manifest.get("env_spec", {"id": checkpoint.manifest.get("env")})  # older ones hold the id alone
-    try:
-        trained = EnvSpec.from_json(record)
-    except ParameterError as error:
-        raise CheckpointError(f"{checkpoint.path} does not say what it was trained on: {error}") from None
-    asked = env_spec(params)
-    flags = []
-    if trained.id != asked.id:
-        flags += ["--env", trained.id]
-    if _as_text(trained.kwargs) != _as_text(asked.kwargs):  # as text, since True equals 1 and 1.0 in Python
-        flags += ["--env-kwargs", _as_text(trained.kwargs)]
-    if trained.wrappers != asked.wrappers:
-        flags += ["--wrapper", ",".join(trained.wrappers)]
-    if flags:
-        trust = ", if you trust what they name" if trained.kwargs or trained.wrappers or ":" in trained.id else ""
-        raise CheckpointError(
-            f"{checkpoint.path} was trained on {_words(trained)}, not on {_words(asked)}; add {shlex.join(flags)}{trust}."
-        )
-    return dataclasses.replace(asked, **{name: getattr(trained, name) for name in NUMBERS} | _numbers(params))
-
-
-def env_flags(params: DescribesEnv) -> dict[str, Any]:
-    """The flags with which a script in a child process makes the same environment."""
-    values = {name: getattr(params, name) for name in ("env", "env_kwargs", "wrapper", *NUMBERS)}
-    return {name: value for name, value in values.items() if value not in ("", None)}
-
-
-def _numbers(params: DescribesEnv) -> dict[str, int]:
-    return {name: value for name in NUMBERS if (value := getattr(params, name)) is not None}
-
-
-def _as_text(kwargs: dict[str, Any]) -> str:
-    return json.dumps(kwargs, sort_keys=True)
-
-
-def _words(spec: EnvSpec) -> str:
-    kwargs = f" with {_as_text(spec.kwargs)}" if spec.kwargs else ""
-    wrappers = f" in {', '.join(spec.wrappers)}" if spec.wrappers else ""
-    return f"{spec.id}{kwargs}{wrappers}"

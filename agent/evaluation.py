@@ -11,7 +11,7 @@ import numpy as np
 
 from agent.loading import LoadedCheckpoint
 from params import HERE
-from utils.envs import Environment
+from utils.envs.environment import Environment
 from utils.errors import ParameterError
 from utils.replay.transitions import Episode, Step
 

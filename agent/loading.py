@@ -1,17 +1,20 @@
 """Loads the requested checkpoint: by name, the best or the newest of a run, or the shipped one."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from agent.config import SCORE_SEEDS, DescribesEnv, env_spec, folder_name, resolve, run_folder, trained_env_spec
+from agent.config import SCORE_SEEDS, folder_name, resolve, run_folder
+from agent.environment import DescribesEnv, env_spec, trained_env_spec
 from agent.policy import Critic, Policy
 from agent.scaling import Scaling
 from params import HERE, SHIPPED, TrainParams
-from utils.env_spec import EnvSpec
-from utils.envs import Environment
+from utils.envs.environment import Environment
+from utils.envs.spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError
 from utils.storage.checkpoints import (
     Checkpoint,
@@ -68,29 +71,31 @@ class CheckpointRequest(DescribesEnv, Protocol):
     def shipped(self) -> bool: ...  # noqa: D102
 
 
-def load_checkpoint(params: CheckpointRequest, env: Environment) -> LoadedCheckpoint:
+def load_checkpoint(params: CheckpointRequest) -> LoadedCheckpoint:
     """The checkpoint that `params` selects.
 
     The order is: the shipped one with `shipped`, the named one, the best one for "best", the newest valid one of the run,
-    the shipped one. Its sizes are compared with those of `env`, made by `env_spec(params)`. Play the result in its own
-    `env_spec`. Raises CheckpointError when the checkpoint is missing, damaged or of another environment, and
-    ParameterError for `shipped` together with a run or a name.
+    the shipped one. Its sizes are compared with those of its environment, which is made for that. Play the result in its
+    `env_spec`. Raises CheckpointError when the checkpoint is missing, damaged or of another environment, ParameterError
+    for `shipped` together with a run or a name, and what EnvSpec.make raises.
     """
     folder = checkpoint_folder(params)
     notes: list[str] = []
     if params.ckpt_file == BEST:
         best = _best(folder, params, notes)
         if best is not None:
-            return _load(best, params, env, notes)
+            return _load(best, params, notes)
     elif params.ckpt_file is not None:
         path = named_checkpoint(params.ckpt_file, folder)
         if is_tensorflow_1(path):
-            return _original(path, params, env)
-        return _load(Checkpoint(path), params, env, notes)
+            return _original(path, params)
+        return _load(Checkpoint(path), params, notes)
     newest, skipped = newest_checkpoint(folder)
     notes += [f"Skipped: {error}" for error in skipped]
     if newest is None and skipped:
         raise CheckpointError(f"no checkpoint in {folder} is valid: {skipped[0]}")
+    if newest is None:
+        env_spec(params).make().close()  # raises for an id that is misspelt
     if newest is None and params.run:
         raise CheckpointError(f"there is no checkpoint in {folder}; is {params.run} the name of the run?")
     if newest is None:
@@ -100,7 +105,7 @@ def load_checkpoint(params: CheckpointRequest, env: Environment) -> LoadedCheckp
             none_of_a_run = "" if params.shipped else f"there is no checkpoint in {folder} and "
             raise CheckpointError(f"{none_of_a_run}none is shipped for {params.env}; train one with train.py.")
         notes.append(f"There is no checkpoint in {folder}: this is the shipped {newest.path.name}.")
-    return _load(newest, params, env, notes)
+    return _load(newest, params, notes)
 
 
 def checkpoint_folder(params: CheckpointRequest) -> Path:
@@ -137,20 +142,21 @@ def _best(folder: Path, params: CheckpointRequest, notes: list[str]) -> Checkpoi
     return None
 
 
-def load_series(params: CheckpointRequest, env: Environment, at_most: int) -> list[LoadedCheckpoint]:
+def load_series(params: CheckpointRequest, at_most: int) -> list[LoadedCheckpoint]:
     """The valid checkpoints of a run, oldest first: at most `at_most`, evenly spaced, with the newest among them.
 
     If a checkpoint is named or the run has none, the series is that of `load_checkpoint` alone. Raises CheckpointError.
     """
     paths = list_checkpoints(checkpoint_folder(params))
     if params.ckpt_file is not None or not paths:
-        return [load_checkpoint(params, env)]
+        return [load_checkpoint(params)]
     if len(paths) > at_most:
         paths = [paths[round(place)] for place in np.linspace(len(paths) - 1, 0, at_most)][::-1]
+    make_once = functools.cache(EnvSpec.make)
     series, skipped = [], []
     for path in paths:
         try:
-            series.append(_load(Checkpoint(path), params, env, []))
+            series.append(_load(Checkpoint(path), params, [], make_once))
         except CheckpointError as error:
             skipped.append(error)
     if not series:
@@ -159,18 +165,24 @@ def load_series(params: CheckpointRequest, env: Environment, at_most: int) -> li
     return series
 
 
-def at_step(params: CheckpointRequest, env: Environment, learner_step: int) -> LoadedCheckpoint:
+def at_step(params: CheckpointRequest, learner_step: int) -> LoadedCheckpoint:
     """The run's checkpoint of a learner step. Raises CheckpointError, which lists the existing ones."""
     folder = checkpoint_folder(params)
     paths = {step_of(path): path for path in list_checkpoints(folder)}
     if learner_step not in paths:
         there = f"it has {', '.join(map(str, paths))}{' only' * (len(paths) == 1)}" if paths else "it has none"
         raise CheckpointError(f"there is no checkpoint of learner step {learner_step} in {folder}; {there}.")
-    return _load(Checkpoint(paths[learner_step]), params, env, [])
+    return _load(Checkpoint(paths[learner_step]), params, [])
 
 
-def _load(checkpoint: Checkpoint, params: CheckpointRequest, env: Environment, notes: list[str]) -> LoadedCheckpoint:
+def _load(
+    checkpoint: Checkpoint,
+    params: CheckpointRequest,
+    notes: list[str],
+    make: Callable[[EnvSpec], Environment] = EnvSpec.make,
+) -> LoadedCheckpoint:
     spec = trained_env_spec(checkpoint, params)
+    env = make(spec)
     policy, critic = Policy.of(checkpoint), Critic.of(checkpoint)
     scaling, wrong = policy.scaling, []
     if len(scaling.obs_mean) != env.obs_size:
@@ -194,9 +206,10 @@ def _load(checkpoint: Checkpoint, params: CheckpointRequest, env: Environment, n
     )
 
 
-def _original(path: Path, params: CheckpointRequest, env: Environment) -> LoadedCheckpoint:
+def _original(path: Path, params: CheckpointRequest) -> LoadedCheckpoint:
     from agent.original import load_original, step_of
 
+    env = env_spec(params).make()
     train: TrainParams = resolve(TrainParams, {"env": env.id}).values
     if train.has_automatic_support:
         raise CheckpointError(f"{path} is a checkpoint of the original; its scaling for {env.id} is not in ENVS of params.py.")

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from params import TrainParams
-from utils.envs import Environment
+from utils.envs.environment import Environment
 from utils.errors import ParameterError
 from utils.storage.arrays import Arrays
 

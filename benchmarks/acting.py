@@ -23,7 +23,7 @@ from agent.policy import Policy
 from agent.scaling import Scaling
 from agent.training.workers import BATCH_LENGTH
 from params import TrainParams
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 from utils.errors import DependencyError
 
 ENVS = ("Pendulum-v1", "LunarLanderContinuous-v3", "BipedalWalker-v3", "HalfCheetah-v5")

@@ -21,7 +21,7 @@ import numpy as np
 
 from agent.evaluation import evaluate
 from agent.training.callbacks.stop_at_score import EPISODES, FIRST_SEED
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 
 MODULES = {"SB3": "stable_baselines3", "SBX": "sbx"}
 PEERS = ("SB3 TD3", "SBX TD3", "SB3 DDPG", "SBX DDPG")

@@ -25,7 +25,7 @@ from agent.policy import UniformPolicy
 from agent.scaling import Scaling
 from agent.training import train
 from params import TrainParams
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 
 sys.path.append(str(timing.ROOT / "tests"))
 PointMass = importlib.import_module("reward_envs").PointMass  # found by the line above

@@ -12,7 +12,7 @@ from factories import make_params, make_replay
 from agent.training.callbacks.callback import FinishedEpisode, RunInfo, Status
 from params import TrainParams
 from utils.console import Console
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 
 make_pendulum = EnvSpec("Pendulum-v1", max_ep_length=5).make
 

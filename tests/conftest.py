@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(autouse=True)
 def may_render(monkeypatch):
     """Lets tests of films share a process with tests that load TensorFlow. They render with Pygame, which is safe there."""
-    monkeypatch.setattr("utils.env_spec._check_may_render", lambda env_id: None)
+    monkeypatch.setattr("utils.envs.spec._check_may_render", lambda env_id: None)
 
 
 @pytest.hookimpl(trylast=True)  # pytest's own temporary folder is there by then

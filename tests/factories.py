@@ -8,7 +8,7 @@ import numpy as np
 from agent.policy import Critic, Policy
 from agent.scaling import Scaling
 from params import TrainParams
-from utils.envs import Environment
+from utils.envs.environment import Environment
 from utils.replay.prioritised import PrioritisedReplay
 from utils.storage.verified_folder import write_verified
 

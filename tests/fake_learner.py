@@ -7,7 +7,7 @@ import numpy as np
 from factories import ATOMS, make_networks, make_replay, make_scaling
 
 from agent.agent import Agent
-from agent.config import env_spec
+from agent.environment import env_spec
 from agent.scaling import Scaling
 from agent.training.checkpointer import Checkpointer
 from agent.training.counters import RunCounters

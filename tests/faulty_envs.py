@@ -184,6 +184,15 @@ class OneMore(gymnasium.RewardWrapper):
         return reward + 1.0
 
 
+class Twice(gymnasium.Wrapper):
+    """Takes two steps for each, and sums their rewards."""
+
+    def step(self, action):
+        _, first, *_ = self.env.step(action)
+        obs, second, *ended = self.env.step(action)
+        return obs, first + second, *ended
+
+
 def no_environment(env):
     return "not an environment"
 
@@ -327,8 +336,6 @@ REFUSED = {
     "ChoiceAction": (UNIT, OneOf([UNIT, UNIT]), "OneOf("),
     "DictAction": (UNIT, Dict(a=UNIT), "Dict("),
     "TupleAction": (UNIT, Tuple([UNIT, UNIT]), "Tuple("),
-    "MatrixAction": (UNIT, Box(-1.0, 1.0, (2, 2)), "(2, 2)"),
-    "ScalarAction": (UNIT, Box(-1.0, 1.0, ()), "()"),
     "UnboundedAction": (UNIT, Box(-np.inf, np.inf, (2,)), "unbounded"),
     "HalfBoundedAction": (UNIT, Box(np.array([-1.0, 0.0]), np.array([1.0, np.inf]), dtype=np.float64), "unbounded"),
     "FixedAction": (UNIT, Box(np.float32([-1.0, 2.0]), np.float32([1.0, 2.0])), "upper bound"),
@@ -369,6 +376,8 @@ SOUND = {
     "Bool": dict(observes=Box(0, 1, (3,), np.bool_)),
     "Uint8": dict(observes=Box(0, 255, (3,), np.uint8)),
     "UnboundedObservation": dict(observes=Box(-np.inf, np.inf, (2,), np.float32)),
+    "MatrixAction": dict(acts=Box(np.float32([[-1, 0], [2, 3]]), np.float32([[1, 1], [4, 5]]))),
+    "ScalarAction": dict(acts=Box(-1.0, 1.0, ())),
     "Asymmetric": dict(acts=Box(np.float32([-1.0, 0.0, 2.0]), np.float32([0.5, 10.0, 3.0]))),
 }
 

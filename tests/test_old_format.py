@@ -8,7 +8,7 @@ import pytest
 from fake_learner import omit_recording
 
 import params
-from agent.config import env_spec
+from agent.environment import env_spec
 from agent.loading import load_checkpoint
 from agent.policy import Critic, Policy
 from agent.training import train
@@ -26,7 +26,7 @@ def test_networks_give_the_same_numbers():
 
 def test_checkpoint_without_an_env_spec_is_loaded_for_its_environment():
     given = params.TestParams(ckpt_dir=str(OLD.parent))
-    loaded = load_checkpoint(given, env_spec(given).make())
+    loaded = load_checkpoint(given)
     assert (loaded.learner_step, loaded.env_spec.id) == (16, "Pendulum-v1")
 
 

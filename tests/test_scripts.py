@@ -17,7 +17,7 @@ from processes import kill_all
 
 from agent.analysis.plot_params import MapsParams
 from agent.config import folder_name
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 from utils.storage.checkpoints import checkpoint_path
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,7 +11,7 @@ from agent.analysis.state_slice import StateSlice
 from agent.analysis.value_maps import LAYERS, Maps, draw_layer, value_maps
 from agent.evaluation import play
 from agent.loading import LoadedCheckpoint
-from utils.envs import Environment
+from utils.envs.environment import Environment
 from utils.media.figures import COLOURS, FAINT, INK, new_figure, pixels, tidy
 
 if TYPE_CHECKING:

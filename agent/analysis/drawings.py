@@ -22,10 +22,10 @@ from agent.analysis.state_slice import (
 )
 from agent.analysis.support import CHECKPOINTS, draw_support, support_of, visited, warnings_of_log
 from agent.analysis.value_maps import draw_maps, value_maps
-from agent.config import env_spec, run_folder
+from agent.config import run_folder
 from agent.loading import LoadedCheckpoint, checkpoint_folder, load_checkpoint, load_series
 from params import WatchParams
-from utils.envs import Environment
+from utils.envs.environment import Environment
 from utils.errors import ParameterError
 from utils.logs import read_log
 from utils.media.video import Gif, Mp4, Recording
@@ -54,7 +54,7 @@ def curves(params: CurvesParams) -> Drawing:
 
 def maps(params: MapsParams) -> Drawing:
     """Value maps of one checkpoint. Raises CheckpointError without one, ParameterError for an invalid dimension."""
-    loaded = load_checkpoint(params, env_spec(params).make())
+    loaded = load_checkpoint(params)
     env = loaded.env_spec.make()
     plane, action = plane_of(params, env, loaded)
     found = value_maps(loaded.policy, loaded.critic, plane, action, params.action_dim, params.resolution)
@@ -64,7 +64,7 @@ def maps(params: MapsParams) -> Drawing:
 
 def support(params: SupportParams) -> Drawing:
     """Where the return distributions lie over the training. Raises CheckpointError without a checkpoint."""
-    series = load_series(params, env_spec(params).make(), CHECKPOINTS)
+    series = load_series(params, CHECKPOINTS)
     seeds = range(params.random_seed, params.random_seed + params.num_eps_play)
     log = read_log(run_folder(params.log_dir, params) / "learner.csv")
     critic = series[-1].critic
@@ -77,7 +77,7 @@ def support(params: SupportParams) -> Drawing:
 
 def animation(params: AnimationParams, path: Path) -> tuple[Recording, list[str]]:
     """The maps over a run's checkpoints as a recording that is not saved yet, and sentences to print."""
-    series = load_series(params, env_spec(params).make(), params.num_ckpts)
+    series = load_series(params, params.num_ckpts)
     env = series[-1].env_spec.make()
     plane, action = plane_of(params, env, series[-1])
     scenes = [scene(loaded, env, params.random_seed, plane, action, params.action_dim, params.resolution) for loaded in series]

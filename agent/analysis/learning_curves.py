@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.analysis.curves import Curve, draw_curves, mean_curve, published_curve, run_curve, run_scores, training_curve
 from agent.analysis.plot_params import CurvesParams, RunPlotParams
-from agent.config import env_spec, folder_name
+from agent.config import folder_name
+from agent.environment import env_spec
 from params import HERE, RENAMED, SHIPPED, WatchParams
-from utils.errors import CheckpointError, ParameterError
+from utils.errors import CheckpointError, ParameterError, ToolkitError
 from utils.logs import read_log
 from utils.storage.checkpoints import list_checkpoints, newest_manifest
 from utils.storage.results import ScoreKind, main_kind, result_files
@@ -189,5 +190,8 @@ def _published(params: CurvesParams) -> Curve | None:
 
 def _solved(params: CurvesParams) -> float | None:
     same = RunPlotParams(env=params.env, env_kwargs=params.env_kwargs, wrapper=params.wrapper)
-    spec = env_spec(same).make().unwrapped.spec
+    try:
+        spec = env_spec(same).make().unwrapped.spec
+    except ToolkitError:  # it needs a package or a flag that the scores do not
+        return None
     return spec.reward_threshold if spec is not None else None

@@ -11,7 +11,7 @@ from agent.evaluation import play
 from agent.loading import LoadedCheckpoint
 from agent.policy import Critic
 from params import PlayParams
-from utils.envs import Environment
+from utils.envs.environment import Environment
 from utils.errors import DependencyError
 from utils.media.overlay import GAP, fit, mass_window, side_by_side, with_panel, with_title
 from utils.media.video import GIF_BYTES, GIF_SECONDS, GIF_WIDTH, HOLD, Gif, Mp4, Recording

@@ -12,7 +12,7 @@ from agent.analysis.drawings import Drawing
 from agent.analysis.plot_params import CurvesParams, MapsParams, PlotParams, ReportParams, RunPlotParams, SupportParams
 from agent.analysis.recording import episode_gif, recording_seed
 from agent.analysis.training_plots import draw_speed, draw_training
-from agent.config import env_spec, run_folder
+from agent.config import run_folder
 from agent.loading import LoadedCheckpoint, load_checkpoint
 from params import RENAMED, SHIPPED, TrainParams
 from utils.errors import CheckpointError, ToolkitError
@@ -44,7 +44,7 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
     loaded: LoadedCheckpoint | None = None
     notes: list[str] = []
     try:
-        loaded = load_checkpoint(params, env_spec(params).make())
+        loaded = load_checkpoint(params)
         notes += loaded.notes
     except CheckpointError as error:
         if not scores:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agent.config import env_spec
+from agent.environment import env_spec
 from agent.scaling import Scaling
 from utils.console import Console, quiet_stderr
 from utils.parameters import Resolved

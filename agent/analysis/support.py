@@ -11,7 +11,7 @@ from agent.analysis.curves import thousands
 from agent.evaluation import play
 from agent.loading import LoadedCheckpoint
 from agent.scaling import SETTLED, WARNED_MASS, support_warnings
-from utils.envs import Environment
+from utils.envs.environment import Environment
 from utils.media.figures import COLOURS, FAINT, INK, new_figure, tidy
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent.config import ARCHITECTURE_FIELDS, SCORE_SEEDS, env_spec, folder_name, recorded, run_folder, trained_env_spec
+from agent.config import ARCHITECTURE_FIELDS, SCORE_SEEDS, folder_name, recorded, run_folder
+from agent.environment import env_spec, trained_env_spec
 from agent.policy import Critic, Policy
 from agent.training.parts import Parts
 from agent.training.provenance import provenance
@@ -61,7 +62,7 @@ class Checkpointer:
         return checkpoint_path(self._run.folder, folder_name(self._params.env), learner_step)
 
     def save(self) -> None:
-        """Copy the learner and hand it to the writer's thread, with the replay at first and every save_replay_every checkpoints.
+        """Copy the learner and hand it to the writer's thread, the first one and every save_replay_every with the replay.
 
         Call it from the learner's thread. A failed save is reported, and the next one tries again. In the synchronous mode
         every checkpoint has the replay, and this returns when it is on the disk.

@@ -15,7 +15,7 @@ from agent.training.counters import RunCounters
 from agent.training.workers import BATCH_LENGTH, OnFailure, WorkerPool
 from params import TrainParams
 from utils.console import Console, quiet_stderr
-from utils.envs import Environment
+from utils.envs.environment import Environment
 from utils.replay.prioritised import PrioritisedReplay
 from utils.replay.rate_limiter import RateLimiter
 

@@ -1,9 +1,11 @@
 """Resuming: the recorded parameters of a run, the checkpoint to continue from, and the folder it needs."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agent.config import ARCHITECTURE_FIELDS, RUN_FIELDS, resolve, run_folder, trained_env_spec
+from agent.config import ARCHITECTURE_FIELDS, RUN_FIELDS, resolve, run_folder
+from agent.environment import env_spec, trained_env_spec
 from agent.training.checkpointer import LEARNER, STATE
 from params import FIRST_VERSION, TrainParams
 from utils.errors import CheckpointError, ParameterError
@@ -19,7 +21,7 @@ from utils.storage.checkpoints import (
 from utils.storage.run_folder import Run, move_aside, read_run
 
 _NAMING = ("env", "run", "ckpt_dir", "ckpt_file", "resume", "fresh")  # flags that select the checkpoint to continue from
-_CODE = ("env", "env_kwargs", "wrapper")  # name code to run, so they are never taken from a checkpoint
+_CODE = ("env", "wrapper", "train_wrapper")  # name code to run, so they are never taken from a checkpoint
 
 
 def resolve_training(
@@ -40,13 +42,20 @@ def resolve_training(
         return resolve(cls, given, env_problem=env_problem)
     record = _record(checkpoint, which.env)
     folder = run_folder(which.ckpt_dir, which)
-    if which.resume and checkpoint.run_id == (read_run(folder) or newest_manifest(folder)).get("run_id"):
+    is_same_run = which.resume and checkpoint.run_id == (read_run(folder) or newest_manifest(folder)).get("run_id")
+    if is_same_run:
         note = f"Parameters are those recorded in {checkpoint.path}; flags override them."
     else:
-        record = {name: value for name, value in record.items() if name in ARCHITECTURE_FIELDS}
+        record = {name: value for name, value in record.items() if name in (*ARCHITECTURE_FIELDS, "env_kwargs")}
         note = f"The networks have the shapes and scaling recorded in {checkpoint.path}; all else is as for a new run."
     resolved = resolve(cls, given, record, env_problem)
     trained_env_spec(checkpoint, resolved.values)
+    trained_in = checkpoint.manifest.get("params", {}).get("train_wrapper", "")
+    if is_same_run and resolved.sources["train_wrapper"] != "flag" and resolved.values.train_wrapper != trained_in:
+        raise CheckpointError(
+            f"{checkpoint.path} was trained in {trained_in or 'no wrapper'}; add --train-wrapper {shlex.quote(trained_in)}, if "
+            "you trust what it names."
+        )
     return Resolved(resolved.values, resolved.sources, [*resolved.notes, note])
 
 
@@ -68,7 +77,9 @@ def _record(checkpoint: Checkpoint, env: str) -> dict[str, Any]:
     known = FIRST_VERSION | params if params else {}
     record = {name: value for name, value in known.items() if name not in (*_CODE, *RUN_FIELDS)}
     try:
-        resolve(TrainParams, {"env": env}, record)
+        values = resolve(TrainParams, {"env": env}, record).values
+        if not env_spec(values).has_plain_kwargs:
+            del record["env_kwargs"]  # text may name a file; the user's flags must name the same
     except ParameterError as error:
         raise CheckpointError(f"the parameters recorded in {checkpoint.path} cannot be used: {error}.") from None
     return record

@@ -1,8 +1,10 @@
 """Training from Python: `train(**parameters)` for one run, `train_seeds` for the same run with several seeds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import gymnasium
 
 from agent.config import run_folder
 from agent.training.callbacks.callback import Callback
@@ -16,30 +18,46 @@ from agent.training.resume import resolve_training
 from agent.training.trainer import Trainer
 from params import TrainParams
 from utils.console import Console
-from utils.env_spec import env_problem
+from utils.envs.spec import env_problem, register
+from utils.errors import ParameterError
 from utils.parameters import Resolved
 from utils.storage.run_folder import read_run
 
+MakeEnv = Callable[..., gymnasium.Env]
 
-def train(callbacks: Sequence[Callback] = (), verbose: bool = False, **parameters: Any) -> Result:
+
+def train(
+    callbacks: Sequence[Callback] = (), verbose: bool = False, make_env: MakeEnv | None = None, **parameters: Any
+) -> Result:
     """Train one policy and return its Result. `parameters` are fields of TrainParams, checked as flags are.
+
+    `make_env` makes the environment instead of an id: it is registered under `env`, or under its own name with -v0, for this
+    process only. To use a checkpoint from the scripts, register the environment in a module: --env module:Id-v0.
 
     Without `run`, `resume`, `fresh` or `ckpt_file` the run gets a new folder. Silent unless `verbose`. Installs no signal
     handlers and never ends the process. Raises ParameterError naming every wrong value, and the other errors of
     utils/errors.py.
     """
+    if make_env is not None:
+        parameters["env"] = _registered(make_env, parameters)
     if not any(parameters.get(name) for name in ("run", "resume", "fresh", "ckpt_file")):
         parameters["run"] = _unused_name(_resolve(parameters).values)
     return run(_resolve(parameters), callbacks, Console(silent=not verbose))
 
 
 def train_seeds(
-    seeds: Sequence[int], callbacks: Sequence[Callback] = (), verbose: bool = False, **parameters: Any
+    seeds: Sequence[int],
+    callbacks: Sequence[Callback] = (),
+    verbose: bool = False,
+    make_env: MakeEnv | None = None,
+    **parameters: Any,
 ) -> list[Result]:
     """Train the same run once for each seed, one after the other, each in its own folder: <run>-seed<seed>.
 
     Called again after an interruption it skips the finished seeds and resumes the others. Raises as `train` does.
     """
+    if make_env is not None:
+        parameters["env"] = _registered(make_env, parameters)
     console = Console(silent=not verbose)
     return [run(_resolve(given), callbacks, console) for given in each_seed(seeds, parameters)]
 
@@ -82,6 +100,12 @@ def standard_callbacks(params: TrainParams) -> list[Callback]:
     if params.render:
         callbacks.append(Window())
     return callbacks
+
+
+def _registered(make_env: MakeEnv, parameters: Mapping[str, Any]) -> str:
+    if given := [name for name in ("eval_every", "render") if parameters.get(name)]:
+        raise ParameterError(f"make_env does not go with {given[0]}, whose process cannot make its environment.")
+    return register(make_env, parameters.get("env"))
 
 
 def _resolve(parameters: Mapping[str, Any]) -> Resolved:

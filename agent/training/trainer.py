@@ -10,7 +10,8 @@ from typing import cast
 from threadpoolctl import threadpool_limits
 
 from agent.agent import Agent
-from agent.config import env_flags, env_spec, run_folder
+from agent.config import run_folder
+from agent.environment import env_flags, env_spec, training_env
 from agent.evaluation import Score, evaluate
 from agent.loading import load_checkpoint
 from agent.scaling import Scaling
@@ -49,8 +50,8 @@ class Trainer:
         """Raises ParameterError, DependencyError, StorageError, CheckpointError, FolderInUseError."""
         self.config, self.stop = config, threading.Event()
         self._console = console or Console(silent=True)
-        self._make_env = env_spec(config).make
-        self._env = self._make_env()
+        self._make_env = env_spec(config).make  # for scores; the agents' are those of training_env
+        self._env = training_env(config)
         self._scaling = Scaling.from_env(self._env, config)
         check_replay(config.replay_mem_size, self._env.obs_size, self._env.action_size)
         check_resumable(config)
@@ -128,14 +129,21 @@ class Trainer:
         self._console.say(f"Checkpoints go to {self._run.folder}. TensorFlow is loading ...")
 
     def _build(self) -> None:
-        config, console = self.config, self._console
+        config, console, make_env = self.config, self._console, partial(training_env, self.config)
         resume_count = next_resume_count(self._checkpoint)
 
         def on_failure(agent: Agent, error: EnvironmentFailure) -> None:
             self._measurements.failure(agent, error)
 
         self._parts = build_parts(
-            config, self._make_env, self._env, self._scaling, resume_count, on_failure, self._thread_dumps, console
+            config,
+            make_env,
+            self._env,
+            self._scaling,
+            resume_count,
+            on_failure,
+            self._thread_dumps,
+            console,
         )
         self._checkpointer = Checkpointer(self._run, config, self._parts, resume_count, self._dispatcher.checkpoint, console)
         if self._checkpoint is not None:
@@ -225,7 +233,7 @@ class Trainer:
     def _score(self, path: Path, is_interrupted: Callable[[], bool]) -> Score | None:
         """Score a checkpoint as test.py does."""
         test = TestParams(**env_flags(self.config), ckpt_file=str(path))
-        loaded = load_checkpoint(test, self._make_env())
+        loaded = load_checkpoint(test)
         seeds = range(test.random_seed, test.random_seed + test.num_eps_test)
         try:
             score = evaluate(loaded.policy, self._make_env, seeds, stop=is_interrupted)

@@ -7,7 +7,8 @@ from faulty_envs import Deaf
 
 from agent.agent import Agent
 from params import TrainParams
-from utils.envs import Environment
+from utils.envs.environment import Environment
+from utils.envs.spec import EnvSpec
 from utils.errors import EnvironmentFailure
 
 LOW, HIGH = np.array([-1.0], np.float32), np.array([3.0], np.float32)
@@ -191,3 +192,10 @@ def test_a_failure_names_agent_step_and_action():
     agent = make([Counter(10, fails_at=6)], noise_scale=0.0)
     with pytest.raises(EnvironmentFailure, match=r"agent 0, its environment step 6, action \[\[2.*a gear is broken"):
         agent.collect(20, Constant(2.0))
+
+
+def test_returns_are_raw_and_transitions_are_not_where_the_training_clips_rewards():
+    clipped = EnvSpec("Deaf-v0", {"length": 4}).make(reward_clip=(0.0, 0.25))  # whose rewards are 1
+    batch = make([clipped], n_step_returns=1).collect(4, None)
+    assert [episode.episode_return for episode in batch.episodes] == [4.0]
+    assert batch.reward.tolist() == [0.25] * 4

@@ -9,7 +9,7 @@ from factories import save_checkpoint as save
 
 from agent.evaluation import Score, evaluate, play, read_returns, read_starts, start_pendulum
 from agent.policy import Policy
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 from utils.errors import ParameterError
 from utils.replay.transitions import Episode
 

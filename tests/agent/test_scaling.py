@@ -8,7 +8,7 @@ from factories import make_uneven_scaling as scaling
 
 from agent.scaling import Scaling
 from params import TrainParams
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 from utils.errors import ParameterError
 
 LOW, HIGH = scaling().action_low, scaling().action_high

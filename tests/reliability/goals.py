@@ -41,7 +41,7 @@ from agent.training.replay_writer import ReplayWriter
 from agent.training.workers import WorkerPool
 from params import ENVS, TrainParams
 from utils.console import Console
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 from utils.errors import CheckpointError, EnvironmentFailure
 from utils.replay.prioritised import CHUNK, PrioritisedReplay
 from utils.replay.rate_limiter import RateLimiter

@@ -11,7 +11,7 @@ from utils.replay.returns import ReturnRange
 
 
 class Resets(Protocol):
-    """The two methods of a Gymnasium environment that `rollout` calls (utils/envs.py)."""
+    """The two methods of a Gymnasium environment that `rollout` calls (utils/envs/environment.py)."""
 
     def reset(self, *, seed: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """The first observation of an episode, and an info."""
@@ -26,6 +26,7 @@ class Step(NamedTuple):
     """One action and its result. obs and next_obs float32 [S], action float32 [A].
 
     `env_steps` counts the environment steps that the action was repeated for; `reward` is the sum of their rewards.
+    `raw_reward` is what the environment gave where wrappers of the training gave another reward; None elsewhere.
     """
 
     obs: np.ndarray
@@ -35,6 +36,7 @@ class Step(NamedTuple):
     terminated: bool
     truncated: bool
     env_steps: int = 1
+    raw_reward: float | None = None
 
 
 class Transition(NamedTuple):
@@ -99,7 +101,8 @@ def rollout(
         for i, env in enumerate(envs):
             next_obs, reward, terminated, truncated, info = env.step(actions[i])
             following[i] = next_obs
-            yield i, Step(obs[i], actions[i], reward, next_obs, terminated, truncated, info.get("env_steps", 1))
+            counted = info.get("env_steps", 1), info.get("raw_reward")
+            yield i, Step(obs[i], actions[i], reward, next_obs, terminated, truncated, *counted)
             if terminated or truncated:
                 following[i], _ = env.reset(seed=next_seed())
         obs = following

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from params import TrainParams
 from utils.console import Console
-from utils.envs import Environment
+from utils.envs.environment import Environment
 from utils.replay.prioritised import PrioritisedReplay
 
 if TYPE_CHECKING:

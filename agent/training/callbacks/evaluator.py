@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.config import env_flags, run_folder
+from agent.config import run_folder
+from agent.environment import env_flags
 from agent.training.callbacks.callback import Callback, RunInfo, Status
 from params import WatchParams
 from utils.child import INTERRUPTED, Child

@@ -4,7 +4,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.config import env_flags, run_folder
+from agent.config import run_folder
+from agent.environment import env_flags
 from params import PlayParams, TrainParams
 from utils.child import Child
 from utils.errors import DependencyError

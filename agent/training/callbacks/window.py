@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agent.config import env_flags
+from agent.environment import env_flags
 from agent.training.callbacks.callback import Callback, RunInfo, Status
 from utils.child import INTERRUPTED, Child
 

@@ -17,7 +17,7 @@ from agent.analysis.report import write_report
 from agent.analysis.state_slice import observation_names
 from agent.analysis.support import visited
 from agent.loading import load_checkpoint
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError
 from utils.media.figures import png
 from utils.media.video import HOLD
@@ -144,7 +144,7 @@ def test_the_maps_of_another_environment_show_the_two_dimensions_that_vary_most(
     lander = "LunarLanderContinuous-v3"
     env = EnvSpec(lander, max_ep_length=200).make()
     params = MapsParams(env=lander, ckpt_dir=str(place.folder / "none"), max_ep_length=200)
-    loaded = load_checkpoint(params, env)
+    loaded = load_checkpoint(params)
     plane, _ = plots.plane_of(params, env, loaded)
     seen, _ = visited(loaded, env, range(params.random_seed, params.random_seed + 3))
     half_widths = [2.5, 2.5, 10, 10, 2 * np.pi, 10]  # of LunarLander's space, without the legs' contacts

@@ -6,7 +6,7 @@ from factories import save_checkpoint as save
 
 from agent.analysis.learning_curves import curves_path, learning_curves, selected_runs
 from agent.analysis.plot_params import CurvesParams
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError
 from utils.storage.results import append_result
 

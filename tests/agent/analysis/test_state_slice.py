@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.analysis.state_slice import action_names, by_variation, observation_names, observation_slice, state_slice, two_dims
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 
 
 def test_pendulums_plane_is_angle_and_speed():

@@ -8,7 +8,7 @@ from agent.analysis.plot_params import SupportParams
 from agent.analysis.support import Support, draw_support, support_of, visited, warnings_of_log
 from agent.loading import load_checkpoint
 from agent.scaling import support_warnings
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 
 ATOMS = np.linspace(-20.0, 0.0, 5)
 
@@ -20,7 +20,7 @@ def make():
 @pytest.fixture
 def loaded(tmp_path):
     save(tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-10", make())
-    return load_checkpoint(SupportParams(ckpt_dir=str(tmp_path)), make())
+    return load_checkpoint(SupportParams(ckpt_dir=str(tmp_path)))
 
 
 def test_the_critic_is_asked_about_the_states_that_the_policy_visits(loaded):

@@ -10,7 +10,7 @@ from agent.analysis.state_slice import state_slice
 from agent.analysis.value_maps import ACTIONS, LAYERS, action_grid, draw_maps, value_maps
 from agent.policy import Critic, Policy
 from params import HERE
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 
 PLANE = state_slice("Pendulum-v1")
 

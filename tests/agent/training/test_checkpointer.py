@@ -16,7 +16,7 @@ from agent.training.checkpointer import Checkpointer, Parts
 from agent.training.counters import RunCounters
 from agent.training.workers import WorkerPool
 from utils.console import Console
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 from utils.errors import CheckpointError, StorageError
 from utils.replay.rate_limiter import RateLimiter
 from utils.storage.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint

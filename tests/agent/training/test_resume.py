@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import pytest
 
-from agent.config import env_spec, recorded, resolve
+from agent.config import recorded, resolve
+from agent.environment import env_spec
 from agent.training.resume import checkpoint_to_resume, next_resume_count, nothing_to_do, resolve_training
 from params import ENVS, HERE, TrainParams
 from utils.errors import CheckpointError, ParameterError
@@ -162,15 +163,35 @@ def test_a_new_run_from_the_checkpoint_of_another_takes_the_networks_alone(tmp_p
 
 
 def test_a_resumed_run_gets_numbers_from_its_record_and_code_from_flags_or_envs(tmp_path, monkeypatch):
-    trained(tmp_path, action_repeat=2, env_kwargs='{"g": 9.8}', wrapper="evil:Run")
-    words = "add --env-kwargs '{\"g\": 9.8}' --wrapper evil:Run, if you trust what they name"
+    trained(tmp_path, action_repeat=2, env_kwargs='{"g": "x"}', wrapper="evil:Run")
+    words = 'add --env-kwargs \'{"g": "x"}\' --wrapper evil:Run, if you trust what they name'
     with pytest.raises(CheckpointError, match=words):
         continued(tmp_path, resume=True)
-    values, _ = continued(tmp_path, resume=True, env_kwargs='{"g":9.80}', wrapper="evil:Run")
+    values, _ = continued(tmp_path, resume=True, env_kwargs='{"g":"x"}', wrapper="evil:Run")
     assert values["action_repeat"] == (2, "run")
-    entry = ENVS["Pendulum-v1"] | {"env_kwargs": '{"g": 9.8}', "wrapper": "evil:Run"}
+    entry = ENVS["Pendulum-v1"] | {"env_kwargs": '{"g": "x"}', "wrapper": "evil:Run"}
     monkeypatch.setitem(ENVS, "Pendulum-v1", entry)
     assert continued(tmp_path, resume=True)[0]["wrapper"] == ("evil:Run", "ENVS")
+
+
+def test_numbers_for_the_constructor_and_the_clip_of_rewards_go_on_without_a_flag(tmp_path):
+    trained(tmp_path, env_kwargs='{"g": 9.8}', reward_clip=(-1.0, 1.0))
+    values, _ = continued(tmp_path, resume=True)
+    assert values["env_kwargs"] == ('{"g": 9.8}', "run")
+    assert values["reward_clip"] == ((-1.0, 1.0), "run")
+    path = str(tmp_path / "Pendulum-v1/Pendulum-v1.ckpt-5000")
+    values, _ = continued(tmp_path, run="second", ckpt_file=path)
+    assert values["env_kwargs"] == ('{"g": 9.8}', "run")
+    assert "reward_clip" not in values
+
+
+def test_a_wrapper_of_the_training_needs_its_flag_again(tmp_path):
+    trained(tmp_path, train_wrapper="mine:Shaped")
+    with pytest.raises(CheckpointError, match="was trained in mine:Shaped; add --train-wrapper mine:Shaped, if you trust"):
+        continued(tmp_path, resume=True)
+    for wrapper in ("mine:Shaped", "mine:Other", ""):
+        assert continued(tmp_path, resume=True, train_wrapper=wrapper)[0]["train_wrapper"] == (wrapper, "flag")
+    continued(tmp_path, run="second", ckpt_file=str(tmp_path / "Pendulum-v1/Pendulum-v1.ckpt-5000"))  # a new run may differ
 
 
 def test_a_record_does_not_choose_folders_or_what_a_call_does(tmp_path):

@@ -4,6 +4,7 @@ import sys
 import threading
 from pathlib import Path
 
+import gymnasium
 import pytest
 from fake_learner import omit_recording, use_fake_learner
 from threadpoolctl import threadpool_info
@@ -110,6 +111,26 @@ def test_stop_at_score_stops_a_training_at_the_first_checkpoint_that_reaches_it(
     assert result.status == "stopped"
     assert len(result.score.episodes) == 100
     assert "over 20 noise-free episodes" in capsys.readouterr().out
+
+
+def test_an_environment_from_a_callable_is_trained_on_and_scored(small, monkeypatch):
+    use_fake_learner(monkeypatch)
+
+    def short_pendulum():
+        return gymnasium.make("Pendulum-v1", max_episode_steps=7)
+
+    result = train(make_env=short_pendulum, **small)
+    assert result.checkpoint.parent.parent.name == "short_pendulum-v0"
+    assert {episode.length for episode in result.score.episodes} == {7}
+    assert train(make_env=short_pendulum, env="Short-v0", **small).checkpoint.name == "Short-v0.ckpt-32"
+    (seeded,) = train_seeds([5], make_env=short_pendulum, **small)
+    assert seeded.checkpoint.parent.name == "seed5"
+
+
+@pytest.mark.parametrize("given", [{"eval_every": 16}, {"render": True}])
+def test_another_process_cannot_make_what_a_callable_makes(small, given):
+    with pytest.raises(ParameterError, match=f"make_env does not go with {next(iter(given))}"):
+        train(make_env=lambda: gymnasium.make("Pendulum-v1"), **small, **given)
 
 
 def test_seeds_have_a_folder_each_and_finished_ones_are_skipped(small, monkeypatch):

@@ -13,7 +13,7 @@ from agent.training.replay_writer import ReplayWriter
 from agent.training.synchronous import SynchronousLoop
 from agent.training.workers import BATCH_LENGTH, Worker
 from params import TrainParams
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 from utils.errors import EnvironmentFailure
 from utils.replay.rate_limiter import RateLimiter
 from utils.retry_budget import RetryBudget

@@ -16,7 +16,7 @@ from agent.training.replay_writer import ReplayWriter
 from agent.training.workers import WorkerPool
 from params import TrainParams
 from utils.console import Console
-from utils.envs import Environment
+from utils.envs.environment import Environment
 from utils.errors import EnvironmentFailure
 from utils.replay.rate_limiter import RateLimiter
 

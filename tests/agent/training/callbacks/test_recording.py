@@ -19,7 +19,7 @@ def test_film_is_a_gif_rendered_in_another_process(checkpoint, monkeypatch):
     def render(env_id):
         raise AssertionError("rendered here")
 
-    monkeypatch.setattr("utils.env_spec._check_may_render", render)
+    monkeypatch.setattr("utils.envs.spec._check_may_render", render)
     assert record_checkpoint(make_params(max_ep_length=8), checkpoint).startswith(b"GIF8")
 
 

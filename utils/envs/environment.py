@@ -1,14 +1,14 @@
-"""The checking wrapper of every environment (utils/env_spec.py makes them)."""
+"""The checking wrapper of every environment (utils/envs/spec.py makes them)."""
 
 import contextlib
 import os
 import time
 import warnings
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from utils.errors import EnvironmentFailure, ParameterError
+from utils.errors import EnvironmentFailure
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and os.uname().sysname == "Linux":
@@ -17,14 +17,16 @@ if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and os.u
     os.environ.setdefault("MUJOCO_GL", "egl")
 
 import gymnasium  # noqa: E402  (after the lines above, which it reads)
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple  # noqa: E402
+from gymnasium.spaces import Box  # noqa: E402
 from gymnasium.wrappers import FlattenObservation  # noqa: E402
+
+from utils.envs.spaces import action_bounds, action_space, check_observations, is_flat  # noqa: E402
+from utils.envs.training import Meter  # noqa: E402
 
 # Set once here: setting and resetting a filter around each call is not thread-safe and shows warnings again.
 warnings.filterwarnings("ignore", category=UserWarning, module="pygame")
 
 RAISED = (Exception, SystemExit)  # some environments call sys.exit, as when their window is closed
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 LARGEST_REWARD = 1e30  # the sum of thousands of them, over an N-step window, still fits in float32
 LONGEST = 500  # characters of an environment's message, at most
 
@@ -38,7 +40,9 @@ class Environment(gymnasium.Wrapper):
     """Checks actions, observations and rewards, and clips actions to the bounds.
 
     Observations come out as finite float32 arrays [S], rewards as finite floats; nothing is scaled. One action is taken
-    for `action_repeat` environment steps: their rewards are summed, and `info["env_steps"]` is their number.
+    for `action_repeat` environment steps: their rewards are summed, and `info["env_steps"]` is their number. Actions of
+    another shape are flattened, and `action_bound` takes the place of missing bounds. With a `meter` below the wrappers of
+    the training, `info["raw_reward"]` and the number of steps are what it read.
 
     Attributes: `id`, `obs_size` S, `action_size` A, `action_low` and `action_high` float32 [A], and `waiting_since`, the
     monotonic start time of the current call of the environment (None between calls).
@@ -46,26 +50,28 @@ class Environment(gymnasium.Wrapper):
     or an invalid value, becomes an EnvironmentFailure that names the environment, the call and the step.
     """
 
-    def __init__(self, env: gymnasium.Env, env_id: str, action_repeat: int = 1):
+    def __init__(
+        self,
+        env: gymnasium.Env,
+        env_id: str,
+        action_repeat: int = 1,
+        action_bound: float | None = None,
+        meter: Meter | None = None,
+    ):
         self.id = env_id
         self.waiting_since: float | None = None
         try:
-            observation, action = env.observation_space, env.action_space
+            observation, action = env.observation_space, action_space(env)
         except RAISED as error:
             raise EnvironmentFailure(f"{env_id} has no observation_space or action_space: {named(error)}") from error
-        if not _is_flat(observation):
-            if not _can_be_flattened(observation) or not gymnasium.spaces.flatdim(observation):
-                raise ParameterError(
-                    f"{env_id} has the observation space {observation}; only numbers (a Box that is neither empty nor an "
-                    "image, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of these) are supported."
-                )
-            env = FlattenObservation(env)
-        self.action_low, self.action_high = _bounds(env_id, action)
-        super().__init__(env)
+        check_observations(env_id, observation)
+        self._low, self._high = action_bounds(env_id, action, action_bound)
+        self.action_low, self.action_high = self._low.astype(np.float32), self._high.astype(np.float32)
+        super().__init__(env if is_flat(observation) else FlattenObservation(env))
         self.obs_size, self.action_size = gymnasium.spaces.flatdim(observation), len(self.action_low)
         self.observation_space = Box(-np.inf, np.inf, (self.obs_size,), np.float32)
-        self.action_space, self._box = action, cast(Box, action)
-        self._action_repeat = action_repeat
+        self.action_space, self._shape = action, action.shape
+        self._action_repeat, self._meter = action_repeat, meter
         self._length = 0  # environment steps of the episode in progress
         self._picture: tuple[int, ...] | None = None  # shape of the first picture
 
@@ -80,6 +86,8 @@ class Environment(gymnasium.Wrapper):
             raise EnvironmentFailure(f"{self.id} failed in a reset with the seed {seed}: {named(error)}") from error
         finally:
             self.waiting_since = None
+        if self._meter is not None:
+            self._meter.read()  # what a wrapper did in the reset is no part of the episode
         return self._checked(obs), info
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -93,8 +101,9 @@ class Environment(gymnasium.Wrapper):
             raise EnvironmentFailure(
                 f"{self.id} was given the action {action} of shape {action.shape}, not {self.action_low.shape}"
             )
-        space = self._box  # float32(0.3) exceeds 0.3, so clip in its own precision; np.clip takes five times as long
-        action = np.minimum(np.maximum(action, space.low), space.high).astype(space.dtype, copy=False)
+        # float32(0.3) exceeds 0.3, so clip in the space's own precision; np.clip takes five times as long
+        action = np.minimum(np.maximum(action, self._low), self._high).astype(self._low.dtype, copy=False)
+        action = action.reshape(self._shape)
         score, env_steps, ended = 0.0, 0, False
         while env_steps < self._action_repeat and not ended:
             obs, reward, terminated, truncated, info = self._step(action)
@@ -102,6 +111,9 @@ class Environment(gymnasium.Wrapper):
             env_steps += 1
             ended = terminated or truncated
         info["env_steps"] = env_steps
+        if self._meter is not None:
+            raw_reward, info["env_steps"] = self._meter.read()
+            info["raw_reward"] = self._finite(raw_reward)
         return obs, score, terminated, truncated, info
 
     def _step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -116,9 +128,7 @@ class Environment(gymnasium.Wrapper):
             ) from error
         finally:
             self.waiting_since = None
-        if not abs(reward) <= LARGEST_REWARD:
-            raise EnvironmentFailure(f"{self.id} returned the reward {reward} in step {self._length} of an episode")
-        return self._checked(obs), reward, terminated, truncated, info
+        return self._checked(obs), self._finite(reward), terminated, truncated, info
 
     @property
     def render_modes(self) -> list[str]:
@@ -161,6 +171,11 @@ class Environment(gymnasium.Wrapper):
     def _said(self, name: str) -> Any:
         return self.metadata.get(name) if isinstance(self.metadata, dict) else None
 
+    def _finite(self, reward: float) -> float:
+        if not abs(reward) <= LARGEST_REWARD:
+            raise EnvironmentFailure(f"{self.id} returned the reward {reward} in step {self._length} of an episode")
+        return reward
+
     def _checked(self, obs: Any) -> np.ndarray:
         try:
             with np.errstate(over="ignore"):  # a value too large for float32 becomes inf, which is found below
@@ -178,37 +193,6 @@ class Environment(gymnasium.Wrapper):
         if not np.isfinite(checked).all():
             raise EnvironmentFailure(f"{self.id} returned the observation {checked} in step {self._length} of an episode")
         return checked
-
-
-def _bounds(env_id: str, action: gymnasium.Space) -> tuple[np.ndarray, np.ndarray]:
-    """The bounds of an action space, float32 [A]. Raises ParameterError for a space that is not supported."""
-    if not isinstance(action, Box) or len(action.shape) != 1 or not action.shape[0] or action.dtype.kind != "f":
-        raise ParameterError(
-            f"{env_id} has the action space {action}; only continuous vectors (a Box of one dimension, not empty) are "
-            "supported."
-        )
-    low, high = action.low.astype(np.float64), action.high.astype(np.float64)
-    if not (np.abs([low, high, high - low]) <= FLOAT32_MAX).all():
-        raise ParameterError(
-            f"{env_id} has the unbounded action space {action}; every action needs a lower and an upper bound."
-        )
-    if not (low.astype(np.float32) < high.astype(np.float32)).all():
-        raise ParameterError(f"{env_id} has the action space {action}; every upper bound must exceed its lower bound.")
-    return low.astype(np.float32), high.astype(np.float32)
-
-
-def _is_flat(space: gymnasium.Space) -> bool:
-    return isinstance(space, Box) and len(space.shape) == 1 and space.shape[0] > 0 and space.dtype.kind in "biuf"
-
-
-def _can_be_flattened(space: gymnasium.Space) -> bool:
-    if isinstance(space, Dict | Tuple):
-        parts = space.spaces.values() if isinstance(space, Dict) else space.spaces
-        return all(map(_can_be_flattened, parts))
-    if isinstance(space, Box):
-        is_image = space.dtype == np.uint8 and len(space.shape) in (2, 3)
-        return space.dtype.kind in "biuf" and not is_image
-    return isinstance(space, Discrete | MultiDiscrete | MultiBinary)
 
 
 def named(error: BaseException) -> str:

@@ -3,11 +3,12 @@
 import dataclasses
 import json
 
-import faulty_envs  # noqa: F401  (registers the environments)
+import faulty_envs
+import gymnasium
 import numpy as np
 import pytest
 
-from utils.env_spec import EnvSpec, parse_kwargs
+from utils.envs.spec import EnvSpec, parse_kwargs, register
 from utils.errors import EnvironmentFailure, ParameterError
 
 ZERO = np.zeros(1, np.float32)
@@ -61,6 +62,9 @@ def test_a_faulty_environment_fails_within_wrappers_as_it_does_without():
         ({"action_repeat": True}, "action_repeat must be"),
         ({"action_repeat": 10**9}, "action_repeat must be"),
         ({"max_ep_length": 1.5}, "max_ep_length must be"),
+        ({"action_bound": 0}, "action_bound must be"),
+        ({"action_bound": True}, "action_bound must be"),
+        ({"action_bound": float("inf")}, "action_bound must be"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused(values, said):
@@ -108,7 +112,7 @@ def test_process_with_tensorflow_cannot_render(run_code, loaded):
     ended = run_code(
         """
         import sys
-        from utils.env_spec import EnvSpec
+        from utils.envs.spec import EnvSpec
         if sys.argv[1] == "True":
             sys.modules["tensorflow"] = object()
         EnvSpec("Pendulum-v1").make().close()
@@ -117,3 +121,45 @@ def test_process_with_tensorflow_cannot_render(run_code, loaded):
         loaded,
     )
     assert (ended.returncode, "RuntimeError: Pendulum-v1 cannot be rendered" in ended.stderr) == (int(loaded), loaded)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"a": 1, "b": 0.5, "c": True, "d": None}, {"a": [1, [2.5]], "b": {"c": 1}}])
+def test_numbers_and_switches_are_plain(kwargs):
+    assert EnvSpec("Healthy-v0", kwargs).has_plain_kwargs
+
+
+@pytest.mark.parametrize("kwargs", [{"a": "x"}, {"a": ["x"]}, {"a": {"b": [1, {"c": "x"}]}}])
+def test_text_is_not_plain(kwargs):
+    assert not EnvSpec("Healthy-v0", kwargs).has_plain_kwargs
+
+
+@pytest.fixture
+def registry():
+    before = dict(gymnasium.registry)
+    yield gymnasium.registry
+    gymnasium.registry.clear()
+    gymnasium.registry.update(before)
+
+
+def test_a_callable_is_registered_under_its_name_or_the_given_id(registry):
+    def my_env(length=3):
+        return faulty_envs.Tiny(length=length)
+
+    assert register(my_env) == "my_env-v0"
+    assert register(my_env, "Mine-v2") == "Mine-v2"
+    assert register(lambda: faulty_envs.Tiny()) == "lambda-v0"
+    assert EnvSpec("Mine-v2", {"length": 1}).make().unwrapped._length == 1
+
+
+def test_a_later_callable_takes_the_place_of_an_earlier_one(registry):
+    for length in (3, 5):
+        register(lambda length=length: faulty_envs.Tiny(length=length), "Mine-v0")
+    assert EnvSpec("Mine-v0").make().unwrapped._length == 5
+
+
+def test_the_id_of_an_installed_environment_is_not_taken(registry):
+    with pytest.raises(ParameterError, match="Pendulum-v1 is an installed environment"):
+        register(faulty_envs.Tiny, "Pendulum-v1")
+    assert EnvSpec("Pendulum-v1").make().obs_size == 3
+    with pytest.raises(ParameterError, match="cannot be the id of an environment"):
+        register(faulty_envs.Tiny, "no id")

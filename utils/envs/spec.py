@@ -4,16 +4,18 @@ import importlib
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import gymnasium
 from gymnasium.wrappers import TimeLimit
 
-from utils.envs import RAISED, Environment, named, sentence
-from utils.errors import DependencyError, EnvironmentFailure, ParameterError
+from utils.envs.environment import RAISED, Environment, named, sentence
+from utils.envs.training import Wrapper, metered
+from utils.errors import DependencyError, EnvironmentFailure, ParameterError, ToolkitError
 
+LARGEST_BOUND = 1e30  # of an action
 # Keyword arguments that gymnasium.make takes itself. `max_episode_steps` would replace the environment's own time limit.
 RESERVED = {"id", "render_mode", "max_episode_steps", "disable_env_checker"}
 
@@ -32,6 +34,7 @@ class EnvSpec:
     wrappers: tuple[str, ...] = ()  # "module:callable" each, the innermost first
     action_repeat: int = 1  # environment steps for each action
     max_ep_length: int = 10_000  # environment steps after which an episode is truncated; the environment's own limit stays
+    action_bound: float | None = None  # takes the place of missing bounds of the actions
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id.isprintable():
@@ -52,6 +55,13 @@ class EnvSpec:
         for name, greatest in (("action_repeat", 1000), ("max_ep_length", 10**9)):
             if type(value := getattr(self, name)) is not int or not 1 <= value <= greatest:
                 raise ParameterError(f"{name} must be a whole number from 1 to {greatest}, got {value!r}")
+        if (bound := self.action_bound) is not None and not (type(bound) in (int, float) and 0 < bound <= LARGEST_BOUND):
+            raise ParameterError(f"action_bound must be a positive number up to {LARGEST_BOUND:g}, got {bound!r}")
+
+    @property
+    def has_plain_kwargs(self) -> bool:
+        """Whether the keyword arguments are numbers, switches and null alone: these name neither code nor files."""
+        return _is_plain(self.kwargs)
 
     @classmethod
     def from_json(cls, record: Any) -> Self:
@@ -63,8 +73,16 @@ class EnvSpec:
         values: dict[str, Any] = {"id": None} | record | {"wrappers": wrappers}
         return cls(**values)
 
-    def make(self, render_mode: str | None = None) -> Environment:
+    def make(
+        self,
+        render_mode: str | None = None,
+        train_wrappers: Sequence[str] = (),
+        reward_clip: tuple[float, float] | None = None,
+    ) -> Environment:
         """Make the environment, with a further time limit, within the checking wrapper.
+
+        `train_wrappers` ("module:callable" each, the innermost first) and `reward_clip` (lowest and highest reward) change
+        what is learned from; `info["raw_reward"]` is then the reward below them.
 
         Raises ParameterError for an unknown id or an unsupported space, and DependencyError for a missing package or
         display. With a render mode, raises RuntimeError in a process that has loaded TensorFlow: there MuJoCo's renderer
@@ -72,13 +90,15 @@ class EnvSpec:
         """
         if render_mode is not None:
             _check_may_render(self.id)
-        wrappers = [_imported(name) for name in self.wrappers]
+        wrappers, outer = ([_imported(name) for name in names] for names in (self.wrappers, train_wrappers))
         given = {} if render_mode is None else {"render_mode": render_mode}  # not every constructor takes it
         try:
             env = gymnasium.make(self.id, **self.kwargs, **given)  # type: ignore[arg-type]
             for wrapper in wrappers:
                 env = wrapper(env)
-            env = TimeLimit(env, self.max_ep_length)
+            env, meter = metered(TimeLimit(env, self.max_ep_length), outer, reward_clip)
+        except ToolkitError:
+            raise
         except gymnasium.error.DependencyNotInstalled as error:
             raise DependencyError(f"{self.id} needs a package that is not installed: {sentence(error)}") from error
         except ModuleNotFoundError as error:
@@ -92,7 +112,25 @@ class EnvSpec:
             raise ParameterError(f"{self.id!r} is not an environment that Gymnasium can make: {sentence(error)}") from error
         except RAISED as error:  # in its constructor
             raise EnvironmentFailure(f"{self.id} could not be made: {named(error)}") from error
-        return Environment(env, self.id, self.action_repeat)
+        return Environment(env, self.id, self.action_repeat, self.action_bound, meter)
+
+
+def register(make: Callable[..., gymnasium.Env], env_id: str | None = None) -> str:
+    """Register what makes an environment with Gymnasium, for this process. Returns its id, by default made from its name.
+
+    An earlier callable of this id is replaced. Raises ParameterError for the id of an installed environment.
+    """
+    name = getattr(make, "__name__", type(make).__name__)
+    env_id = env_id or f"{re.sub(r'[^A-Za-z0-9_]', '', name)}-v0"
+    known = gymnasium.registry.pop(env_id, None)
+    if known is not None and isinstance(known.entry_point, str):
+        gymnasium.registry[env_id] = known
+        raise ParameterError(f"{env_id} is an installed environment; give your own another id.")
+    try:
+        gymnasium.register(env_id, entry_point=make)
+    except gymnasium.error.Error as error:
+        raise ParameterError(f"{env_id!r} cannot be the id of an environment: {sentence(error)}") from error
+    return env_id
 
 
 def parse_kwargs(text: str) -> dict[str, Any]:
@@ -123,7 +161,13 @@ def _check_may_render(env_id: str) -> None:
         raise RuntimeError(f"{env_id} cannot be rendered in a process that has loaded TensorFlow; run play.py instead.")
 
 
-def _imported(name: str) -> Callable[[gymnasium.Env], gymnasium.Env]:
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    return value is None or isinstance(value, int | float)  # a bool is an int
+
+
+def _imported(name: str) -> Wrapper:
     """The callable that "module:callable" names. Raises ParameterError."""
     module, _, path = name.partition(":")
     try:

@@ -10,12 +10,12 @@ from factories import save_checkpoint as save
 from fake_learner import use_fake_learner
 from trainings import PATHS, ROOT, SMALL, flags_of
 
-from agent.config import env_flags, env_spec, trained_env_spec
+from agent.environment import env_flags, env_spec, trained_env_spec
 from agent.loading import load_checkpoint
 from agent.training import Callback, train
 from params import TestParams as Params
 from params import TrainParams
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 from utils.errors import CheckpointError
 from utils.storage.checkpoints import Checkpoint
 
@@ -35,7 +35,18 @@ def test_numbers_are_taken_from_the_checkpoint_unless_flags_give_them(tmp_path):
     assert trained(path) == EnvSpec(ID, action_repeat=3, max_ep_length=50)
     assert trained(path, action_repeat=1, max_ep_length=7) == EnvSpec(ID, action_repeat=1, max_ep_length=7)
     params = Params(env=ID, ckpt_file=str(path))
-    assert load_checkpoint(params, env_spec(params).make()).env_spec.action_repeat == 3
+    assert load_checkpoint(params).env_spec.action_repeat == 3
+
+
+@pytest.mark.parametrize("kwargs", [{"length": 3}, {"truncates": True, "observes": None}, {"a": [1, [2.5]], "b": {"c": 1}}])
+def test_numbers_and_switches_among_the_arguments_are_taken_from_the_checkpoint(tmp_path, kwargs):
+    assert trained(checkpoint(tmp_path, kwargs=kwargs)) == EnvSpec(ID, kwargs)
+
+
+def test_the_sizes_that_are_compared_are_those_of_the_environment_with_the_arguments_of_the_checkpoint(tmp_path):
+    env, kwargs = "Pendulum-v1", {"g": 9.8}
+    path = save(tmp_path / f"{env}.ckpt-1", EnvSpec(env).make(), env_spec={"id": env, "kwargs": kwargs})
+    assert load_checkpoint(Params(env=env, ckpt_file=str(path))).env_spec.make().unwrapped.g == 9.8
 
 
 def test_a_checkpoint_without_a_spec_has_the_id_alone(tmp_path):
@@ -95,12 +106,12 @@ def test_a_record_that_is_no_spec_is_one_sentence(tmp_path, spec):
 @pytest.mark.parametrize("script", [["test.py"], ["play.py", "--no-record"], ["plot.py", "maps"]])
 def test_no_script_runs_code_that_a_checkpoint_names(tmp_path, script):
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef run(env): return env\n")
-    record = {"id": "Pendulum-v1", "wrappers": ["evil:run"], "kwargs": {"g": 9.8}}
+    record = {"id": "Pendulum-v1", "wrappers": ["evil:run"], "kwargs": {"file": "x"}}
     path = save(tmp_path / "Pendulum-v1.ckpt-1", EnvSpec("Pendulum-v1").make(), env_spec=record)
     command = [sys.executable, ROOT / script[0], *script[1:], "--ckpt-file", path]
     done = subprocess.run(command, cwd=tmp_path, env=PATHS | {"PYTHONPATH": tmp_path}, capture_output=True, text=True)
     assert done.returncode == 7, done.stderr
-    assert "add --env-kwargs '{\"g\": 9.8}' --wrapper evil:run, if you trust what they name" in done.stderr
+    assert 'add --env-kwargs \'{"file": "x"}\' --wrapper evil:run, if you trust what they name' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "ran").exists()
 
@@ -122,6 +133,7 @@ def test_a_policy_is_tested_in_the_environment_that_it_was_trained_on(tmp_path, 
     assert counts[0] == SMALL["num_agents"]  # none was made to read its sizes alone
 
     spec = {"id": env, "kwargs": json.loads(kwargs), "wrappers": [wrapper], "action_repeat": 2, "max_ep_length": 5}
+    spec |= {"action_bound": None}
     manifest = Checkpoint(path).manifest
     assert manifest["env_spec"] == spec
     rows = (tmp_path / "log" / "faulty_envs_Counted-v0" / "a" / "agents.csv").read_text().splitlines()[1:]

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from params import ENVS
-from utils import envs
-from utils.env_spec import EnvSpec
+from utils.envs import environment as envs
+from utils.envs.spec import EnvSpec
 from utils.errors import DependencyError, EnvironmentFailure, ParameterError
 
 ZERO = np.zeros(1, np.float32)
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def stepped_to_the_fault(env_id):
@@ -42,7 +42,7 @@ def test_a_space_that_is_not_supported_is_refused_naming_it_and_what_is(name):
     assert f"{name}-v0" in said
     assert word in said
     assert "observation space" in said if observes is not faulty_envs.UNIT else "action space" in said
-    assert "supported" in said or "needs a lower and an upper bound" in said or "must exceed" in said
+    assert "supported" in said or "add --action-bound" in said or "must exceed" in said
 
 
 @pytest.mark.filterwarnings("ignore:.*is out of date:DeprecationWarning")  # Gymnasium's, before the error that counts
@@ -120,6 +120,17 @@ def test_structured_observations_become_vectors(name):
     for obs in (env.reset(seed=0)[0], env.step(ZERO)[0]):
         assert obs.dtype == np.float32
         assert obs.tolist() == expected
+
+
+def test_actions_of_any_shape_are_vectors_here_and_have_their_shape_in_the_environment():
+    matrix, scalar = EnvSpec("MatrixAction-v0").make(), EnvSpec("ScalarAction-v0").make()
+    assert (matrix.action_low.tolist(), matrix.action_high.tolist()) == ([-1, 0, 2, 3], [1, 1, 4, 5])
+    for env in (matrix, scalar):
+        env.reset(seed=0)
+    matrix.step(np.float32([0, 9, 2.5, 3.5]))
+    assert matrix.unwrapped.received[0].tolist() == [[0, 1], [2.5, 3.5]]
+    scalar.step(np.float32([0.5]))
+    assert scalar.unwrapped.received[0].shape == ()
 
 
 def test_an_environment_whose_constructor_takes_nothing_can_be_made():
@@ -469,7 +480,7 @@ def test_without_a_screen_rendering_goes_to_memory(given, expected):
     inherited = {name: value for name, value in os.environ.items() if name == "PATH"}
     code = (
         "import os; os.uname = lambda: os.uname_result(('Linux', '', '', '', ''));"
-        "import utils.envs; print(os.environ.get('SDL_VIDEODRIVER'), os.environ.get('MUJOCO_GL'))"
+        "import utils.envs.environment; print(os.environ.get('SDL_VIDEODRIVER'), os.environ.get('MUJOCO_GL'))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=inherited | given, capture_output=True, text=True)
     assert done.stdout.strip() == expected, done.stderr
@@ -487,7 +498,7 @@ def test_make_and_step_print_nothing():
 def test_a_warning_of_gymnasium_is_shown_once_however_many_environments_are_made(run_code):
     done = run_code(
         """
-        from utils.env_spec import EnvSpec
+        from utils.envs.spec import EnvSpec
         for _ in range(5):
             EnvSpec("Pendulum").make()
         """

@@ -1,0 +1,1 @@
+"""Environments: how they are described, made, checked and changed for the training."""
