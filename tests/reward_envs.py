@@ -5,7 +5,7 @@
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Dict, Discrete
 
 EPISODE = 200  # steps
 FIRST_REWARD = 2_500  # steps of one environment without "late" rewards: 10 000 of four agents
@@ -56,5 +56,24 @@ class PointMass(gymnasium.Env):
         return {"thousandths": 1e-3, "thousands": 1e3}.get(self._rewards, 1.0)
 
 
-if "PointMass-v0" not in gymnasium.registry:
-    gymnasium.register("PointMass-v0", entry_point="reward_envs:PointMass")
+class PointMassInParts(PointMass):
+    """The point mass with an observation in parts: a Dict of its position, and of its speed with a sign as a number."""
+
+    observation_space = Dict(position=Box(-1.0, 1.0, (1,), np.float64), moves=Dict(speed=Box(-1, 1, ()), right=Discrete(2)))
+
+    def reset(self, *, seed=None, options=None):
+        _, info = super().reset(seed=seed)
+        return self._parts(), info
+
+    def step(self, action):
+        _, *rest = super().step(action)
+        return self._parts(), *rest
+
+    def _parts(self):
+        position, speed = self._state
+        return {"position": np.array([position]), "moves": {"speed": np.float32(abs(speed)), "right": int(speed > 0)}}
+
+
+for name in ("PointMass", "PointMassInParts"):
+    if f"{name}-v0" not in gymnasium.registry:
+        gymnasium.register(f"{name}-v0", entry_point=f"reward_envs:{name}")

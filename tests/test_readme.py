@@ -81,3 +81,20 @@ def test_its_example_from_python_runs(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     assert "Pendulum-v1.ckpt-64" in done.stdout
+
+
+@pytest.mark.slow(seconds=20)
+def test_its_environment_in_ten_lines_trains(tmp_path):
+    code = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "gymnasium.Env" in code)
+    body = code.split("class Rocket(gymnasium.Env):")[1].split("gymnasium.register")[0]
+    assert len(["class", *body.split("\n    ")[1:]]) == 10
+    (tmp_path / "my_rocket.py").write_text(code)
+    command = next(line for line in README.splitlines() if line == "python train.py --env my_rocket:Rocket-v0")
+    small = "--num-steps-train 64 --learning-starts 100 --dense1-size 16 --dense2-size 16 --batch-size 32 --max-ep-length 20"
+    folders = [word for name in ("ckpt", "log", "results") for word in (f"--{name}-dir", str(tmp_path))]
+    words = [sys.executable, ROOT / "train.py", *command.split()[2:], *small.split(), *folders]
+    done = subprocess.run(
+        words, cwd=ROOT, capture_output=True, text=True, timeout=280, env=os.environ | {"PYTHONPATH": str(tmp_path)}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "my_rocket_Rocket-v0.ckpt-64" in done.stdout
