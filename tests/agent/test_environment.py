@@ -103,17 +103,25 @@ def test_a_record_that_is_no_spec_is_one_sentence(tmp_path, spec):
         trained(checkpoint(tmp_path, **spec))
 
 
-@pytest.mark.parametrize("script", [["test.py"], ["play.py", "--no-record"], ["plot.py", "maps"]])
+@pytest.mark.parametrize("script", [["test.py"], ["play.py", "--no-record"], ["plot.py", "maps"], ["train.py", "--resume"]])
 def test_no_script_runs_code_that_a_checkpoint_names(tmp_path, script):
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef run(env): return env\n")
     record = {"id": "Pendulum-v1", "wrappers": ["evil:run"], "kwargs": {"file": "x"}}
-    path = save(tmp_path / "Pendulum-v1.ckpt-1", EnvSpec("Pendulum-v1").make(), env_spec=record)
-    command = [sys.executable, ROOT / script[0], *script[1:], "--ckpt-file", path]
-    done = subprocess.run(command, cwd=tmp_path, env=PATHS | {"PYTHONPATH": tmp_path}, capture_output=True, text=True)
+    params = {"env": "Pendulum-v1", "wrapper": "evil:run", "train_wrapper": "evil:run", "env_kwargs": '{"file": "x"}'}
+    path = save(tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-1", EnvSpec("Pendulum-v1").make(), env_spec=record, params=params)
+    log = tmp_path / "audit.txt"
+    command = [sys.executable, ROOT / "tests/reliability/audit_hook.py", log, *script, "--ckpt-file", path]
+    folders = [
+        word for name in ("ckpt", *(("log", "results") if "train.py" in script else ())) for word in (f"--{name}-dir", tmp_path)
+    ]
+    done = subprocess.run(
+        [*command, *folders], cwd=tmp_path, env=PATHS | {"PYTHONPATH": tmp_path}, capture_output=True, text=True
+    )
     assert done.returncode == 7, done.stderr
     assert 'add --env-kwargs \'{"file": "x"}\' --wrapper evil:run, if you trust what they name' in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "ran").exists()
+    assert log.read_text() == "main\n"
 
 
 def test_a_policy_is_tested_in_the_environment_that_it_was_trained_on(tmp_path, monkeypatch):
