@@ -73,7 +73,7 @@ def resolve(
         else:
             layers["ENVS"] = {name: value for name, value in entry.items() if name not in _NOT_SHARED}
     values, sources = parameters.resolve(cls, layers, broken_rules, problems, env_problem)
-    return Resolved(values, sources, notes)
+    return Resolved(values, sources, [*notes, *_without_effect(values, sources)])
 
 
 class HasEnv(Protocol):
@@ -113,6 +113,15 @@ def broken_rules(config: Any) -> Iterator[tuple[set[str], str]]:
         yield from _training_rules(config)
     if isinstance(config, PlayParams):
         yield from _film_rules(config)
+
+
+def _without_effect(config: Any, sources: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each given parameter that another one leaves without effect."""
+    if not isinstance(config, TrainParams):
+        return
+    if sources["normalise_observations"] == "flag" and config.normalise_observations and not config.has_running_observations:
+        name = "obs_scale" if config.obs_scale is not None else "obs_mean"
+        yield f"normalise_observations has no effect: observations are scaled by {name}, which is from {sources[name]}."
 
 
 def _support_rules(config: TrainParams) -> Iterator[tuple[set[str], str]]:

@@ -104,6 +104,14 @@ def test_given_scales_replace_the_running_ones(given):
     assert not TrainParams(**given).has_running_observations
 
 
+def test_a_flag_that_the_scales_of_an_entry_leave_without_effect_is_said():
+    notes = resolve(TrainParams, {"env": "Pendulum-v1", "normalise_observations": True}).notes
+    assert notes == ["normalise_observations has no effect: observations are scaled by obs_scale, which is from ENVS."]
+    for given in ({}, {"normalise_observations": False}):
+        assert resolve(TrainParams, {"env": "Pendulum-v1", **given}).notes == []
+    assert resolve(TrainParams, {"env": "BipedalWalker-v3", "normalise_observations": True}).notes == []
+
+
 def test_an_entry_may_name_the_algorithm(monkeypatch):
     monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, algorithm="original", d4pg=dict(tau=0.25)))
     assert resolve(TrainParams, dict(env="Toy-v0")).values.tau == 0.001
