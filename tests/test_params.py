@@ -107,8 +107,8 @@ def test_given_scales_replace_the_running_ones(given):
 def test_a_flag_that_the_scales_of_an_entry_leave_without_effect_is_said():
     notes = resolve(TrainParams, {"env": "Pendulum-v1", "normalise_observations": True}).notes
     assert notes == ["normalise_observations has no effect: observations are scaled by obs_scale, which is from ENVS."]
-    for given in ({}, {"normalise_observations": False}):
-        assert resolve(TrainParams, {"env": "Pendulum-v1", **given}).notes == []
+    for flags in ({}, {"normalise_observations": False}):
+        assert resolve(TrainParams, {"env": "Pendulum-v1", **flags}).notes == []
     assert resolve(TrainParams, {"env": "BipedalWalker-v3", "normalise_observations": True}).notes == []
 
 
@@ -608,6 +608,8 @@ def good_values(cls, name):
         return st.lists(st.integers(0, 10**6), min_size=1, max_size=3, unique=True).map(tuple)
     if name == "compare":
         return st.tuples(st.integers(0, 10**6), st.integers(0, 10**6))
+    if name == "reward_clip":
+        return st.tuples(st.floats(-1e3, -1e-3), st.floats(0, 1e3))
     return st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=4).map(tuple)
 
 
