@@ -135,6 +135,7 @@ class TrainParams:
     automatic_support: Annotated[bool, ARCHITECTURE] = False  # choose support and reward scale, as without v_min and v_max
     seeds: Annotated[tuple[Seed, ...], MinLen(1), RUN] | None = None  # train once for each seed, each in its own folder
     summary: Annotated[bool, RUN] = False  # print both networks and every parameter with its source, and stop
+    check_env: Annotated[bool, RUN] = False  # play random actions, print what training will do about the environment, and stop
 
     # Learning
     batch_size: Annotated[int, Ge(1), Le(2**20)] = 256  # transitions in an update

@@ -4,6 +4,7 @@ python train.py                                     Pendulum, in some minutes
 python train.py --env LunarLanderContinuous-v3      another environment
 python train.py --seeds 1 2 3                       the same run once for each seed
 python train.py --summary                           both networks and every parameter with its source
+python train.py --env MyEnv-v0 --check-env          whether an environment works, without training
 python train.py --help                              every parameter
 """
 
@@ -12,6 +13,7 @@ if __name__ == "__main__":
 
     quiet_signals()
 
+from agent.analysis.env_check import print_check
 from agent.analysis.summary import print_summary
 from agent.training.callbacks.live_view import LiveView
 from agent.training.resume import resolve_training
@@ -33,6 +35,8 @@ def main() -> int:
     console = Console()
     if params.render and not has_screen():
         raise DependencyError("--render needs a screen and there is none here; play.py writes a GIF without one.")
+    if params.check_env:
+        return print_check(resolved, console)
     if params.summary:
         return print_summary(resolved, console)
     if params.seeds is None:

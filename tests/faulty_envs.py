@@ -223,6 +223,17 @@ class HangInReset(Tiny):
         return super().reset(seed=seed, options=options)
 
 
+class Slow(Tiny):
+    """Takes 20 ms for a step, and does not end."""
+
+    def __init__(self, render_mode=None):
+        super().__init__(length=math.inf, render_mode=render_mode)
+
+    def step(self, action):
+        time.sleep(0.02)
+        return super().step(action)
+
+
 class HangInClose(Tiny):
     """Crashes, and cannot be left behind either."""
 
@@ -407,6 +418,7 @@ if "Healthy-v0" not in gymnasium.registry:  # pytest and a script may import thi
     _register("OldReset", OldReset)
     _register("HangInReset", HangInReset)
     _register("HangInClose", HangInClose, kwargs=dict(fault=crash))
+    _register("Slow", Slow)
     _register("Flaky", flaky)
     _register("FlakyPendulum", flaky, kwargs=dict(env_id="Pendulum-v1"))
     _register("CrashInClose", CrashInClose)

@@ -25,7 +25,7 @@ LAYERS = [
     "agent.learning.update agent.original",
     "agent.learning.running_scaling",
     "agent.learning agent.loading agent.agent",
-    "agent.evaluation",
+    "agent.evaluation agent.random_play",
     "agent.analysis agent.training",
     " ".join(SCRIPTS),
 ]

@@ -194,6 +194,15 @@ def test_a_summary_names_networks_and_sources_and_leaves_nothing_behind(tmp_path
     assert {"dense1_size 16 flag", "reward_scale 100.0 ENVS", "num_atoms 51 default"} <= set(lines)
 
 
+@pytest.mark.parametrize(("env", "code"), [("Pendulum-v1", 0), ("CartPole-v1", 2), ("faulty_envs:CrashInStep-v0", 4)])
+def test_a_check_of_an_environment_has_an_exit_code_and_leaves_nothing_behind(tmp_path, without_tensorflow, env, code):
+    path = f"{without_tensorflow['PYTHONPATH']}:{ROOT / 'tests'}"
+    done = run("train.py", tmp_path, "--env", env, "--check-env", env=without_tensorflow | {"PYTHONPATH": path})
+    assert done.returncode == code, done.stdout + done.stderr
+    assert (f"{env} can be trained on." in done.stdout) == (code == 0)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow(seconds=15)
 def test_the_watcher_tests_each_checkpoint_once_and_in_order(trained, without_tensorflow):
     folder, _ = trained

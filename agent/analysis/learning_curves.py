@@ -27,7 +27,7 @@ LONGEST_NAME = 80  # characters of run names in the name of a picture
 MAY_DIFFER = {
     *("random_seed", "run", "resume", "fresh", "ckpt_file", "ckpt_dir", "log_dir", "results_dir", "debug", "render", "summary"),
     *("num_steps_train", "max_minutes", "stop_at_score", "save_ckpt_step", "max_ckpts", "save_replay", "save_replay_every"),
-    *("env_timeout", "env_restarts"),
+    *("env_timeout", "env_restarts", "check_env"),
 }
 
 
