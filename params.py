@@ -29,6 +29,10 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
         **_RATES, **FIRST_VERSION, noise_decay=0.9999, noise_decay_per="episode", learning_rate_schedule="constant",
         priority="cross_entropy",
     ),
+    "ddpg": dict(value_head="scalar", n_step_returns=1, priority_alpha=0.0),  # Lillicrap et al., 2016
+    "td3": dict(  # Fujimoto et al., 2018
+        value_head="scalar", num_critics=2, policy_delay=2, target_noise=0.2, n_step_returns=1, priority_alpha=0.0,
+    ),
 }
 
 # What fits an environment: any field of TrainParams, and under the name of an algorithm what is used with that one only.
@@ -67,7 +71,7 @@ RENAMED = {
 ALIASES: dict[str, tuple[str, ...]] = {
     "lr": ("critic_learning_rate", "actor_learning_rate"), "gamma": ("discount_rate",), "buffer_size": ("replay_mem_size",),
     "total_timesteps": ("num_steps_train",), "episodes": ("num_eps_test", "num_eps_play"), "warmup": ("learning_starts",),
-    "hidden_sizes": ("dense1_size", "dense2_size"), "sigma": ("noise_scale",), "name": ("run",), "checkpoint": ("ckpt_file",),
+    "sigma": ("noise_scale",), "name": ("run",), "checkpoint": ("ckpt_file",),
 }
 # fmt: on
 
@@ -97,6 +101,9 @@ ScalePer = Annotated[str, Predicate(("same", "agent", "episode").__contains__), 
 DecayPer = Annotated[str, Predicate(("episode", "step", "none").__contains__), doc("episode, step or none")]
 Priority = Annotated[str, Predicate(("cross_entropy", "kl").__contains__), doc("cross_entropy or kl")]
 Schedule = Annotated[str, Predicate(("constant", "linear", "cosine").__contains__), doc("constant, linear or cosine")]
+ValueHead = Annotated[str, Predicate(("categorical", "scalar").__contains__), doc("categorical or scalar")]
+ScalarLoss = Annotated[str, Predicate(("squared", "huber").__contains__), doc("squared or huber")]
+ActorValue = Annotated[str, Predicate(("first", "lower", "mean").__contains__), doc("first, lower or mean")]
 Number = Annotated[float, Ge(-LARGE), Le(LARGE)]
 Divisor = Annotated[float, Ge(1 / LARGE), Le(LARGE)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -106,6 +113,7 @@ Count = Annotated[int, Ge(1), Le(10**6)]
 LearnerStep = Annotated[int, Ge(0)]
 Steps = Annotated[int, Ge(1), Le(10**12)]
 Units = Annotated[int, Ge(1), Le(2**16), ARCHITECTURE]
+HiddenSizes = Annotated[tuple[Annotated[int, Ge(1), Le(2**16)], ...], MinLen(1), ARCHITECTURE]
 Seed = Annotated[int, Ge(0), Le(2**63 - 1), SEED]
 EpisodeLength = Annotated[int, Ge(1), Le(10**9)]
 Repeats = Annotated[int, Ge(1), Le(1000)]
@@ -123,7 +131,7 @@ class TrainParams:
     wrapper: str = ""  # module:callable around it; several are separated by commas, the innermost first
     train_wrapper: str = ""  # the same in training alone: scores and logged returns stay those of the environment
     reward_clip: tuple[Number, Number] | None = None  # in training alone: the lowest and the highest reward of a step
-    algorithm: Algorithm = "d4pg"  # set of defaults in ALGORITHMS: d4pg, or original, the settings of 2018
+    algorithm: Algorithm = "d4pg"  # set of defaults in ALGORITHMS: d4pg, original (the settings of 2018), ddpg or td3
     num_steps_train: Steps = 100_000  # learner steps (updates) in all
     run: RunName = ""  # name of the run, a folder of its own below the environment's
     resume: Annotated[bool, RUN] = False  # continue the run that the folder holds, with its recorded parameters
@@ -145,8 +153,12 @@ class TrainParams:
     critic_learning_rate: Rate = 5e-4  # Adam's, for the critic
     actor_learning_rate: Rate = 3e-4  # Adam's, for the actor
     learning_rate_schedule: Schedule = "constant"  # of both rates over num_steps_train: constant, or linear or cosine to 1 %
+    max_gradient_norm: Annotated[float, Ge(0), Le(LARGE)] = 0.0  # gradients of a network are scaled down to this norm; 0: never
     critic_l2_lambda: Weight = 0.0  # weight of the critic's kernels' squares in its loss
     saturation_penalty: Weight = 1e-3  # weight, in the actor's loss, of the squared inputs of its tanh; 0 as in the paper
+    policy_delay: Annotated[int, Ge(1), Le(10**6)] = 1  # critic updates for each update of actor and targets (TD3)
+    target_noise: Weight = 0.0  # deviation of noise on the target actor's actions, which are in [-1, 1] (TD3)
+    target_noise_clip: Annotated[float, Gt(0), Le(10)] = 0.5  # that noise is clipped to +- this
     tau: Rate = 0.005  # share of the networks that the targets take over at each learner step
     target_update_period: Annotated[int, Ge(0), Le(10**9)] = 0  # learner steps between hard copies to the targets; 0: by tau
 
@@ -161,10 +173,17 @@ class TrainParams:
     priority_epsilon: Rate = 1e-5  # added to each loss, so that every transition can be drawn again
 
     # Networks
-    dense1_size: Units = 400  # units of the first hidden layer
-    dense2_size: Units = 300  # units of the second
+    hidden_sizes: HiddenSizes = (400, 300)  # units of each hidden layer
+    critic_hidden_sizes: HiddenSizes | None = None  # the same for the critics, where they differ from the actor
+    dense1_size: Units | None = None  # older name of the first of hidden_sizes, in whose place it stands
+    dense2_size: Units | None = None  # the same for the second
+    layer_norm: Annotated[bool, ARCHITECTURE] = False  # layer normalisation before each hidden ReLU
     final_layer_init: Annotated[float, Gt(0), Le(10)] = 0.003  # last layers start within +- this
     use_batch_norm: Annotated[bool, ARCHITECTURE] = False  # batch normalisation on the input and before each hidden ReLU
+    value_head: Annotated[ValueHead, ARCHITECTURE] = "categorical"  # what a critic predicts: categorical returns, or a scalar
+    scalar_loss: ScalarLoss = "squared"  # loss of a scalar critic: squared or huber, the TD error in scaled rewards
+    num_critics: Annotated[int, Ge(1), Le(2), ARCHITECTURE] = 1  # with 2, the target is that of the lower mean (TD3)
+    actor_value: ActorValue = "first"  # what the actor maximises: the value of the first critic, the lower, or the mean
     num_atoms: Annotated[int, Ge(2), Le(2**12), ARCHITECTURE] = 51  # atoms of the return distribution
     normalise_observations: Annotated[bool, ARCHITECTURE] = True  # by running mean and deviation, unless the next two are given
     obs_mean: Annotated[tuple[Number, ...], MinLen(1), ARCHITECTURE] | None = None  # subtracted from observations
@@ -211,6 +230,17 @@ class TrainParams:
     def has_automatic_support(self) -> bool:
         """Whether the support and the reward scale follow the rewards (agent/learning/support.py)."""
         return self.automatic_support or self.v_min is None
+
+    @property
+    def actor_hidden(self) -> tuple[int, ...]:
+        """Units of each hidden layer of the actor."""
+        first, *others = self.hidden_sizes
+        return (self.dense1_size or first, *([self.dense2_size] if self.dense2_size else others[:1]), *others[1:])
+
+    @property
+    def critic_hidden(self) -> tuple[int, ...]:
+        """Units of each hidden layer of a critic."""
+        return self.critic_hidden_sizes or self.actor_hidden
 
     @property
     def has_running_observations(self) -> bool:

@@ -160,6 +160,8 @@ def _training_rules(config: TrainParams) -> Iterator[tuple[set[str], str]]:
         yield fields, "synchronous takes turns by the ratio, so samples_per_insert must not be 0"
     if config.reward_clip is not None and not config.reward_clip[0] < config.reward_clip[1]:
         yield {"reward_clip"}, "reward_clip must be the lowest and the highest reward, in this order"
+    if config.use_batch_norm and config.layer_norm:
+        yield {"use_batch_norm", "layer_norm"}, "use_batch_norm and layer_norm exclude each other"
     if config.resume and config.fresh:
         yield {"resume", "fresh"}, "resume and fresh exclude each other: continue the old run, or start a new one"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from utils.errors import CheckpointError
 from utils.storage.arrays import Arrays
 from utils.storage.checkpoints import Checkpoint
 
-_EPSILON = 1e-3  # of Keras' batch normalisation
+_EPSILON = 1e-3  # of Keras' batch and layer normalisation
 
 
 class NumpyNetwork(ABC):
@@ -30,7 +30,12 @@ class NumpyNetwork(ABC):
         self.version = version  # the learner step it was taken at
         self._weights = weights
         self._norm = _input_norm(weights)
-        self._layers = [_folded(weights, layer, norm) for layer, norm in _LAYERS]
+        names = [name for name in (f"dense{i}" for i in range(1, len(weights) + 1)) if f"{name}/kernel" in weights]
+        norms = [(f"norm{i}", _layer_norm(weights, i)) for i in range(1, len(names) + 1)]
+        self._hidden = [
+            _Layer(*_folded(weights, name, norm), *factors) for name, (norm, factors) in zip(names, norms, strict=True)
+        ]
+        self._output = _folded(weights, "output", None)
 
     def _normalise(self, obs: np.ndarray) -> np.ndarray:
         scaled = self.scaling.normalise(obs)
@@ -78,11 +83,11 @@ class Policy(NumpyNetwork):
 
     def act(self, obs: np.ndarray) -> np.ndarray:
         """Actions [n, A] for observations [n, S], or [A] for one [S]; no noise."""
-        obs = np.asarray(obs, np.float32)
-        (kernel1, bias1), (kernel2, bias2), (kernel3, bias3) = self._layers
-        h = np.maximum(self._normalise(obs) @ kernel1 + bias1, 0.0)
-        h = np.maximum(h @ kernel2 + bias2, 0.0)
-        return self.scaling.to_bounds(np.tanh(h @ kernel3 + bias3))
+        h = self._normalise(np.asarray(obs, np.float32))
+        for layer in self._hidden:
+            h = layer(h)
+        kernel, bias = self._output
+        return self.scaling.to_bounds(np.tanh(h @ kernel + bias))
 
     def _try(self) -> None:
         if not np.isfinite(self.act(self.scaling.obs_mean)).all():
@@ -90,34 +95,41 @@ class Policy(NumpyNetwork):
 
 
 class Critic(NumpyNetwork):
-    """A critic: raw observations and actions to the distribution of the return.
+    """A critic: raw observations and actions to the discounted return.
 
-    `atoms` [K] are discounted returns in raw reward units.
+    A categorical one has its distribution over `atoms` [K], returns in raw reward units. A scalar one has none: its `atoms` and
+    `distribution` are None.
     """
 
     FILE = "critic.npz"
 
     def __init__(self, weights: Arrays, scaling: Scaling, version: int = 0):
         super().__init__(weights, scaling, version)
-        self.atoms = weights["atoms"] * np.float32(scaling.reward_scale)
+        self.atoms = weights["atoms"] * np.float32(scaling.reward_scale) if "atoms" in weights else None
 
-    def logits(self, obs: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """Logits [n, K] for raw observations [n, S] and actions [n, A]."""
-        (kernel1, bias1), (kernel2, bias2), (kernel3, bias3) = self._layers
-        h = np.maximum(self._normalise(obs) @ kernel1 + bias1, 0.0)
-        h = np.maximum(np.concatenate([h, self.scaling.to_unit(action)], axis=-1) @ kernel2 + bias2, 0.0)
-        return h @ kernel3 + bias3
+    def outputs(self, obs: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """Logits [n, K], or the scaled value [n, 1], for raw observations [n, S] and actions [n, A]."""
+        h, joins_at = self._normalise(obs), min(1, len(self._hidden) - 1)
+        for i, layer in enumerate(self._hidden):
+            h = layer(np.concatenate([h, self.scaling.to_unit(action)], axis=-1) if i == joins_at else h)
+        kernel, bias = self._output
+        return h @ kernel + bias
 
-    def distribution(self, obs: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """Probabilities [n, K] of the discounted returns `atoms`."""
-        logits = self.logits(obs, action)
+    def distribution(self, obs: np.ndarray, action: np.ndarray) -> np.ndarray | None:
+        """Probabilities [n, K] of the discounted returns `atoms`; None of a scalar critic."""
+        if self.atoms is None:
+            return None
+        logits = self.outputs(obs, action)
         mass = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return mass / mass.sum(axis=-1, keepdims=True)
 
     def value(self, obs: np.ndarray, action: np.ndarray) -> np.ndarray:
         """Expected discounted return [n], in raw reward units."""
+        probs = self.distribution(obs, action)
+        if probs is None:
+            return self.outputs(obs, action)[..., 0] * np.float32(self.scaling.reward_scale)
         # No `@`: on finite numbers a matrix-vector product of BLAS was seen to report an invalid value to NumPy.
-        return (self.distribution(obs, action) * self.atoms).sum(axis=-1)
+        return (probs * self.atoms).sum(axis=-1)
 
     def _try(self) -> None:
         if not np.isfinite(self.value(self.scaling.obs_mean, self.scaling.action_low)):
@@ -138,7 +150,26 @@ class UniformPolicy:
         return self._scaling.to_bounds(unit)
 
 
-_LAYERS = (("dense1", "norm1"), ("dense2", "norm2"), ("output", None))
+class _Layer(NamedTuple):
+    """A hidden layer: dense, layer normalisation where there are factors, ReLU."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    gamma: np.ndarray | None = None
+    beta: np.ndarray | None = None
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        h = inputs @ self.kernel + self.bias
+        if self.gamma is not None:
+            centred = h - h.mean(axis=-1, keepdims=True)
+            variance = np.square(centred).mean(axis=-1, keepdims=True)
+            h = centred / np.sqrt(variance + np.float32(_EPSILON)) * self.gamma + self.beta
+        return np.maximum(h, 0.0)
+
+
+def _layer_norm(weights: Arrays, number: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Factors and offsets of the layer normalisation after a hidden layer, where there is one."""
+    return weights.get(f"layer_norm{number}/gamma"), weights.get(f"layer_norm{number}/beta")
 
 
 def _folded(weights: Arrays, layer: str, norm: str | None) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
 from agent.agent import Agent
-from agent.learning.networks import make_actor, named_arrays
+from agent.learning.networks import Hidden, make_actor, named_arrays
 from agent.policy import Policy
 from agent.scaling import Scaling
 from agent.training.workers import BATCH_LENGTH
@@ -93,7 +93,7 @@ def steps_per_second(env: str, agents: int, envs_per_agent: int, seconds: float)
 
 def decision(size: int, rounds: int) -> dict[str, float]:
     """Microseconds of one call of the policy for `size` observations of BipedalWalker, by NumPy and by TensorFlow."""
-    actor = make_actor(24, 4, (400, 300), 0.003, False, np.random.default_rng(1))
+    actor = make_actor(24, 4, Hidden((400, 300)), 0.003, np.random.default_rng(1))
     env = EnvSpec("BipedalWalker-v3").make()
     policy = Policy(named_arrays(actor), Scaling.from_env(env, TrainParams()))
     obs = np.random.default_rng(2).standard_normal((size, 24), np.float32)
@@ -112,7 +112,7 @@ def decision(size: int, rounds: int) -> dict[str, float]:
 
 def weights(obs_size: int, action_size: int) -> dict[str, np.ndarray]:
     """The policy of an untrained actor."""
-    return named_arrays(make_actor(obs_size, action_size, (400, 300), 0.003, False, np.random.default_rng(1)))
+    return named_arrays(make_actor(obs_size, action_size, Hidden((400, 300)), 0.003, np.random.default_rng(1)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ in a forward pass, two for the gradient of the weights, and two for the gradient
 import timing  # first: puts the toolkit's folder on the path
 
 # isort: split
+import itertools
 from dataclasses import replace
 from threading import Event
 from types import SimpleNamespace
@@ -97,12 +98,16 @@ def make(obs_size: int, action_size: int, params: TrainParams) -> tuple[Learner,
 
 def operations(obs_size: int, action_size: int, params: TrainParams) -> float:
     """Floating-point operations of the dense layers in one update, without biases."""
-    first, second = params.dense1_size, params.dense2_size
-    actor = obs_size * first + first * second + second * action_size  # weights
-    critic = obs_size * first + (first + action_size) * second + second * params.num_atoms
+    actor = _weights(obs_size, *params.actor_hidden, action_size)
+    critic = _weights(obs_size, *params.critic_hidden, params.num_atoms) + action_size * params.critic_hidden[1]
     # Passes over the actor: target, forward, two backward. Over the critic: target; forward and two backward in its own
     # loss; forward and one backward, for the actions' gradient, in the actor's.
     return 2.0 * params.batch_size * (4 * actor + 6 * critic)
+
+
+def _weights(*sizes: int) -> int:
+    """Weights of dense layers from one size to the next, without biases."""
+    return sum(before * after for before, after in itertools.pairwise(sizes))
 
 
 if __name__ == "__main__":

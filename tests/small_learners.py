@@ -19,16 +19,26 @@ from utils.replay.transitions import TransitionBatch
 # Parameters that the program does not depend on: they set initial values or arguments of the compiled call.
 NOT_COMPILED = {"actor_learning_rate", "critic_learning_rate", "final_layer_init", "support", "has_automatic_support"}
 COMPILED = (
+    "actor_hidden",
+    "actor_value",
+    "critic_hidden",
     "critic_l2_lambda",
-    "dense1_size",
-    "dense2_size",
+    "layer_norm",
+    "max_gradient_norm",
     "num_atoms",
+    "num_critics",
+    "policy_delay",
     "priority",
+    "random_seed",
     "saturation_penalty",
+    "scalar_loss",
+    "target_noise",
+    "target_noise_clip",
     "target_update_period",
     "tau",
     "updates_per_call",
     "use_batch_norm",
+    "value_head",
 )
 _updates: dict[tuple[Any, ...], CompiledUpdate] = {}
 _learners: dict[tuple[Any, ...], Learner] = {}  # the learner that has the update
@@ -71,7 +81,7 @@ def make(
     if is_eager:
         make_eager(learner.update)
         return learner, replay
-    key = _program(params, scaling, 1)
+    key = _program(params, scaling)
     if earlier := _learners.pop(key, None):
         del earlier.update  # its use raises AttributeError
     _learners[key] = learner
@@ -85,15 +95,14 @@ def make_eager(update: CompiledUpdate) -> CompiledUpdate:
     return update
 
 
-def make_update(params: TrainParams, scaling: Scaling, num_critics: int = 1, seed: int = 0) -> CompiledUpdate:
+def make_update(params: TrainParams, scaling: Scaling, seed: int = 0) -> CompiledUpdate:
     """A compiled update with new initial values."""
-    new = CompiledUpdate(params, scaling, np.random.default_rng(seed), num_critics)
-    return _shared(new, _program(params, scaling, num_critics))
+    return _shared(CompiledUpdate(params, scaling, np.random.default_rng(seed)), _program(params, scaling))
 
 
-def _program(params: TrainParams, scaling: Scaling, num_critics: int) -> tuple[Any, ...]:
+def _program(params: TrainParams, scaling: Scaling) -> tuple[Any, ...]:
     """What the compiled program depends on."""
-    sizes = len(scaling.obs_mean), len(scaling.action_low), num_critics
+    sizes = len(scaling.obs_mean), len(scaling.action_low)
     return *sizes, *(getattr(params, name) for name in COMPILED)
 
 

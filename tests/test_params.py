@@ -121,7 +121,7 @@ def test_an_entry_may_name_the_algorithm(monkeypatch):
 def test_every_entry_of_algorithms_holds_parameters():
     for values in ALGORITHMS.values():
         assert values.keys() <= vars(TrainParams()).keys()
-    assert problems(TrainParams, algorithm="d4") == ["algorithm must be d4pg or original, got 'd4'"]
+    assert problems(TrainParams, algorithm="d4") == ["algorithm must be d4pg or original or ddpg or td3, got 'd4'"]
 
 
 def test_environments_without_an_entry_have_defaults_that_learn():
@@ -600,6 +600,9 @@ def good_values(cls, name):
             "noise_scale_per": st.sampled_from(["same", "agent", "episode"]),
             "noise_decay_per": st.sampled_from(["episode", "step", "none"]),
             "priority": st.sampled_from(["cross_entropy", "kl"]),
+            "value_head": st.sampled_from(["categorical", "scalar"]),
+            "scalar_loss": st.sampled_from(["squared", "huber"]),
+            "actor_value": st.sampled_from(["first", "lower", "mean"]),
             "learning_rate_schedule": st.sampled_from(["constant", "linear", "cosine"]),
         }.get(name, st.sampled_from(["x", "Toy-v9", "a b"]))
     if name == "runs":
@@ -608,6 +611,8 @@ def good_values(cls, name):
         return st.lists(st.integers(0, 10**6), min_size=1, max_size=3, unique=True).map(tuple)
     if name == "compare":
         return st.tuples(st.integers(0, 10**6), st.integers(0, 10**6))
+    if name in ("hidden_sizes", "critic_hidden_sizes"):
+        return st.lists(st.integers(1, 1000), min_size=1, max_size=4).map(tuple)
     if name == "reward_clip":
         return st.tuples(st.floats(-1e3, -1e-3), st.floats(0, 1e3))
     return st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=4).map(tuple)
@@ -617,6 +622,7 @@ def good_parameters(cls):
     fields = {field.name: good_values(cls, field.name) for field in dataclasses.fields(cls)}
     # These are tied to each other, and an entry of ENVS would bring its own.
     needed = {name: fields.pop(name) for name in ("v_min", "v_max", "learning_starts", "synchronous") if name in fields}
+    fields.pop("layer_norm", None)  # goes without use_batch_norm
     if "samples_per_insert" in fields:
         fields["samples_per_insert"] = st.floats(0.001, 1e6)  # 0 does not go with synchronous
     if "compare" in fields:  # a film, which goes with neither of these

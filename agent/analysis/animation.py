@@ -8,7 +8,7 @@ import numpy as np
 
 from agent.analysis.curves import Curve, thousands
 from agent.analysis.state_slice import StateSlice
-from agent.analysis.value_maps import LAYERS, Maps, draw_layer, value_maps
+from agent.analysis.value_maps import LAYERS, Maps, blank, draw_layer, value_maps
 from agent.evaluation import play
 from agent.loading import LoadedCheckpoint
 from utils.envs.environment import Environment
@@ -57,9 +57,12 @@ def animate(scenes: Sequence[Scene], curve: Curve, title: str) -> Iterator[np.nd
         curve = Curve("Return of the episode shown", steps, steps, returns, 0 * steps)
     figure = new_figure(9.6, 7.6)
     panels = figure.subplots(3, 3).ravel()
-    limits = {name: _common([scene.maps.limits(name) for scene in scenes]) for name in LAYERS}
-    images = {name: draw_layer(axes, scenes[0].maps, name, limits[name]) for axes, name in zip(panels, LAYERS, strict=False)}
-    paths = {axes: _path_line(axes) for axes, name in zip(panels, LAYERS, strict=False) if name in PATHS}
+    places = dict(zip(LAYERS, panels, strict=False))
+    for name in LAYERS.keys() - scenes[0].maps.layers.keys():
+        blank(places.pop(name), name)
+    limits = {name: _common([scene.maps.limits(name) for scene in scenes]) for name in places}
+    images = {name: draw_layer(axes, scenes[0].maps, name, limits[name]) for name, axes in places.items()}
+    paths = {axes: _path_line(axes) for name, axes in places.items() if name in PATHS}
     score_line, step_line = _score_panel(panels[-2], curve)
     reward_line = _reward_panel(panels[-1], scenes)
     moving = [*paths.items(), (panels[-1], reward_line)]

@@ -67,10 +67,9 @@ def support(params: SupportParams) -> Drawing:
     series = load_series(params, CHECKPOINTS)
     seeds = range(params.random_seed, params.random_seed + params.num_eps_play)
     log = read_log(run_folder(params.log_dir, params) / "learner.csv")
-    critic = series[-1].critic
-    bounds = (float(edge) / critic.scaling.reward_scale for edge in (critic.atoms[0], critic.atoms[-1]))
-    warned = warnings_of_log(log, *bounds)
     found = support_of(series, series[-1].env_spec.make, seeds)
+    bounds = found.atoms[-1, [0, -1]] / series[-1].critic.scaling.reward_scale
+    warned = warnings_of_log(log, *bounds.tolist())
     draw = functools.partial(draw_support, found, log, f"{params.env}: support of the returns", warned)
     return Drawing(draw(), series[-1].notes + warned, functools.partial(draw, narrow=True))
 

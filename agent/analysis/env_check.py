@@ -146,13 +146,13 @@ def support(rollouts: Sequence[Rollout], resolved: Resolved) -> Iterator[str]:
     chosen.observed.add(ranges)
     chosen.begin()
     seen, bounds = Bounds(min(one.low for one in ranges), max(one.high for one in ranges)), chosen.bounds
-    yield f"Discounted returns (--discount-rate {params.discount_rate:g}): {_range(seen)}."
+    yield f"Discounted returns (--discount-rate {params.discount_rate:g}): {seen}."
     if isinstance(chosen, AutomaticSupport):
-        yield f"The critic's support will be automatic. From these returns alone it would begin as {_range(bounds)}."
+        yield f"The critic's support will be automatic. From these returns alone it would begin as {bounds}."
         yield f"Rewards would be divided by {bounds.width / WIDTH:.4g}."
         return
     ends = " and ".join(f"{name} {getattr(params, name):g} ({resolved.sources[name]})" for name in ("v_min", "v_max"))
-    yield f"The critic's support is given: {ends}, times reward_scale {params.reward_scale:g} is {_range(bounds)}."
+    yield f"The critic's support is given: {ends}, times reward_scale {params.reward_scale:g} is {bounds}."
     outside = np.mean([not bounds.low <= value <= bounds.high for returns, _ in pairs for value in returns])
     yield f"{outside:.1%} of these returns lie outside the support."
     if outside > WARNED_MASS:
@@ -190,10 +190,6 @@ def _listed(dimensions: np.ndarray) -> str:
 def _mean(values: Sequence[float]) -> str:
     score = Score([Episode(value, 0) for value in values])
     return f"{score.mean:.5g}" + (f" +/- {score.sem:.3g}" if len(values) > 1 else "")
-
-
-def _range(bounds: Bounds) -> str:
-    return f"{bounds.low:.4g} to {bounds.high:.4g}"
 
 
 def _number(value: float) -> str:

@@ -40,7 +40,12 @@ def returns_window(series: Sequence[LoadedCheckpoint], env: Environment, seed: i
     for loaded in series:
         steps = [step for step, _ in play(loaded.policy, env, seed)]
         obs, action = np.array([step.obs for step in steps]), np.array([step.action for step in steps])
-        windows.append(mass_window(loaded.critic.atoms, loaded.critic.distribution(obs, action)))
+        atoms, probs = loaded.critic.atoms, loaded.critic.distribution(obs, action)
+        if atoms is None or probs is None:
+            values = loaded.critic.value(obs, action)
+            windows.append((float(values.min()), float(values.max())))
+        else:
+            windows.append(mass_window(atoms, probs))
     low, high = zip(*windows, strict=True)
     return min(low), max(high)
 
@@ -141,9 +146,11 @@ def picture(
     wide = width(frame)
     if not overlay:
         return fit(frame, wide)
-    (probs,) = critic.distribution(step.obs[None], step.action[None])
+    where = step.obs[None], step.action[None]
+    probs, (value,) = critic.distribution(*where), critic.value(*where)
+    bars = None if probs is None or critic.atoms is None else (critic.atoms, probs[0])
     low, high = critic.scaling.action_low, critic.scaling.action_high
-    return with_panel(frame, wide, critic.atoms, probs, score, step.action, low, high, window)
+    return with_panel(frame, wide, bars, float(value), score, step.action, low, high, window)
 
 
 def drawing(make: Make) -> Environment:

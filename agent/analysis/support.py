@@ -12,6 +12,7 @@ from agent.evaluation import play
 from agent.loading import LoadedCheckpoint
 from agent.scaling import SETTLED, WARNED_MASS, support_warnings
 from utils.envs.environment import Environment
+from utils.errors import CheckpointError
 from utils.media.figures import COLOURS, FAINT, INK, new_figure, tidy
 
 if TYPE_CHECKING:
@@ -51,10 +52,15 @@ def visited(loaded: LoadedCheckpoint, env: Environment, seeds: Sequence[int]) ->
 
 
 def support_of(series: Sequence[LoadedCheckpoint], make: Callable[[], Environment], seeds: Sequence[int]) -> Support:
-    """Ask each checkpoint's critic about an episode of its policy from each of `seeds`."""
-    series = [loaded for loaded in series if len(loaded.critic.atoms) == len(series[-1].critic.atoms)]
+    """Ask each checkpoint's critic about an episode of its policy from each of `seeds`.
+
+    Raises CheckpointError for scalar critics, which have no support.
+    """
+    if (newest := series[-1].critic.atoms) is None:
+        raise CheckpointError(f"{series[-1].path} has a scalar critic, which has no support and no distribution to draw.")
+    series = [loaded for loaded in series if loaded.critic.atoms is not None and len(loaded.critic.atoms) == len(newest)]
     env = make()
-    probs = [loaded.critic.distribution(*visited(loaded, env, seeds)).mean(axis=0) for loaded in series]
+    probs = [np.asarray(loaded.critic.distribution(*visited(loaded, env, seeds))).mean(axis=0) for loaded in series]
     env.close()
     atoms = np.array([loaded.critic.atoms for loaded in series])
     return Support(np.array([loaded.learner_step for loaded in series]), atoms, np.array(probs))

@@ -65,17 +65,21 @@ def value_maps(
     tried = action_grid(critic)  # [m, A]
     at_once = max(1, AT_ONCE // len(tried))
     parts = [_layers(policy, critic, obs[i : i + at_once], tried, action_dim) for i in range(0, len(obs), at_once)]
-    layers = {name: np.concatenate([part[name] for part in parts]).reshape(resolution, resolution) for name in LAYERS}
+    layers = {name: np.concatenate([part[name] for part in parts]).reshape(resolution, resolution) for name in parts[0]}
     bounds = float(critic.scaling.action_low[action_dim]), float(critic.scaling.action_high[action_dim])
     return Maps(plane, action, bounds, layers)
 
 
 def _layers(policy: Policy, critic: Critic, obs: np.ndarray, tried: np.ndarray, action_dim: int) -> dict[str, np.ndarray]:
-    """The LAYERS, each [n], for states `obs` [n, S] and the actions `tried` [m, A] in each of them."""
+    """The LAYERS, each [n], for states `obs` [n, S] and the actions `tried` [m, A] in each of them.
+
+    Without the deviation for a scalar critic, which has no distribution.
+    """
     chosen = policy.act(obs)  # [n, A]
-    probs = critic.distribution(obs, chosen)  # [n, K]
-    value = probs @ critic.atoms
-    deviation = np.sqrt((probs * (critic.atoms - value[:, None]) ** 2).sum(axis=1))
+    value, probs = critic.value(obs, chosen), critic.distribution(obs, chosen)  # [n], [n, K]
+    deviation = {}
+    if probs is not None and critic.atoms is not None:
+        deviation["return_deviation"] = np.sqrt((probs * (critic.atoms - value[:, None]) ** 2).sum(axis=1))
     each = critic.value(np.repeat(obs, len(tried), axis=0), np.tile(tried, (len(obs), 1)))
     values = np.column_stack([each.reshape(len(obs), len(tried)), value])  # [n, m + 1], the policy's action last
     best = values.argmax(axis=1)
@@ -86,7 +90,7 @@ def _layers(policy: Policy, critic: Critic, obs: np.ndarray, tried: np.ndarray, 
         "policy_value": value,
         "best_value": values.max(axis=1),
         "value_spread": np.ptp(values, axis=1),
-        "return_deviation": deviation,
+        **deviation,
         "policy": chosen[:, action_dim],
         "best_action": np.take_along_axis(actions, best[:, None], axis=1)[:, 0],
         "gradient": (critic.value(obs, chosen + shift) - critic.value(obs, chosen - shift)) / (2.0 * shift[action_dim]),
@@ -127,11 +131,21 @@ def draw_layer(axes: "Axes", maps: Maps, name: str, limits: tuple[float, float])
     return image
 
 
+def blank(axes: "Axes", name: str) -> None:
+    """Words in the place of a map that a scalar critic does not have."""
+    axes.axis("off")
+    words = f"{LAYERS[name][0]}:\na scalar critic has\nno distribution"
+    axes.text(0.5, 0.5, words, fontsize=9, color=INK, ha="center", va="center")
+
+
 def draw_maps(maps: Maps, title: str, narrow: bool = False) -> "Figure":
     """All maps of a checkpoint in one figure; `narrow` is for a narrow screen. Raises DependencyError without matplotlib."""
     figure = new_figure(5.2, 10.4) if narrow else new_figure(9.6, 7.6)
     panels = figure.subplots(*(4, 2) if narrow else (3, 3)).ravel()
     for axes, name in zip(panels, LAYERS, strict=False):
+        if name not in maps.layers:
+            blank(axes, name)
+            continue
         draw_layer(axes, maps, name, maps.limits(name))
         axes.title.set_fontsize(8.5 if narrow else 10)
     for axes in panels[len(LAYERS) :]:

@@ -8,6 +8,12 @@ that of the critics, since a support can move.
 import tensorflow as tf
 
 from agent.learning import losses
+from params import TrainParams
+
+
+def make_head(params: TrainParams) -> "CategoricalHead | ScalarHead":
+    """The head that the parameters ask for."""
+    return CategoricalHead(params.priority) if params.value_head == "categorical" else ScalarHead(params.scalar_loss)
 
 
 class CategoricalHead:
@@ -35,6 +41,10 @@ class CategoricalHead:
         below, above = losses.mass_outside(moved_support, next_probs, support)
         metrics = {"target_mass_below": below, "target_mass_above": above}
         return losses.project(moved_support, next_probs, support), metrics
+
+    def mass(self, target: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
+        """The mean of the targets [B, K] over the batch. Returns [K]."""
+        return losses.mean_over_batch(target)
 
     def losses(self, target: tf.Tensor, outputs: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
         """Cross-entropy [B] of the target [B, K] and one critic's outputs."""
@@ -75,6 +85,52 @@ class CategoricalHead:
         for other in outputs[1:]:
             lower = tf.where((self.mean(other, support) < self.mean(lower, support))[:, None], other, lower)
         return tf.nn.softmax(lower)
+
+
+class ScalarHead:
+    """The value itself, as in DDPG (Lillicrap et al., 2016, arXiv 1509.02971). Outputs are [B, 1]. A support has no effect."""
+
+    METRICS = ("critic_loss",)
+
+    def __init__(self, loss: str = "squared"):
+        self._loss = loss  # squared or huber
+
+    def target(
+        self,
+        next_outputs: list[tf.Tensor],
+        reward: tf.Tensor,
+        discount: tf.Tensor,
+        target_support: tf.Tensor,
+        support: tf.Tensor,
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Value [B] for rewards and discounts [B], by the lower critic (Fujimoto et al., 2018). Nothing is logged of it."""
+        lower = tf.reduce_min(tf.stack([output[:, 0] for output in next_outputs]), axis=0)
+        return reward + discount * lower, {}
+
+    def mass(self, target: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
+        """Zeros [K]: there is no mass."""
+        return tf.zeros_like(support)
+
+    def losses(self, target: tf.Tensor, outputs: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
+        """Half the squared TD error [B]; with huber, growing linearly beyond an error of 1."""
+        return losses.half_squares(target - outputs[:, 0], self._loss == "huber")
+
+    def mean(self, outputs: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
+        """Value [B] of one critic's outputs."""
+        return outputs[:, 0]
+
+    def td_errors(self, target: tf.Tensor, outputs: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
+        """Distance [B] between the target [B] and one critic's outputs."""
+        return tf.abs(target - outputs[:, 0])
+
+    def priority(self, target: tf.Tensor, outputs: list[tf.Tensor]) -> tf.Tensor:
+        """Priority [B]: the TD error, as a mean over the critics (Schaul et al., 2016, arXiv 1511.05952)."""
+        return tf.add_n([tf.abs(target - output[:, 0]) for output in outputs]) / len(outputs)
+
+    def metrics(self, target: tf.Tensor, outputs: list[tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Scalars that are logged of the losses: their mean, without importance weights."""
+        errors = tf.stack([target - output[:, 0] for output in outputs])
+        return {"critic_loss": tf.reduce_mean(losses.half_squares(errors, self._loss == "huber"))}
 
 
 def _kl(cross_entropies: tf.Tensor, entropies: tf.Tensor) -> tf.Tensor:

@@ -174,7 +174,9 @@ class Learner:
 
     def snapshot(self) -> tuple[Policy, Critic, Arrays]:
         """What acts, what judges, and all that learning on needs. Call it from the learner's own thread."""
-        policy, judge = self._acting(), networks.named_arrays(self.update.critics[0]) | {"atoms": self.update.atoms}
+        policy, judge = self._acting(), networks.named_arrays(self.update.critics[0])
+        if self._params.value_head == "categorical":
+            judge["atoms"] = self.update.atoms
         critic = Critic(judge, self.scaling.current, self.learner_step)
         if not all(np.isfinite(array).all() for network in (policy, critic) for array in network.weights().values()):
             raise DivergenceError("the networks hold numbers that are not finite; they are not saved.")

@@ -42,6 +42,14 @@ def entropies(probs: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_sum(tf.math.xlogy(probs, probs), axis=1)  # [B]
 
 
+def half_squares(errors: tf.Tensor, is_huber: bool) -> tf.Tensor:
+    """Half the square of each error; beyond 1 the Huber loss goes on along its tangent. Returns the shape of `errors`."""
+    if not is_huber:
+        return 0.5 * tf.square(errors)
+    inside = tf.minimum(tf.abs(errors), 1.0)
+    return inside * (tf.abs(errors) - 0.5 * inside)
+
+
 def mean_value(logits: tf.Tensor, atoms: tf.Tensor) -> tf.Tensor:
     """The mean of each distribution, Q(obs, action): logits [B, K] over `atoms` [K]. Returns [B]."""
     return tf.reduce_sum(tf.nn.softmax(logits) * atoms, axis=1)  # [B]

@@ -1,6 +1,6 @@
 """The networks of D4PG: Keras models from sizes (Barth-Maron et al., 2018; sizes of msinto93/D4PG)."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -9,48 +9,58 @@ import tensorflow as tf
 LOGIT_SLOPE, LOWEST_LOGIT = 3.0, 9.0  # how far logits fall beyond an old support: for each atom's distance, and at most
 
 
+class Hidden(NamedTuple):
+    """The hidden layers of a network: their units, and "batch" or "layer" normalisation before each ReLU, or "none".
+
+    Batch normalisation is applied to the observations too.
+    """
+
+    units: tuple[int, ...]
+    norm: str = "none"
+
+
 def make_actor(
-    obs_size: int,
-    action_size: int,
-    hidden: tuple[int, int],
-    final_layer_init: float,
-    batch_norm: bool,
-    rng: np.random.Generator,
+    obs_size: int, action_size: int, hidden: Hidden, final_layer_init: float, rng: np.random.Generator
 ) -> keras.Model:
     """The policy: scaled observations [B, S] to actions [B, A] in [-1, 1]."""
     obs = keras.Input((obs_size,), name="obs")
-    h = keras.layers.BatchNormalization(name="norm0")(obs) if batch_norm else obs
-    for number, (fan_in, units) in enumerate(zip((obs_size, hidden[0]), hidden, strict=True), start=1):
-        h = _dense(units, fan_in**-0.5, f"dense{number}", rng)(h)
-        h = keras.layers.BatchNormalization(name=f"norm{number}")(h) if batch_norm else h
-        h = keras.layers.ReLU(name=f"relu{number}")(h)
+    h, fan_in = _input(obs, hidden), obs_size
+    for number, units in enumerate(hidden.units, start=1):
+        h, fan_in = _activated(_dense(units, fan_in**-0.5, f"dense{number}", rng)(h), number, hidden), units
     h = _dense(action_size, final_layer_init, "output", rng)(h)
     return keras.Model(obs, keras.layers.Activation("tanh", name="tanh")(h), name="actor")
 
 
 def make_critic(
-    obs_size: int,
-    action_size: int,
-    hidden: tuple[int, int],
-    num_atoms: int,
-    final_layer_init: float,
-    batch_norm: bool,
-    rng: np.random.Generator,
+    obs_size: int, action_size: int, hidden: Hidden, num_outputs: int, final_layer_init: float, rng: np.random.Generator
 ) -> keras.Model:
-    """The return distribution: scaled observations [B, S] and actions [B, A] in [-1, 1] to logits [B, K].
+    """The value: scaled observations [B, S] and actions [B, A] in [-1, 1] to outputs [B, num_outputs].
 
-    The action joins after the first hidden layer.
+    The action joins after the first hidden layer, or before it where it is the only one.
     """
     obs, action = keras.Input((obs_size,), name="obs"), keras.Input((action_size,), name="action")
-    h = keras.layers.BatchNormalization(name="norm0")(obs) if batch_norm else obs
-    h = _dense(hidden[0], obs_size**-0.5, "dense1", rng)(h)
-    h = keras.layers.BatchNormalization(name="norm1")(h) if batch_norm else h
-    h = keras.layers.ReLU(name="relu1")(h)
-    first, second, bias = (_uniform((hidden[0] + action_size) ** -0.5, rng) for _ in range(3))
-    h = TwoInputDense(hidden[1], second, name="dense2", kernel_initializer=first, bias_initializer=bias)(h, action)
-    h = keras.layers.BatchNormalization(name="norm2")(h) if batch_norm else h
-    h = keras.layers.ReLU(name="relu2")(h)
-    return keras.Model([obs, action], _dense(num_atoms, final_layer_init, "output", rng)(h), name="critic")
+    h, fan_in, joins_at = _input(obs, hidden), obs_size, min(2, len(hidden.units))
+    for number, units in enumerate(hidden.units, start=1):
+        name = f"dense{number}"
+        if number == joins_at:
+            first, second, bias = (_uniform((fan_in + action_size) ** -0.5, rng) for _ in range(3))
+            h = TwoInputDense(units, second, name=name, kernel_initializer=first, bias_initializer=bias)(h, action)
+        else:
+            h = _dense(units, fan_in**-0.5, name, rng)(h)
+        h, fan_in = _activated(h, number, hidden), units
+    return keras.Model([obs, action], _dense(num_outputs, final_layer_init, "output", rng)(h), name="critic")
+
+
+def _input(obs: Any, hidden: Hidden) -> Any:
+    return keras.layers.BatchNormalization(name="norm0")(obs) if hidden.norm == "batch" else obs
+
+
+def _activated(h: Any, number: int, hidden: Hidden) -> Any:
+    if hidden.norm == "batch":
+        h = keras.layers.BatchNormalization(name=f"norm{number}")(h)
+    elif hidden.norm == "layer":
+        h = keras.layers.LayerNormalization(name=f"layer_norm{number}")(h)
+    return keras.layers.ReLU(name=f"relu{number}")(h)
 
 
 class TwoInputDense(keras.layers.Dense):

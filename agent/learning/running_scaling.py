@@ -56,7 +56,7 @@ class RunningScaling:
         if not result.finite:
             return
         means = {name: total / result.finite for name, total in result.sums.items()}
-        below, above = means["target_mass_below"], means["target_mass_above"]
+        below, above = means.get("target_mass_below", 0.0), means.get("target_mass_above", 0.0)  # a scalar critic has no mass
         statistics = Statistics(below, above, means["td_error"], result.target_mass / result.finite)
         move = self.support.judge(statistics, result.finite)
         if move is not None:

@@ -120,6 +120,7 @@ class AutomaticSupport:
     def __init__(self, params: TrainParams, say: Callable[[str], object] = lambda sentence: None):
         """`say` gets a sentence for the first support and for each move."""
         self._num_atoms, self._horizon, self._say = params.num_atoms, horizon(params), say
+        self._has_atoms = params.value_head == "categorical"  # a scalar critic takes its reward scale from the first bounds
         self.observed = ObservedReturns()
         self.bounds = self.target_bounds = Bounds(-1.0, 1.0)
         self._has_begun, self._is_settling = False, False
@@ -134,11 +135,14 @@ class AutomaticSupport:
         observed = self.observed.bounds()
         if observed is not None and (observed.width or observed.low):
             self.bounds = self.target_bounds = self._widened(with_headroom(observed, self.observed.limits(self._horizon)))
-        self._say(f"The support is {_words(self.bounds)}, chosen from the returns of the first steps.")
+        what = "The support is" if self._has_atoms else "The reward scale is that of returns of"
+        self._say(f"{what} {self.bounds}, chosen from the returns of the first steps.")
         return Move()
 
     def judge(self, statistics: Statistics, updates: int) -> Move | None:
         """What follows from `updates` more updates. Raises nothing."""
+        if not self._has_atoms:
+            return None
         averages = self._averages
         for value in self.observed.new_outliers():
             self._say(f"A return of {value:.4g} is far from all others, so the support does not follow it.")
@@ -149,7 +153,7 @@ class AutomaticSupport:
         if wanted is None or wanted == self.bounds:
             return None
         self._error_before, self._is_settling, self._averages = averages.td_error, True, _Averages()
-        self._say(f"The support moves from {_words(self.bounds)} to {_words(wanted)}: {reason}.")
+        self._say(f"The support moves from {self.bounds} to {wanted}: {reason}.")
         old, self.bounds = self.bounds, wanted
         return Move(moved_from=old)
 
@@ -252,7 +256,3 @@ def _average(old: Any, new: Any, updates: int, steps: int) -> Any:
     """A moving average over MEMORY learner steps; a plain mean as long as there are fewer."""
     share = max(updates / (steps + updates), -math.expm1(-updates / MEMORY))
     return old + share * (new - old)
-
-
-def _words(bounds: Bounds) -> str:
-    return f"{bounds.low:.4g} to {bounds.high:.4g}"

@@ -1,17 +1,17 @@
-"""The compiled update of D4PG (Barth-Maron et al., 2018, algorithm 1): networks, targets, optimisers."""
+"""The compiled update of D4PG (Barth-Maron et al., 2018, algorithm 1), DDPG and TD3 (Fujimoto et al., 2018)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from agent.learning import losses, networks
-from agent.learning.heads import CategoricalHead
+from agent.learning.actor_critic import ActorCritic
+from agent.learning.heads import make_head
 from agent.learning.scaling_tensors import ScalingTensors
 from agent.scaling import Scaling
 from params import TrainParams
-from utils.errors import CheckpointError
 from utils.replay.prioritised import Sample
 from utils.storage.arrays import Arrays
 
@@ -33,38 +33,18 @@ class UpdateResult(NamedTuple):
     actor: Arrays
 
 
-class CompiledUpdate:
-    """Owns actor, critics, their targets and optimisers, and updates them several times in one compiled call.
+class CompiledUpdate(ActorCritic):
+    """Updates actor, critics and their targets several times in one compiled call.
 
     In the comments U is updates_per_call, B the batch, S, A, K the sizes of observation, action and support.
     """
 
-    def __init__(self, params: TrainParams, scaling: Scaling, rng: np.random.Generator, num_critics: int = 1):
-        for device in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(device, True)
-        self._params, self._head = params, CategoricalHead(params.priority)
-        obs_size, action_size = len(scaling.obs_mean), len(scaling.action_low)
-        hidden, last, norm = (params.dense1_size, params.dense2_size), params.final_layer_init, params.use_batch_norm
-
-        def make_networks() -> tuple[keras.Model, list[keras.Model]]:
-            actor = networks.make_actor(obs_size, action_size, hidden, last, norm, rng)
-            sizes = obs_size, action_size, hidden, params.num_atoms
-            return actor, [networks.make_critic(*sizes, last, norm, rng) for _ in range(num_critics)]
-
-        self.actor, self.critics = make_networks()
-        self.target_actor, self.target_critics = make_networks()
-        for network, target in self._pairs():
-            target.set_weights(network.get_weights())
+    def __init__(self, params: TrainParams, scaling: Scaling, rng: np.random.Generator):
+        super().__init__(params, len(scaling.obs_mean), len(scaling.action_low), rng)
+        self._head = make_head(params)
         bounds = (-1.0, 1.0) if params.has_automatic_support else params.support  # the learner rescales an automatic one
         self.rescale(scaling, np.linspace(*bounds, params.num_atoms, dtype=np.float32))
         self._actor_inside = keras.Model(self.actor.input, [self.actor.output, self.actor.get_layer("output").output])
-        self._actor_optimiser = keras.optimizers.Adam(params.actor_learning_rate, epsilon=1e-8, name="adam")
-        self._actor_optimiser.build(self.actor.trainable_variables)
-        rate = params.critic_learning_rate
-        self._critic_optimisers = [keras.optimizers.Adam(rate, epsilon=1e-8, name="adam") for _ in self.critics]
-        for optimiser, critic in zip(self._critic_optimisers, self.critics, strict=True):
-            optimiser.build(critic.trainable_variables)
-        self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._compiled = tf.function(self._updates, jit_compile=True)
 
     def __call__(self, count: int, skipped_in_a_row: int, sample: Sample) -> UpdateResult:
@@ -93,56 +73,6 @@ class CompiledUpdate:
         pace = 1.0 if target_support is None else 0.0
         self._scaling = ScalingTensors(*(tf.constant(number, tf.float32) for number in [*numbers, pace]))
 
-    def fit_critics(self, old: np.ndarray, new: np.ndarray) -> None:
-        """Keep the critics' distributions over atoms `old` [K] nearly the same over `new` [K], both in the same units."""
-        for critic in self.critics:
-            networks.interpolate_outputs(critic, old, new)
-
-    def copy_critics(self) -> None:
-        """Give the target critics the weights of the critics."""
-        for critic, target in zip(self.critics, self.target_critics, strict=True):
-            target.set_weights(critic.get_weights())
-
-    def set_rate_factor(self, factor: float) -> None:
-        """Multiply both learning rates by `factor` from the next call on. Nothing is compiled again."""
-        self._actor_optimiser.learning_rate = self._params.actor_learning_rate * factor
-        for optimiser in self._critic_optimisers:
-            optimiser.learning_rate = self._params.critic_learning_rate * factor
-
-    # ---- keeping
-
-    def arrays(self) -> Arrays:
-        """A copy of all that updating on needs."""
-        return {name: np.array(variable) for name, variable in self._variables().items()}
-
-    def restore(self, arrays: Arrays, step: int) -> None:
-        """Take over what `arrays` gave at a step. Raises CheckpointError naming every array that does not fit."""
-        variables = self._variables()
-        wrong = [f"{name} is missing" for name in variables.keys() - arrays.keys()]
-        wrong += [f"{name} is unknown" for name in arrays.keys() - variables.keys()]
-        for name in variables.keys() & arrays.keys():
-            if tuple(arrays[name].shape) != tuple(variables[name].shape):
-                wrong.append(f"{name} has the shape {arrays[name].shape}, expected {tuple(variables[name].shape)}")
-            elif not np.isfinite(arrays[name]).all():
-                wrong.append(f"{name} is not finite")
-        if wrong:
-            raise CheckpointError(f"the checkpoint does not fit these networks: {'; '.join(sorted(wrong))}.")
-        for name, variable in variables.items():
-            variable.assign(arrays[name])
-        self._step.assign(step)
-
-    def _variables(self) -> dict[str, Any]:
-        owners = {"actor": self.actor, "target_actor": self.target_actor, "actor_optimiser": self._actor_optimiser}
-        critics = zip(self.critics, self.target_critics, self._critic_optimisers, strict=True)
-        for i, (critic, target, optimiser) in enumerate(critics):
-            name = f"critic{i + 1 if i else ''}"  # critic, critic2
-            owners |= {name: critic, f"target_{name}": target, f"{name}_optimiser": optimiser}
-        named = {
-            f"{owner}/{variable.path}": variable.value for owner, holder in owners.items() for variable in holder.variables
-        }
-        # A learning rate is a parameter: the one that holds now, not the one that held when it was saved.
-        return {name: value for name, value in named.items() if not name.endswith("/learning_rate")}
-
     # ---- what is compiled
 
     def _updates(
@@ -166,7 +96,7 @@ class CompiledUpdate:
             priority, metrics, target, finite = self._one_update(scaling, Sample(*(column[i] for column in sample)))
             priorities = priorities.write(i, priority)
             sums = {name: sums[name] + tf.where(finite, metrics[name], 0.0) for name in names}
-            mass += tf.where(finite, losses.mean_over_batch(target), 0.0)
+            mass += tf.where(finite, self._head.mass(target, scaling.support), 0.0)
             finite_updates += tf.cast(finite, tf.int32)
             skipped_in_a_row = tf.where(finite, 0, skipped_in_a_row + 1)
             i += 1
@@ -178,8 +108,8 @@ class CompiledUpdate:
         self, scaling: ScalingTensors, batch: Sample
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         """From a scaled batch to the priorities [B], the metrics by name, the target, and whether all numbers were finite."""
-        head, support = self._head, scaling.support  # [K]
-        next_action = self.target_actor(batch.next_obs, training=False)  # [B, A]
+        head, support, delay = self._head, scaling.support, self._params.policy_delay  # [K]
+        next_action = self._smoothed(self.target_actor(batch.next_obs, training=False))  # [B, A]
         next_outputs = [critic([batch.next_obs, next_action], training=False) for critic in self.target_critics]  # [B, K] each
         # The target [B, K]; nothing below follows its gradient, since it is made outside of the tapes.
         target, target_metrics = head.target(next_outputs, batch.reward, batch.discount, scaling.target_support, support)
@@ -196,26 +126,61 @@ class CompiledUpdate:
             finite &= self._apply_gradients(optimiser, critic, critic_loss, tape)
             outputs.append(output)
 
-        with tf.GradientTape() as tape:
-            chosen, tanh_inputs = self._actor_inside(batch.obs, training=True)  # [B, A] each
-            mean_q = tf.reduce_mean(head.mean(self.critics[0]([batch.obs, chosen], training=False), support))  # scaled rewards
-            actor_loss = self._params.saturation_penalty * losses.saturation(tanh_inputs) - mean_q
-        finite &= self._apply_gradients(self._actor_optimiser, self.actor, actor_loss, tape)
-
+        # A conditional costs time too, so there is none where every update moves the actor.
+        is_due = (self._step + 1) % delay == 0
+        moves_actor, *actor_metrics = (
+            self._update_actor(batch, support)
+            if delay == 1
+            else tf.cond(
+                is_due, lambda: self._update_actor(batch, support), lambda: (tf.constant(True), *[tf.constant(0.0)] * 3)
+            )
+        )
+        finite &= moves_actor
         self._keep_where(finite, before)
         self._step.assign_add(1)
-        for network, follower in self._pairs():
-            self._update_target(network, follower, finite, tf.constant(1.0) if network is self.actor else scaling.target_pace)
+        if delay == 1:
+            self._update_targets(finite, scaling.target_pace)
+        else:
+            tf.cond(is_due, lambda: self._update_targets(finite, scaling.target_pace), lambda: finite)
+        # Sums of the actor's metrics are divided by all updates, also by those that leave the actor.
+        actor_loss, saturated, mean_q = (delay * metric for metric in actor_metrics)
         metrics = {
             **head.metrics(target, outputs),
             **target_metrics,
             "mean_importance_weight": tf.reduce_mean(batch.weights),
             "actor_loss": actor_loss,
-            "saturated_actions": losses.saturated_share(chosen),
+            "saturated_actions": saturated,
             "mean_q": mean_q * scaling.reward_scale,
             "td_error": tf.reduce_mean(head.td_errors(target, outputs[0], support)) * scaling.reward_scale,
         }
         return head.priority(target, outputs), metrics, target, finite
+
+    def _smoothed(self, action: tf.Tensor) -> tf.Tensor:
+        """The target actor's actions [B, A] with clipped noise, within [-1, 1] (TD3's smoothing of the target policy)."""
+        deviation, clip = self._params.target_noise, self._params.target_noise_clip
+        if not deviation:
+            return action
+        seed = tf.stack([tf.constant(self._params.random_seed, tf.int64), self._step.value()])  # the same after a resume
+        noise = deviation * tf.random.stateless_normal(tf.shape(action), seed)
+        return tf.clip_by_value(action + tf.clip_by_value(noise, -clip, clip), -1.0, 1.0)
+
+    def _update_actor(self, batch: Sample, support: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Move the actor. Returns whether its numbers were finite, its loss, the share of saturated actions, the mean Q."""
+        with tf.GradientTape() as tape:
+            chosen, tanh_inputs = self._actor_inside(batch.obs, training=True)  # [B, A] each
+            mean_q = tf.reduce_mean(self._actor_value(batch.obs, chosen, support))  # scaled rewards
+            loss = self._params.saturation_penalty * losses.saturation(tanh_inputs) - mean_q
+        finite = self._apply_gradients(self._actor_optimiser, self.actor, loss, tape)
+        return finite, loss, losses.saturated_share(chosen), mean_q
+
+    def _actor_value(self, obs: tf.Tensor, action: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
+        """What the actor maximises [B]: the value of the first critic, the lower one of all, or their mean."""
+        kind = self._params.actor_value
+        critics = self.critics[:1] if kind == "first" else self.critics
+        values = [self._head.mean(critic([obs, action], training=False), support) for critic in critics]
+        if len(values) == 1:
+            return values[0]
+        return (tf.reduce_mean if kind == "mean" else tf.reduce_min)(tf.stack(values), axis=0)
 
     def _apply_gradients(
         self, optimiser: keras.optimizers.Adam, network: keras.Model, loss: tf.Tensor, tape: tf.GradientTape
@@ -223,17 +188,12 @@ class CompiledUpdate:
         """One step of the optimiser. Returns whether the loss and every gradient are finite."""
         variables = network.trainable_variables
         gradients = tape.gradient(loss, [variable.value for variable in variables])
+        half_square = tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients])
+        if largest := self._params.max_gradient_norm:
+            factor = tf.minimum(1.0, largest / tf.maximum(tf.sqrt(2.0 * half_square), 1e-12))
+            gradients = [factor * gradient for gradient in gradients]
         optimiser.apply(gradients, variables)
-        return tf.math.is_finite(loss + tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients]))
-
-    def _learned(self) -> list[keras.Variable]:
-        """What one update changes besides the targets: the networks, with their moving statistics, and the optimisers."""
-        holders = [self.actor, *self.critics, self._actor_optimiser, *self._critic_optimisers]
-        return [variable for holder in holders for variable in holder.variables if variable.name != "learning_rate"]
-
-    def _pairs(self) -> list[tuple[keras.Model, keras.Model]]:
-        """Each network with its target network."""
-        return list(zip([self.actor, *self.critics], [self.target_actor, *self.target_critics], strict=True))
+        return tf.math.is_finite(loss + half_square)
 
     def _keep_where(self, finite: tf.Tensor, before: list[tf.Tensor]) -> None:
         """Keep an update that is finite; otherwise restore what it changed.
@@ -245,6 +205,12 @@ class CompiledUpdate:
         kept = tf.cond(finite, lambda: [tf.identity(variable.value) for variable in variables], lambda: before)
         for variable, value in zip(variables, kept, strict=True):
             variable.assign(value)
+
+    def _update_targets(self, finite: tf.Tensor, critics_pace: tf.Tensor) -> tf.Tensor:
+        """Move each target network. Returns `finite`, since a branch of a conditional must return something."""
+        for network, follower in self._pairs():
+            self._update_target(network, follower, finite, tf.constant(1.0) if network is self.actor else critics_pace)
+        return finite
 
     def _update_target(self, network: keras.Model, target: keras.Model, finite: tf.Tensor, pace: tf.Tensor) -> None:
         """Move a target network towards its network: by a share tau, or copy it every target_update_period.

@@ -120,11 +120,11 @@ class Trainer:
 
     def _say_sizes(self) -> None:
         config, env = self.config, self._env
-        support = "an automatic support" if config.has_automatic_support else f"{config.v_min:g} to {config.v_max:g}"
+        where = "an automatic support" if config.has_automatic_support else f"{config.v_min:g} to {config.v_max:g}"
+        predicts = f"{config.num_atoms} atoms on {where}" if config.value_head == "categorical" else "a scalar value"
         self._console.say(
             f"{config.env}: observations of {env.obs_size} numbers, actions of {env.action_size}; hidden layers of "
-            f"{config.dense1_size} and {config.dense2_size} units, {config.num_atoms} atoms on {support}; "
-            f"{config.num_steps_train:,} learner steps."
+            f"{' and '.join(map(str, config.actor_hidden))} units, {predicts}; {config.num_steps_train:,} learner steps."
         )
         self._console.say(f"Checkpoints go to {self._run.folder}. TensorFlow is loading ...")
 

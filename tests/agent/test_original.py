@@ -71,7 +71,7 @@ def test_the_critic_takes_actions_in_environment_units_and_adds_two_biases(origi
     layers = ("dense1", "dense2a", "dense2b", "output_logits")
     (k1, b1), (ka, ba), (kb, bb), (k3, b3) = (weights["learner_critic_main", layer] for layer in layers)
     hidden = relu(relu(obs / [1, 1, 8] @ k1 + b1) @ ka + ba + action @ kb + bb)
-    np.testing.assert_allclose(critic.logits(obs, action), hidden @ k3 + b3, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(critic.outputs(obs, action), hidden @ k3 + b3, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(critic.atoms, [-2000, -1500, -1000, -500, 0])
 
 

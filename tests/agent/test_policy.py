@@ -22,12 +22,12 @@ def small_critic():
     return Critic(small_weights(outputs=5, extra=2) | {"atoms": np.linspace(-1, 1, 5, dtype=np.float32)}, scaling())
 
 
-def keras_networks(batch_norm):
-    from agent.learning.networks import make_actor, make_critic
+def keras_networks(norm, units):
+    from agent.learning.networks import Hidden, make_actor, make_critic
 
     rng = np.random.default_rng(3)
-    actor = make_actor(3, 2, (400, 300), 0.5, batch_norm, rng)
-    critic = make_critic(3, 2, (400, 300), 51, 0.5, batch_norm, rng)
+    actor = make_actor(3, 2, Hidden(units, norm), 0.5, rng)
+    critic = make_critic(3, 2, Hidden(units, norm), 51, 0.5, rng)
     for network in (actor, critic):  # statistics and factors as after a long training, not as at the start
         for variable in network.variables:
             if "norm" in variable.path:
@@ -36,11 +36,12 @@ def keras_networks(batch_norm):
     return actor, critic
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
-def test_policy_and_critic_agree_with_the_keras_networks(batch_norm):
+@pytest.mark.parametrize("units", [(400, 300), (50,), (40, 30, 20, 10)])
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_policy_and_critic_agree_with_the_keras_networks(norm, units):
     from agent.learning.networks import named_arrays
 
-    actor, critic = keras_networks(batch_norm)
+    actor, critic = keras_networks(norm, units)
     rng = np.random.default_rng(4)
     obs = (rng.normal(size=(500, 3)) * [4, 16, 0.2] + [1.0, -2.0, 0.5]).astype(np.float32)
     unit = rng.uniform(-1, 1, (500, 2)).astype(np.float32)
@@ -52,7 +53,7 @@ def test_policy_and_critic_agree_with_the_keras_networks(batch_norm):
 
     judge = Critic(named_arrays(critic) | {"atoms": np.linspace(-20, 0, 51, dtype=np.float32)}, scaling())
     logits = critic([seen, unit], training=False).numpy()
-    found = judge.logits(obs, scaling().to_bounds(unit))
+    found = judge.outputs(obs, scaling().to_bounds(unit))
     assert np.abs(found - logits).max() < 1e-5 * (logits.max() - logits.min())
 
 
@@ -70,6 +71,15 @@ def test_a_critics_distribution_sums_to_one_and_its_value_is_in_raw_rewards():
     np.testing.assert_allclose(probs.sum(1), 1.0, rtol=1e-6)
     np.testing.assert_allclose(critic.atoms, [-10, -5, 0, 5, 10])  # the reward scale is 10
     np.testing.assert_allclose(critic.value(obs, action), probs @ [-10, -5, 0, 5, 10], rtol=1e-5)
+
+
+def test_a_scalar_critic_has_a_value_in_raw_rewards_and_no_distribution():
+    critic = Critic(small_weights(outputs=1, extra=2), scaling())
+    obs, action = np.random.default_rng(1).normal(size=(3, 3)), np.full((3, 2), 0.05)
+    assert critic.atoms is None
+    assert critic.distribution(obs, action) is None
+    np.testing.assert_allclose(critic.value(obs, action), 10.0 * critic.outputs(obs, action)[:, 0])  # the reward scale
+    critic._try()
 
 
 def test_uniform_policy_fills_the_bounds():

@@ -21,8 +21,8 @@ _LETTERS = 12  # pixels, in a panel 320 pixels wide
 def with_panel(
     frame: np.ndarray,
     width: int,
-    atoms: np.ndarray,
-    probs: np.ndarray,
+    bars: tuple[np.ndarray, np.ndarray] | None,
+    mean: float,
     score: float,
     action: np.ndarray,
     low: np.ndarray,
@@ -31,15 +31,17 @@ def with_panel(
 ) -> np.ndarray:
     """A frame, uint8 [H, W, 3], scaled to `width` pixels, with the panel below it; uint8.
 
-    `probs` [K] of the discounted returns `atoms` [K] become bars, their mean a line; the axis shows the returns of
-    `window`, all atoms without one. `score` is the reward so far; `action` [A] is drawn between `low` and `high` [A].
+    `bars` are discounted returns [K] and their probabilities [K], None where there is no distribution. `mean` becomes a line.
+    The axis shows the returns of `window`; without one those of the bars, or what is near the mean.
+    `score` is the reward so far; `action` [A] is drawn between `low` and `high` [A].
     """
     picture = fit(frame, width)
     canvas = np.full((round(width * HEIGHT), width, 3), PAPER, np.uint8)
     unit = width / 320.0
     split = round(width * 0.64)
-    mean = float(probs @ atoms)
-    ticks = _distribution(canvas[:, :split], atoms, probs, mean, window or (float(atoms[0]), float(atoms[-1])), unit)
+    if window is None or window[0] == window[1]:
+        window = (mean - 1.0, mean + 1.0) if bars is None else (float(bars[0][0]), float(bars[0][-1]))
+    ticks = _distribution(canvas[:, :split], bars, mean, window, unit)
     ticks += [(text, x + split, y, align) for text, x, y, align in _actions(canvas[:, split:], action, low, high, unit)]
     labels = Labels(canvas)
     left, right = round(8 * unit), split + round(6 * unit)
@@ -100,9 +102,14 @@ _Tick = tuple[str, int, int, str]  # text, x, baseline, alignment
 
 
 def _distribution(
-    area: np.ndarray, atoms: np.ndarray, probs: np.ndarray, mean: float, window: tuple[float, float], unit: float
+    area: np.ndarray,
+    bars: tuple[np.ndarray, np.ndarray] | None,
+    mean: float,
+    window: tuple[float, float],
+    unit: float,
 ) -> list[_Tick]:
     """Draw the bars and the line of the mean; returns the labels of the axis."""
+    atoms, probs = bars or (np.linspace(*window, 51), np.zeros(51))
     height, width = area.shape[:2]
     left, right, top, base = round(8 * unit), width - round(8 * unit), round(32 * unit), height - round(19 * unit)
     gap = float(atoms[1] - atoms[0])
@@ -112,8 +119,8 @@ def _distribution(
         return left + (float(np.clip(value, low, high)) - low) / (high - low) * (right - left)
 
     cv2.line(area, (left, base), (right, base), FAINT, 1)
-    for atom, share in zip(atoms, probs / probs.max(), strict=True):
-        if window[0] - gap / 4 <= atom <= window[1] + gap / 4:
+    for atom, share in zip(atoms, probs / (probs.max() or 1.0), strict=True):
+        if bars and window[0] - gap / 4 <= atom <= window[1] + gap / 4:
             begin, end = place(atom - 0.4 * gap), place(atom + 0.4 * gap)
             corner = (max(round(begin), round(end) - 1), base)
             cv2.rectangle(area, (round(begin), base - round(float(share) * (base - top))), corner, BLUE, cv2.FILLED)

@@ -59,6 +59,9 @@ class Bounds(NamedTuple):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.low:.4g} to {self.high:.4g}"
+
     @property
     def width(self) -> float:
         """From end to end."""

@@ -1,4 +1,4 @@
-"""Histograms for TensorBoard: the critic's return distribution, and the priorities."""
+"""Histograms for TensorBoard: the critic's return distribution, where it has one, and the priorities."""
 
 import numpy as np
 
@@ -19,9 +19,10 @@ def add_histograms(writer: TensorBoardWriter, critic: Critic, replay: Prioritise
         return
     rows = replay.view(SAMPLE)
     probs = critic.distribution(rows["obs"], rows["action"])  # [n, K]
-    half = (critic.atoms[1] - critic.atoms[0]) / 2
-    edges = np.append(critic.atoms - half, critic.atoms[-1] + half)
-    writer.histogram("value/return_distribution", edges, probs.sum(axis=0), critic.version)
+    if probs is not None and critic.atoms is not None:  # both None of a scalar critic
+        half = (critic.atoms[1] - critic.atoms[0]) / 2
+        edges = np.append(critic.atoms - half, critic.atoms[-1] + half)
+        writer.histogram("value/return_distribution", edges, probs.sum(axis=0), critic.version)
     if alpha > 0:  # otherwise all are the same
         priorities = rows["mass"] ** (1.0 / alpha)
         edges = np.geomspace(priorities.min() * 0.999, priorities.max() * 1.001, BUCKETS + 1)

@@ -23,6 +23,7 @@ class RunWarnings(Callback):
                 "An update was skipped, because its numbers were not finite; learner.csv counts them (skipped_updates).",
                 "skipped",
             )
-        if not params.has_automatic_support and learner_step >= SETTLED * params.num_steps_train:
+        has_fixed_support = params.value_head == "categorical" and not params.has_automatic_support
+        if has_fixed_support and learner_step >= SETTLED * params.num_steps_train:
             for name, sentence in support_warnings(metrics["target_mass_below"], metrics["target_mass_above"], *params.support):
                 console.say_once(sentence, key=name)

@@ -31,8 +31,19 @@ def critic_of(learner):
     return learner.snapshot()[1]
 
 
+DDPG = {"value_head": "scalar"}
+TD3 = DDPG | {"num_critics": 2, "policy_delay": 2, "target_noise": 0.2}
+
+
 @pytest.mark.parametrize(
-    "changes", [{"reward_scale": 0.5, "v_min": -5.0, "v_max": 3.0}, {"use_batch_norm": True, "target_update_period": 20}]
+    "changes",
+    [
+        {"reward_scale": 0.5, "v_min": -5.0, "v_max": 3.0},
+        {"use_batch_norm": True, "target_update_period": 20},
+        DDPG,
+        TD3,
+    ],
+    ids=["d4pg", "batch norm", "ddpg", "td3"],
 )
 def test_a_bandit_is_solved(changes):
     # An actor quicker than its critic would run into the flat end of tanh before the critic knows better, and a critic of few
@@ -46,7 +57,8 @@ def test_a_bandit_is_solved(changes):
 
 
 @pytest.mark.parametrize("last_discount", [0.0, 0.5])
-def test_values_of_a_chain_with_and_without_termination(last_discount):
+@pytest.mark.parametrize("changes", [{}, DDPG, TD3], ids=["d4pg", "ddpg", "td3"])
+def test_values_of_a_chain_with_and_without_termination(changes, last_discount):
     # 0 -> 1 -> 2 pays 0.25, 0, 1. The end of 2 is either terminal (discount 0) or bootstraps from state 2 itself.
     # terminal:  V2 = 1, V1 = 0.5 * 1, V0 = 0.25 + 0.5 * 0.5 = 0.5; without: V2 = 1 / (1 - 0.5) = 2, V1 = 1, V0 = 0.75
     expected = {0.0: [0.5, 0.5, 1.0], 0.5: [0.75, 1.0, 2.0]}[last_discount]
@@ -60,7 +72,7 @@ def test_values_of_a_chain_with_and_without_termination(last_discount):
         np.array([0.5, 0.5, last_discount])[place],
         states[[1, 2, 2]][place],
     )
-    learner, _ = make(small(updates_per_call=50, dense2_size=256, v_min=-1.0, v_max=3.0), batch)
+    learner, _ = make(small(updates_per_call=50, dense2_size=256, v_min=-1.0, v_max=3.0, **changes), batch)
     while learner.learner_step < 500:
         learner.step()
     values = critic_of(learner).value(states, learner.policy.act(states))

@@ -4,15 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from agent.learning.networks import interpolate_outputs, kernels, make_actor, make_critic, named_arrays
+from agent.learning.networks import Hidden, interpolate_outputs, kernels, make_actor, make_critic, named_arrays
 
 
 def actor(batch_norm=False, seed=0):
-    return make_actor(3, 2, (40, 30), 0.003, batch_norm, np.random.default_rng(seed))
+    return make_actor(3, 2, Hidden((40, 30), "batch" if batch_norm else "none"), 0.003, np.random.default_rng(seed))
 
 
 def critic(batch_norm=False, seed=0):
-    return make_critic(3, 2, (40, 30), 51, 0.003, batch_norm, np.random.default_rng(seed))
+    return make_critic(3, 2, Hidden((40, 30), "batch" if batch_norm else "none"), 51, 0.003, np.random.default_rng(seed))
 
 
 def test_the_actor_maps_observations_to_unit_actions():

@@ -8,6 +8,8 @@ import pytest
 from factories import make_replay
 from small_learners import COMPILED, NOT_COMPILED, bandit, make, make_eager, make_update, small
 
+from agent.learning.actor_critic import ActorCritic
+from agent.learning.heads import make_head
 from agent.learning.update import CompiledUpdate
 from agent.scaling import Scaling
 
@@ -105,7 +107,7 @@ def test_one_critic_keeps_the_names_of_its_arrays():
 
 
 def test_two_critics_learn_from_one_target():
-    update = make_eager(CompiledUpdate(small(), scaling(), np.random.default_rng(0), num_critics=2))
+    update = make_eager(CompiledUpdate(small(num_critics=2), scaling(), np.random.default_rng(0)))
     before = update.arrays()
     result = update(4, 0, sample_of(4))
     after = update.arrays()
@@ -124,7 +126,8 @@ def test_two_critics_learn_from_one_target():
 
 
 def test_every_parameter_of_the_update_is_known_as_compiled_or_not():
-    named = {node.attr for node in ast.walk(ast.parse(inspect.getsource(CompiledUpdate))) if is_parameter(node)}
+    sources = [inspect.getsource(part) for part in (CompiledUpdate, ActorCritic, make_head)]
+    named = {node.attr for source in sources for node in ast.walk(ast.parse(source)) if is_parameter(node)}
     assert named == {*COMPILED, *NOT_COMPILED}
 
 

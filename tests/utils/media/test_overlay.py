@@ -11,7 +11,8 @@ ATOMS = np.linspace(-20.0, 0.0, 51)
 
 def panel(probs=None, score=0.0, action=(0.0,), low=(-2.0,), high=(2.0,), frame=FRAME, width=320, window=None):
     probs = np.full(51, 1 / 51) if probs is None else probs
-    picture = with_panel(frame, width, ATOMS, probs, score, *(np.array(part, float) for part in (action, low, high)), window)
+    numbers = (np.array(part, float) for part in (action, low, high))
+    picture = with_panel(frame, width, (ATOMS, probs), float(probs @ ATOMS), score, *numbers, window)
     return picture[fit(frame, width).shape[0] :]
 
 
@@ -27,7 +28,7 @@ def one_atom(place):
 
 
 def test_the_picture_stays_above_the_panel():
-    picture = with_panel(FRAME + 7, 320, ATOMS, one_atom(3), 0.0, np.zeros(1), -np.ones(1), np.ones(1))
+    picture = with_panel(FRAME + 7, 320, (ATOMS, one_atom(3)), ATOMS[3], 0.0, np.zeros(1), -np.ones(1), np.ones(1))
     assert picture.shape == (100 + 109, 320, 3)
     assert (picture[:100] == 7).all()
 
@@ -121,3 +122,15 @@ def test_side_by_side_repeats_the_last_frame_of_the_shorter_side():
     left, right = ([np.full((2, 3, 3), i, np.uint8) for i in numbers] for numbers in ((1, 2, 3), (11,)))
     pairs = [(picture[0, 0, 0], picture[0, -1, 0]) for picture in side_by_side(iter(left), iter(right))]
     assert pairs == [(1, 11), (2, 11), (3, 11)]
+
+
+def test_without_a_distribution_the_value_is_a_line_within_the_window():
+    places = []
+    for value in (-15.0, -10.0, -5.0):
+        drawn = with_panel(FRAME, 320, None, value, 0.0, np.zeros(1), -np.ones(1), np.ones(1), (-20.0, 0.0))[100:]
+        assert len(columns(drawn, BLUE)) == 0
+        places.append(int(np.median(columns(drawn[32:90, :200], VERMILION))))
+    assert places == sorted(places)
+    assert abs(places[1] - 102) < 5  # the middle of the axis
+    alone = with_panel(FRAME, 320, None, 3.0, 0.0, np.zeros(1), -np.ones(1), np.ones(1), (3.0, 3.0))[100:]
+    assert len(columns(alone[32:90, :200], VERMILION))
