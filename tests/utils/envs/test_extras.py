@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils.env_spec import EnvSpec
+from utils.envs.spec import EnvSpec
 
 
 def episode(env, seed):
