@@ -26,7 +26,7 @@ from agent.loading import LoadedCheckpoint, at_step, load_checkpoint, load_serie
 from params import ALIASES, PlayParams
 from utils import flags
 from utils.console import Console
-from utils.envs.environment import has_screen
+from utils.envs.environment import has_screen, select_renderer
 from utils.envs.spec import env_problem
 from utils.errors import DependencyError
 from utils.replay.transitions import Episode
@@ -36,6 +36,7 @@ from utils.storage.writable import check_writable
 
 def main() -> int:
     """Play as the flags say; returns the exit code."""
+    select_renderer(renders=True)
     resolved = flags.parse(PlayParams, resolve, env_problem=env_problem, aliases=ALIASES)
     params: PlayParams = resolved.values
     console = Console()

@@ -4,7 +4,8 @@ python benchmarks/environments.py                                      every env
 python benchmarks/environments.py --environments Reacher-v5 --seeds 1 2 3
 
 Each policy is trained with the defaults, by `train(env=ID, num_steps_train=--steps)`, and scored over 100 episodes, beside
-uniformly random actions and an action of zero. MuJoCo and dm_control are optional: what is not installed is named and left out.
+uniformly random actions and an action of zero. MuJoCo and dm_control (requirements-extras.txt) are optional: what is not installed is
+named and left out.
 """
 
 import timing  # first: puts the toolkit's folder on the path
@@ -22,12 +23,14 @@ from agent.policy import UniformPolicy
 from agent.scaling import Scaling
 from agent.training import train
 from params import TrainParams
+from utils.envs.environment import select_renderer
 from utils.errors import DependencyError, ParameterError
 
 sys.path.append(str(timing.ROOT / "tests"))
 ENVIRONMENTS = {
     "InvertedDoublePendulum-v5": "MuJoCo",
     "Reacher-v5": "MuJoCo",
+    "shimmy:dm_control/cartpole-swingup-v0": "dm_control",
     "MountainCarContinuous-v0": "sparse reward",
     "examples.my_env:Rocket-v0": "actions from 0 to 25, float64",
     "reward_envs:PointMassInParts-v0": "Dict observation",
@@ -55,6 +58,7 @@ def main() -> None:
         seeds=dict(type=int, nargs="+", default=[1], help="the random seeds"),
         steps=dict(type=int, default=10_000, help="learner steps"),
     )
+    select_renderer(renders=False)
     result = timing.Result("environments")
     for env in given.environments:
         try:

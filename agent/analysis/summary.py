@@ -5,12 +5,14 @@ import numpy as np
 from agent.environment import env_spec
 from agent.scaling import Scaling
 from utils.console import Console, quiet_stderr
+from utils.envs.environment import select_renderer
 from utils.parameters import Resolved
 
 
 def print_summary(resolved: Resolved, console: Console) -> int:
     """Print the layers and sizes of actor and critic, then the parameters. Nothing is trained and no file written."""
     params = resolved.values
+    select_renderer(renders=False)
     scaling = Scaling.from_env(env_spec(params).make(), params)
     with quiet_stderr():
         from agent.learning import networks

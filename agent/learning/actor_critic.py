@@ -61,7 +61,7 @@ class ActorCritic:
 
     def arrays(self) -> Arrays:
         """A copy of all that updating on needs."""
-        return {name: np.array(variable) for name, variable in self._variables().items()}
+        return {name: variable.numpy() for name, variable in self._variables().items()}
 
     def restore(self, arrays: Arrays, step: int) -> None:
         """Take over what `arrays` gave at a step. Raises CheckpointError naming every array that does not fit."""

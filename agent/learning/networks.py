@@ -95,7 +95,7 @@ def named_arrays(model: keras.Model) -> dict[str, np.ndarray]:
 
     The two kernels of a TwoInputDense layer become one [n + m, units].
     """
-    arrays = {variable.path: np.array(variable.value) for variable in model.variables}
+    arrays = {variable.path: variable.value.numpy() for variable in model.variables}
     for layer in model.layers:
         if isinstance(layer, TwoInputDense):
             second = arrays.pop(layer.second_kernel.path)
@@ -128,7 +128,7 @@ def interpolate_outputs(critic: keras.Model, old: np.ndarray, new: np.ndarray) -
     share = (places - lower).astype(np.float32)
     layer = critic.get_layer("output")
     for variable in (layer.kernel, layer.bias):  # [H, K] and [K]
-        values = np.array(variable)
+        values = variable.numpy()
         variable.assign((1.0 - share) * values[..., lower] + share * values[..., lower + 1])
     beyond = np.maximum(old[0] - new, new - old[-1]).clip(min=0.0) / (old[1] - old[0])
-    layer.bias.assign(np.array(layer.bias) - np.minimum(LOGIT_SLOPE * beyond, LOWEST_LOGIT).astype(np.float32))
+    layer.bias.assign(layer.bias.numpy() - np.minimum(LOGIT_SLOPE * beyond, LOWEST_LOGIT).astype(np.float32))

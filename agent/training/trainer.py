@@ -26,6 +26,7 @@ from agent.training.resume import check_resumable, checkpoint_to_resume, next_re
 from agent.training.synchronous import SynchronousLoop
 from params import TestParams, TrainParams
 from utils.console import Console
+from utils.envs.environment import select_renderer
 from utils.errors import EnvironmentFailure
 from utils.memory import check_replay
 from utils.replay.transitions import TransitionBatch
@@ -50,6 +51,7 @@ class Trainer:
         """Raises ParameterError, DependencyError, StorageError, CheckpointError, FolderInUseError."""
         self.config, self.stop = config, threading.Event()
         self._console = console or Console(silent=True)
+        select_renderer(renders=False)
         self._make_env = env_spec(config).make  # for scores; the agents' are those of training_env
         self._env = training_env(config)
         self._scaling = Scaling.from_env(self._env, config)

@@ -36,6 +36,15 @@ def has_screen() -> bool:
     return os.uname().sysname == "Darwin" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
+def select_renderer(renders: bool) -> None:
+    """Choose MuJoCo's renderer without a screen: EGL, or none in a process that will load TensorFlow.
+
+    dm_control loads the renderer when it is imported, so call this before. EGL and TensorFlow in one process abort it.
+    """
+    if os.environ.get("MUJOCO_GL") in ("egl", "disable"):
+        os.environ["MUJOCO_GL"] = "egl" if renders else "disable"
+
+
 class Environment(gymnasium.Wrapper):
     """Checks actions, observations and rewards, and clips actions to the bounds.
 
@@ -140,6 +149,8 @@ class Environment(gymnasium.Wrapper):
     def fps(self) -> float:
         """Pictures a second in real time, one for each action. The default is 30 environment steps a second."""
         fps = self._said("render_fps")
+        if type(self.unwrapped).__module__.startswith("shimmy."):  # it reports milliseconds a step as frames a second
+            fps = 1.0 / self.unwrapped.dt  # type: ignore[attr-defined]
         return max(1.0, (fps if isinstance(fps, int | float) and 1 <= fps <= 1000 else 30.0) / self._action_repeat)
 
     def render(self) -> np.ndarray:

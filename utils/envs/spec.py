@@ -11,13 +11,14 @@ from typing import Any, Self
 import gymnasium
 from gymnasium.wrappers import TimeLimit
 
-from utils.envs.environment import RAISED, Environment, named, sentence
+from utils.envs.environment import RAISED, Environment, named, select_renderer, sentence
 from utils.envs.training import Wrapper, metered
 from utils.errors import DependencyError, EnvironmentFailure, ParameterError, ToolkitError
 
 LARGEST_BOUND = 1e30  # of an action
 # Keyword arguments that gymnasium.make takes itself. `max_episode_steps` would replace the environment's own time limit.
 RESERVED = {"id", "render_mode", "max_episode_steps", "disable_env_checker"}
+EXTRAS = {"shimmy", "gymnasium_robotics"}  # modules that requirements-extras.txt installs
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class EnvSpec:
         """
         if render_mode is not None:
             _check_may_render(self.id)
+            select_renderer(renders=True)
         wrappers, outer = ([_imported(name) for name in names] for names in (self.wrappers, train_wrappers))
         given = {} if render_mode is None else {"render_mode": render_mode}  # not every constructor takes it
         try:
@@ -103,9 +105,11 @@ class EnvSpec:
             raise DependencyError(f"{self.id} needs a package that is not installed: {sentence(error)}") from error
         except ModuleNotFoundError as error:
             module = self.id.rpartition(":")[0]
+            if module in EXTRAS:
+                raise DependencyError(f"{self.id} needs {module}: pip install -r requirements-extras.txt.") from error
             is_misspelt = module.startswith(error.name) if error.name else bool(module)
             kind = ParameterError if is_misspelt else DependencyError
-            raise kind(f"{self.id} needs a missing module: {sentence(error)}.") from error
+            raise kind(f"{self.id} needs a missing module: {sentence(error).rstrip('.')}.") from error
         except ImportError as error:
             raise DependencyError(f"{self.id} needs something that is not installed: {sentence(error)}.") from error
         except (gymnasium.error.Error, ValueError, TypeError) as error:

@@ -486,6 +486,17 @@ def test_without_a_screen_rendering_goes_to_memory(given, expected):
     assert done.stdout.strip() == expected, done.stderr
 
 
+@pytest.mark.parametrize(("given", "drawing", "training"), [("egl", "egl", "disable"), ("osmesa", "osmesa", "osmesa")])
+def test_a_training_loads_no_renderer_that_tensorflow_cannot_live_with(monkeypatch, given, drawing, training):
+    monkeypatch.setenv("MUJOCO_GL", given)
+    for renders, expected in ((False, training), (True, drawing), (False, training)):
+        envs.select_renderer(renders)
+        assert os.environ["MUJOCO_GL"] == expected
+    monkeypatch.delenv("MUJOCO_GL")
+    envs.select_renderer(False)
+    assert "MUJOCO_GL" not in os.environ
+
+
 def test_make_and_step_print_nothing():
     # A warning would end up in the middle of the live view.
     with warnings.catch_warnings():
