@@ -4,8 +4,8 @@ python benchmarks/environments.py                                      every env
 python benchmarks/environments.py --environments Reacher-v5 --seeds 1 2 3
 
 Each policy is trained with the defaults, by `train(env=ID, num_steps_train=--steps)`, and scored over 100 episodes, beside
-uniformly random actions and an action of zero. MuJoCo and dm_control (requirements-extras.txt) are optional: what is not installed is
-named and left out.
+uniformly random actions and an action of zero. MuJoCo and dm_control are optional (requirements-extras.txt): what is
+not installed is named and left out.
 """
 
 import timing  # first: puts the toolkit's folder on the path
