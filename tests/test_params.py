@@ -605,7 +605,7 @@ def good_values(cls, name):
             "actor_value": st.sampled_from(["first", "lower", "mean"]),
             "learning_rate_schedule": st.sampled_from(["constant", "linear", "cosine"]),
         }.get(name, st.sampled_from(["x", "Toy-v9", "a b"]))
-    if name == "runs":
+    if name in ("runs", "variants"):
         return st.lists(st.from_regex(r"[a-z]{0,5}", fullmatch=True), min_size=1, max_size=3).map(tuple)
     if name == "seeds":
         return st.lists(st.integers(0, 10**6), min_size=1, max_size=3, unique=True).map(tuple)

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,6 +51,8 @@ def learning_curves(params: CurvesParams) -> tuple["Figure", list[str]]:
 
     Raises CheckpointError for an unknown run or without data, ParameterError for tests or a mean that do not exist.
     """
+    if params.variants is not None and (params.runs is not None or params.mean):
+        raise ParameterError("variants are means of their runs: they go with neither --runs nor --mean.")
     runs = selected_runs(params)
     rows = [run_scores(run.results, run.checkpoints, params.x) for run in runs]
     kind, notes = _kind_to_draw(params, [row for of_run in rows for row in of_run])
@@ -64,6 +67,8 @@ def learning_curves(params: CurvesParams) -> tuple["Figure", list[str]]:
         raise CheckpointError(_nothing(runs, params))
     if params.mean:
         curves, training = [_mean(runs, curves)], []
+    elif params.variants is not None:
+        curves, training = [_variant(params, name, runs, curves) for name in params.variants], []
     solved = params.solved if params.solved is not None else _solved(params)
     title = f"{params.env}: mean return of {kind}" if kind is not None else f"{params.env}: training"
     return draw_curves(curves, title, params.x, _published(params), solved, training), notes
@@ -87,7 +92,8 @@ def curves_path(params: CurvesParams) -> Path:
         joined = "+".join(names)
         digest = hashlib.sha256(joined.encode()).hexdigest()[:8]
         parts.append(joined if len(joined) <= LONGEST_NAME else f"{joined[:LONGEST_NAME]}-{digest}")
-    parts += ["mean"] * params.mean + [params.x] * (params.x != "learner_step")
+    parts += ["mean"] * params.mean + ["variants"] * (params.variants is not None)
+    parts += [params.x] * (params.x != "learner_step")
     parts += [f"seed {params.first_seed}"] * (params.first_seed is not None)
     parts += [f"{params.episodes} episodes"] * (params.episodes is not None)
     parts += [Path(params.starts or "").stem] * (params.starts is not None)
@@ -95,17 +101,21 @@ def curves_path(params: CurvesParams) -> Path:
 
 
 def selected_runs(params: CurvesParams) -> list[RunFiles]:
-    """The runs of --run and --runs, with patterns expanded. Raises CheckpointError for an unknown run."""
-    known = _known_runs(params)
-    wanted = [params.run] if params.run or params.runs is None else []
-    names: list[str] = []
-    for name in (*wanted, *(params.runs or ())):
-        found = [one for one in known if one and fnmatchcase(one, name)] if re.search(r"[*?\[]", name) else [name]
-        if not found or name and found == [name] and not _files(params, name).exist():
-            there = ", ".join(one for one in known if one) or "none with a name"
-            raise CheckpointError(f"there is no run {name} of {params.env}; the runs are: {there}.")
-        names += found
+    """The runs of --run, --runs and --variants, with patterns expanded. Raises CheckpointError for an unknown run."""
+    several = (*(params.runs or ()), *(params.variants or ()))
+    wanted = [params.run] if params.run or not several else []
+    names = [found for name in (*wanted, *several) for found in _named(params, name)]
     return [_files(params, name) for name in dict.fromkeys(names)]
+
+
+def _named(params: CurvesParams, name: str) -> list[str]:
+    """The runs that a name or a pattern stands for. Raises CheckpointError where there is none."""
+    known = _known_runs(params)
+    found = [one for one in known if one and fnmatchcase(one, name)] if re.search(r"[*?\[]", name) else [name]
+    if not found or name and found == [name] and not _files(params, name).exist():
+        there = ", ".join(one for one in known if one) or "none with a name"
+        raise CheckpointError(f"there is no run {name} of {params.env}; the runs are: {there}.")
+    return found
 
 
 def _known_runs(params: CurvesParams) -> list[str]:
@@ -159,6 +169,15 @@ def _mean(runs: Sequence[RunFiles], curves: Sequence[Curve]) -> Curve:
     if not len(mean.x):
         raise ParameterError("these runs have no common learner step with a score, so there is no mean.")
     return mean
+
+
+def _variant(params: CurvesParams, name: str, runs: Sequence[RunFiles], curves: Sequence[Curve]) -> Curve:
+    """The mean of the runs that a pattern of --variants names."""
+    names = set(_named(params, name))
+    pairs = [(run, curve) for run, curve in zip(runs, curves, strict=True) if run.name in names]
+    mean = _mean(*zip(*pairs, strict=True))
+    label = re.sub(r"[-_.]?[*?]+$", "", name) or name
+    return replace(mean, label=f"{label}: {mean.label}" if len(pairs) > 1 else label)
 
 
 def _differing(settings: dict[str, dict[str, Any]]) -> list[str]:

@@ -37,6 +37,7 @@ class CurvesParams(PlotParams):
     """Drawing test scores over the training of one run or of several."""
 
     runs: Annotated[tuple[RunName, ...], MinLen(1)] | None = None  # names of several runs, or patterns such as "seed*"
+    variants: Annotated[tuple[RunName, ...], MinLen(1)] | None = None  # a curve for each pattern: the mean of the runs it names
     mean: bool = False  # one curve, the mean of the runs with its 95 % interval, instead of a curve for each
     x: Axis = "learner_step"  # what a score is drawn against: learner_step, env_step or minutes
     first_seed: Seed | None = None  # draw the tests from this seed; default: the kind of test with most checkpoints

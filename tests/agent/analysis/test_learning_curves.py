@@ -169,6 +169,28 @@ def test_a_mean_over_different_parameters_is_refused_and_they_are_named(given, a
     assert {"a", "b"} <= set(lines(axes))
 
 
+def test_each_variant_is_the_mean_of_its_own_runs(given, add, tmp_path):
+    for run, mean in (("auto-seed1", -100.0), ("auto-seed2", -200.0), ("preset-seed1", -300.0), ("preset-seed2", -500.0)):
+        add(run, 10, mean)
+        save(tmp_path / "ckpt" / PENDULUM / run / f"{PENDULUM}.ckpt-10", EnvSpec(PENDULUM).make(), params={"tau": mean < -200})
+    params = given(variants=("auto-*", "preset-*"), original=False)
+    axes, _ = drawn(params)
+    found = {label.split(":")[0]: points for label, points in lines(axes).items() if "mean of 2 runs" in label}
+    assert found == {"auto": [(10.0, -150.0)], "preset": [(10.0, -400.0)]}
+    assert curves_path(params).name == "curves.auto-seed1+auto-seed2+preset-seed1+preset-seed2.variants.png"
+
+
+def test_runs_of_one_variant_have_the_same_parameters_and_no_mean_besides(given, add, tmp_path):
+    for run in ("a1", "a2"):
+        add(run, 10)
+        save(tmp_path / "ckpt" / PENDULUM / run / f"{PENDULUM}.ckpt-10", EnvSpec(PENDULUM).make(), params={"tau": run})
+    with pytest.raises(ParameterError, match="trained with different parameters"):
+        drawn(given(variants=("a*",)))
+    for more in ({"mean": True}, {"runs": ("a1",)}):
+        with pytest.raises(ParameterError, match="go with neither --runs nor --mean"):
+            drawn(given(variants=("a1",), **more))
+
+
 def test_the_band_of_a_mean_stays_within_the_returns_of_episodes(given, add):
     for run, mean in (("a", -1.0), ("b", -300.0)):
         add(run, 10, mean)
