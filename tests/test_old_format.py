@@ -8,7 +8,6 @@ import pytest
 from fake_learner import omit_recording
 
 import params
-from agent.environment import env_spec
 from agent.loading import load_checkpoint
 from agent.policy import Critic, Policy
 from agent.training import train
@@ -37,8 +36,6 @@ def test_run_resumes_with_its_replay_and_its_parameters(tmp_path, monkeypatch):
     folders = {f"{name}_dir": str(tmp_path / f"{name}s") for name in ("ckpt", "log", "results")}
     result = train(resume=True, num_steps_train=24, max_ep_length=20, **folders)
     assert (result.learner_step, result.status) == (24, "done")
-    manifest = load_checkpoint(
-        params.TestParams(ckpt_file=str(result.checkpoint)), env_spec(params.TestParams()).make()
-    ).manifest
+    manifest = load_checkpoint(params.TestParams(ckpt_file=str(result.checkpoint))).manifest
     assert manifest["params"]["dense1_size"] == 8  # recorded by the old run, not the default
     assert manifest["env_step"] > 64  # the old run's steps count
