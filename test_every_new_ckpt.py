@@ -19,11 +19,11 @@ from functools import partial
 from pathlib import Path
 
 from agent.config import resolve, run_folder
-from agent.environment import env_flags
+from agent.environment import env_flags, trained_env_spec
 from params import ALIASES, HERE, WatchParams
 from utils import flags
 from utils.console import Console
-from utils.errors import ToolkitError
+from utils.errors import CheckpointError, EnvMismatchError, ToolkitError
 from utils.script import Signals, run_script
 from utils.storage.checkpoints import Checkpoint
 from utils.storage.results import IDENTITY, LEDGER_ENDING, Ledger, read_scores, result_files
@@ -53,7 +53,16 @@ def main() -> int:
 
 
 def test(params: WatchParams, stop: threading.Event, console: Console, path: Path) -> str:
-    """Score one checkpoint in a separate process; returns "tested" or "failed"."""
+    """Score one checkpoint in a separate process; returns "tested" or "failed".
+
+    Raises EnvMismatchError before a test for which a flag is missing: it would count as failed and never be repeated.
+    """
+    try:
+        trained_env_spec(Checkpoint(path), params)
+    except EnvMismatchError:
+        raise
+    except CheckpointError:
+        pass  # test.py says what is wrong with it
     if not start(params, stop, console, ["test.py"], (*SHARED, "num_eps_test", "random_seed"), path):
         return "failed"
     try:

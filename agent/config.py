@@ -1,6 +1,8 @@
 """From the parameters of params.py to what they describe: values and rules, the folders of a run."""
 
+import contextlib
 import dataclasses
+import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -175,7 +177,12 @@ def _film_rules(config: PlayParams) -> Iterator[tuple[set[str], str]]:
 
 
 def _present(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    """What is given. In Python env_kwargs may be a dictionary of what JSON knows; it becomes text."""
+    given = {name: value for name, value in values.items() if value is not None}
+    if isinstance(kwargs := given.get("env_kwargs"), dict):
+        with contextlib.suppress(TypeError, ValueError, RecursionError):  # then it is refused as no text
+            given["env_kwargs"] = json.dumps(kwargs)
+    return given
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:

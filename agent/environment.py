@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from params import TrainParams
 from utils.envs.environment import Environment
 from utils.envs.spec import EnvSpec, parse_kwargs
-from utils.errors import CheckpointError, ParameterError
+from utils.errors import CheckpointError, EnvMismatchError, ParameterError
 from utils.storage.checkpoints import Checkpoint
 
 NUMBERS = ("action_repeat", "max_ep_length", "action_bound")  # taken from a checkpoint where no flag is given
@@ -39,7 +39,7 @@ def trained_env_spec(checkpoint: Checkpoint, params: DescribesEnv) -> EnvSpec:
 
     A manifest names data, never code: the id (which may name a module), the wrappers, and keyword arguments that hold text
     are those of the parameters. Where the parameters have no keyword arguments, numbers and switches of the manifest are
-    used. Raises CheckpointError with the flags to add where the manifest names others.
+    used. Raises EnvMismatchError with the flags to add where the manifest names others, CheckpointError for a damaged one.
     """
     record = checkpoint.manifest.get("env_spec", {"id": checkpoint.manifest.get("env")})  # older ones hold the id alone
     try:
@@ -58,7 +58,7 @@ def trained_env_spec(checkpoint: Checkpoint, params: DescribesEnv) -> EnvSpec:
         flags += ["--wrapper", ",".join(trained.wrappers)]
     if flags:
         trust = ", if you trust what they name" if trained.kwargs or trained.wrappers or ":" in trained.id else ""
-        raise CheckpointError(
+        raise EnvMismatchError(
             f"{checkpoint.path} was trained on {_words(trained)}, not on {_words(asked)}; add {shlex.join(flags)}{trust}."
         )
     return dataclasses.replace(asked, **{name: getattr(trained, name) for name in NUMBERS} | _numbers(params))

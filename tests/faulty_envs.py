@@ -193,6 +193,10 @@ class Twice(gymnasium.Wrapper):
         return obs, first + second, *ended
 
 
+def failing_wrapper(env):
+    raise RuntimeError("out of paper")
+
+
 def no_environment(env):
     return "not an environment"
 

@@ -112,6 +112,14 @@ def test_a_flag_that_the_scales_of_an_entry_leave_without_effect_is_said():
     assert resolve(TrainParams, {"env": "BipedalWalker-v3", "normalise_observations": True}).notes == []
 
 
+def test_arguments_of_a_constructor_may_be_a_dictionary(monkeypatch):
+    given = {"env": "Pendulum-v1", "env_kwargs": {"g": 9.8}}
+    assert resolve(TrainParams, given).values.env_kwargs == '{"g": 9.8}'
+    monkeypatch.setitem(ENVS, "Pendulum-v1", ENVS["Pendulum-v1"] | {"env_kwargs": {"g": 1}})
+    assert resolve(TrainParams, {"env": "Pendulum-v1"}).values.env_kwargs == '{"g": 1}'
+    assert "env_kwargs must be text" in problems(TrainParams, env_kwargs={"g": object()})[0]
+
+
 def test_an_entry_may_name_the_algorithm(monkeypatch):
     monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, algorithm="original", d4pg=dict(tau=0.25)))
     assert resolve(TrainParams, dict(env="Toy-v0")).values.tau == 0.001

@@ -237,6 +237,16 @@ def test_a_score_that_tensorboard_cannot_take_is_no_failed_test(trained, tmp_pat
     assert {json.loads(line)["outcome"] for line in lines} == {"tested"}
 
 
+def test_the_watcher_ends_where_a_flag_is_missing_and_no_checkpoint_counts_as_tested(tmp_path, without_tensorflow):
+    record = {"id": "Pendulum-v1", "wrappers": ["faulty_envs:OneMore"]}
+    save_checkpoint(tmp_path / "ckpt/Pendulum-v1/Pendulum-v1.ckpt-64", EnvSpec("Pendulum-v1").make(), env_spec=record)
+    env = without_tensorflow | {"PYTHONPATH": f"{without_tensorflow['PYTHONPATH']}:{ROOT / 'tests'}"}
+    watched = run("test_every_new_ckpt.py", tmp_path, "--num-eps-test", "1", env=env)
+    assert watched.returncode == 7, watched.stderr
+    assert "add --wrapper faulty_envs:OneMore" in watched.stderr
+    assert not (tmp_path / "results" / "Pendulum-v1.tested.jsonl").exists()
+
+
 def test_the_same_test_twice_makes_one_row_and_a_shorter_one_another(trained, tmp_path, without_tensorflow):
     (tmp_path / "ckpt").symlink_to(trained[0] / "ckpt")
     for episodes in ("2", "2", "1"):

@@ -43,6 +43,10 @@ class CheckpointError(ToolkitError):
     exit_code = 7
 
 
+class EnvMismatchError(CheckpointError):
+    """A checkpoint of another environment than the parameters describe; the message names the flags to add."""
+
+
 class FolderInUseError(ToolkitError):
     """Another process trains in this folder."""
 

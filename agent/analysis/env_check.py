@@ -16,6 +16,7 @@ from agent.scaling import WARNED_MASS, Scaling
 from params import TrainParams
 from utils.console import Console
 from utils.envs.environment import Environment
+from utils.memory import check_replay
 from utils.parameters import Resolved
 from utils.replay.returns import Bounds, ReturnRange
 from utils.replay.transitions import Episode
@@ -34,6 +35,8 @@ def print_check(resolved: Resolved, console: Console, seconds: float = SECONDS, 
     """
     params = resolved.values
     found = measure(params, seconds, patience)
+    if found.env is not None:
+        check_replay(params.replay_mem_size, found.env.obs_size, found.env.action_size)
     rollouts = [rollout for rollout in found.rollouts if rollout.actions]
     lines = [*resolved.notes, *(spaces(found, params) if found.env else ())]
     if rollouts:
@@ -59,7 +62,8 @@ def spaces(found: Measurements, params: TrainParams) -> Iterator[str]:
     yield f"Observation space: {_short(space)}."
     yield f"Observations are {kinds}; the networks get them flattened to {_count(env.obs_size, 'float32 number')}."
     yield f"Action space: {_short(env.action_space)}."
-    bounds = f"from {env.action_low.min():g} to {env.action_high.max():g}"
+    lows, highs = (sorted({f"{bound:g}" for bound in bounds}, key=float) for bounds in (env.action_low, env.action_high))
+    bounds = f"from {' or '.join(lows[:LISTED])} to {' or '.join(highs[:LISTED])}"
     yield f"An action is {_count(env.action_size, 'number')} {bounds}, given to the environment as {env.action_space.dtype}."
     limit = "Its registration has no time limit" if own is None else f"Its time limit is {_count(own, 'environment step')}"
     yield f"{limit}; --max-ep-length is {params.max_ep_length:,}."

@@ -50,6 +50,12 @@ def resolve_training(
         note = f"The networks have the shapes and scaling recorded in {checkpoint.path}; all else is as for a new run."
     resolved = resolve(cls, given, record, env_problem)
     trained_env_spec(checkpoint, resolved.values)
+    trained_by = record.get("algorithm", resolved.values.algorithm)
+    if is_same_run and resolved.values.algorithm != trained_by:
+        raise ParameterError(
+            f"a resumed run keeps its algorithm, {trained_by}: leave out --algorithm, or start a new run from its checkpoint "
+            "with --ckpt-file and --run."
+        )
     trained_in = checkpoint.manifest.get("params", {}).get("train_wrapper", "")
     if is_same_run and resolved.sources["train_wrapper"] != "flag" and resolved.values.train_wrapper != trained_in:
         raise CheckpointError(

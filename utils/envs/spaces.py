@@ -19,9 +19,10 @@ def check_observations(env_id: str, space: gymnasium.Space) -> None:
     """Raise ParameterError for an observation space that Gymnasium cannot flatten into numbers, and for images."""
     if is_flat(space) or _can_be_flattened(space) and gymnasium.spaces.flatdim(space):
         return
+    why = "; images need a convolutional network, which is not here" if _is_image(space) else ""
     raise ParameterError(
         f"{env_id} has the observation space {space}; only numbers (a Box that is neither empty nor an image, Discrete, "
-        "MultiDiscrete, MultiBinary, and Dict or Tuple of these) are supported: a --wrapper can turn others into numbers."
+        f"MultiDiscrete, MultiBinary, and Dict or Tuple of these) are supported{why}: a --wrapper can turn others into numbers."
     )
 
 
@@ -43,7 +44,7 @@ def action_bounds(env_id: str, space: gymnasium.Space, bound: float | None) -> t
     if not isinstance(space, Box) or not np.prod(space.shape) or space.dtype.kind != "f":
         raise ParameterError(
             f"{env_id} has the action space {space}; only continuous actions (a Box of real numbers, not empty) are supported"
-            f"{_continuous_sibling(env_id)}."
+            f"{_instead(env_id, space)}."
         )
     low, high = space.low.ravel(), space.high.ravel()
     unbounded_below, unbounded_above = -low > FLOAT32_MAX / 2, high > FLOAT32_MAX / 2
@@ -67,13 +68,20 @@ def _can_be_flattened(space: gymnasium.Space) -> bool:
         parts = space.spaces.values() if isinstance(space, Dict) else space.spaces
         return all(map(_can_be_flattened, parts))
     if isinstance(space, Box):
-        is_image = space.dtype == np.uint8 and len(space.shape) in (2, 3)
-        return space.dtype.kind in "biuf" and not is_image
+        return space.dtype.kind in "biuf" and not _is_image(space)
     return isinstance(space, Discrete | MultiDiscrete | MultiBinary)
 
 
-def _continuous_sibling(env_id: str) -> str:
-    """A hint to the continuous version of a discrete environment, where Gymnasium knows one."""
+def _is_image(space: gymnasium.Space) -> bool:
+    return isinstance(space, Box) and space.dtype == np.uint8 and len(space.shape) in (2, 3)
+
+
+def _instead(env_id: str, space: gymnasium.Space) -> str:
+    """What to use in the place of an action space: the continuous version that Gymnasium knows, a wrapper, or DQN."""
     name, _, version = env_id.rpartition("-v")
     sibling = f"{name}Continuous-v{version}"
-    return f", as of {sibling}" if sibling in gymnasium.registry else "; discrete ones need another algorithm, such as DQN"
+    if sibling in gymnasium.registry:
+        return f", as of {sibling}"
+    if isinstance(space, Dict | Tuple):
+        return "; a --wrapper can flatten these into one Box"
+    return "; discrete ones need another algorithm, such as DQN"

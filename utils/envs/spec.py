@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -12,7 +13,7 @@ import gymnasium
 from gymnasium.wrappers import TimeLimit
 
 from utils.envs.environment import RAISED, Environment, named, select_renderer, sentence
-from utils.envs.training import Wrapper, metered
+from utils.envs.training import Wrapper, metered, wrapped
 from utils.errors import DependencyError, EnvironmentFailure, ParameterError, ToolkitError
 
 LARGEST_BOUND = 1e30  # of an action
@@ -92,13 +93,11 @@ class EnvSpec:
         if render_mode is not None:
             _check_may_render(self.id)
             select_renderer(renders=True)
-        wrappers, outer = ([_imported(name) for name in names] for names in (self.wrappers, train_wrappers))
+        wrappers, outer = ([(name, _imported(name)) for name in names] for names in (self.wrappers, train_wrappers))
         given = {} if render_mode is None else {"render_mode": render_mode}  # not every constructor takes it
         try:
             env = gymnasium.make(self.id, **self.kwargs, **given)  # type: ignore[arg-type]
-            for wrapper in wrappers:
-                env = wrapper(env)
-            env, meter = metered(TimeLimit(env, self.max_ep_length), outer, reward_clip)
+            env, meter = metered(TimeLimit(wrapped(env, wrappers), self.max_ep_length), outer, reward_clip)
         except ToolkitError:
             raise
         except gymnasium.error.DependencyNotInstalled as error:
@@ -107,6 +106,8 @@ class EnvSpec:
             module = self.id.rpartition(":")[0]
             if module in EXTRAS:
                 raise DependencyError(f"{self.id} needs {module}: pip install -r requirements-extras.txt.") from error
+            if module.endswith(".py"):
+                raise ParameterError(f"{self.id} names a file; a module is named without .py.") from error
             is_misspelt = module.startswith(error.name) if error.name else bool(module)
             kind = ParameterError if is_misspelt else DependencyError
             raise kind(f"{self.id} needs a missing module: {sentence(error).rstrip('.')}.") from error
@@ -122,8 +123,11 @@ class EnvSpec:
 def register(make: Callable[..., gymnasium.Env], env_id: str | None = None) -> str:
     """Register what makes an environment with Gymnasium, for this process. Returns its id, by default made from its name.
 
-    An earlier callable of this id is replaced. Raises ParameterError for the id of an installed environment.
+    An earlier callable of this id is replaced. Raises ParameterError for the id of an installed environment and for what
+    cannot be called; what is registered raises it when it returns the same environment twice.
     """
+    if not callable(make):
+        raise ParameterError(f"make_env must be a function or a class that makes an environment, got {make!r:.100}")
     name = getattr(make, "__name__", type(make).__name__)
     env_id = env_id or f"{re.sub(r'[^A-Za-z0-9_]', '', name)}-v0"
     known = gymnasium.registry.pop(env_id, None)
@@ -131,10 +135,24 @@ def register(make: Callable[..., gymnasium.Env], env_id: str | None = None) -> s
         gymnasium.registry[env_id] = known
         raise ParameterError(f"{env_id} is an installed environment; give your own another id.")
     try:
-        gymnasium.register(env_id, entry_point=make)
+        gymnasium.register(env_id, entry_point=_making_new_ones(make))
     except gymnasium.error.Error as error:
         raise ParameterError(f"{env_id!r} cannot be the id of an environment: {sentence(error)}") from error
     return env_id
+
+
+def _making_new_ones(make: Callable[..., gymnasium.Env]) -> Callable[..., gymnasium.Env]:
+    """The same callable, which must return another environment in each call: agents step theirs at the same time."""
+    last: list[weakref.ref[gymnasium.Env]] = []
+
+    def checked(**kwargs: Any) -> gymnasium.Env:
+        env = make(**kwargs)
+        if last and last[0]() is env:
+            raise ParameterError("make_env returned the same environment twice; each agent needs an environment of its own.")
+        last[:] = [weakref.ref(env)]
+        return env
+
+    return checked
 
 
 def parse_kwargs(text: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium
 from gymnasium.wrappers import ClipReward
 
-from utils.errors import ParameterError
+from utils.errors import EnvironmentFailure, ParameterError
 
 Wrapper = Callable[[gymnasium.Env], gymnasium.Env]
 
@@ -32,8 +32,25 @@ class Meter(gymnasium.Wrapper):
         return read
 
 
+def wrapped(env: gymnasium.Env, wrappers: Sequence[tuple[str, Wrapper]]) -> gymnasium.Env:
+    """The environment in wrappers, each with its name, the innermost first.
+
+    Raises ParameterError for one that takes other arguments or returns no environment, else EnvironmentFailure.
+    """
+    for name, wrapper in wrappers:
+        try:
+            env = wrapper(env)
+        except (gymnasium.error.Error, ValueError, TypeError) as error:
+            raise ParameterError(f"the wrapper {name} cannot be used: {type(error).__name__}: {error}") from error
+        except Exception as error:
+            raise EnvironmentFailure(f"the wrapper {name} failed: {type(error).__name__}: {error}") from error
+        if not isinstance(env, gymnasium.Env):
+            raise ParameterError(f"the wrapper {name} returned {type(env).__name__}, not an environment.")
+    return env
+
+
 def metered(
-    env: gymnasium.Env, wrappers: Sequence[Wrapper], reward_clip: tuple[float, float] | None
+    env: gymnasium.Env, wrappers: Sequence[tuple[str, Wrapper]], reward_clip: tuple[float, float] | None
 ) -> tuple[gymnasium.Env, Meter | None]:
     """The environment in the wrappers of the training, the innermost first, with its rewards clipped, and its meter.
 
@@ -43,13 +60,11 @@ def metered(
     if not wrappers and reward_clip is None:
         return env, None
     meter = Meter(env)
-    wrapped: gymnasium.Env = meter
-    for wrapper in wrappers:
-        wrapped = wrapper(wrapped)
+    outer = wrapped(meter, wrappers)
     for name in ("observation_space", "action_space"):
-        if (changed := getattr(wrapped, name)) != (own := getattr(env, name)):
+        if (changed := getattr(outer, name)) != (own := getattr(env, name)):
             raise ParameterError(
                 f"a wrapper of the training changes the {name} from {own} to {changed}; --wrapper is for such, in training "
                 "and testing alike."
             )
-    return wrapped if reward_clip is None else ClipReward(wrapped, *reward_clip), meter
+    return outer if reward_clip is None else ClipReward(outer, *reward_clip), meter

@@ -4,9 +4,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.config import run_folder
+from agent.config import folder_name
 from agent.environment import env_flags
-from params import PlayParams, TrainParams
+from params import TrainParams
 from utils.child import Child
 from utils.errors import DependencyError
 
@@ -25,4 +25,4 @@ def record_checkpoint(params: TrainParams, checkpoint: Path, stop: Callable[[], 
         if code != 0:
             why = f"it took more than {RECORDING_SECONDS:g} seconds." if code is None else child.last_line
             raise DependencyError(why.removeprefix("Error: ") or f"play.py ended with the exit code {code}.")
-        return run_folder(folder, PlayParams(env=params.env)).with_suffix(".gif").read_bytes()
+        return Path(folder, f"{folder_name(params.env)}.gif").read_bytes()

@@ -9,7 +9,7 @@ from agent.config import resolve
 from agent.random_play import Measurements, Rollout
 from params import HERE, TrainParams
 from utils.console import Console
-from utils.errors import EnvironmentFailure
+from utils.errors import EnvironmentFailure, ParameterError
 
 
 def rollout(*rewards, start=0.0, **given):
@@ -77,6 +77,11 @@ def test_a_failure_is_raised_after_what_is_known(capsys):
     assert "Random actions: 2 environment steps, 0 complete episodes." in lines
     assert "No episode has ended. It will be truncated after 10,000 environment steps." in lines
     assert lines[-1].startswith("Training replaces an environment that fails or is silent for 60 seconds")
+
+
+def test_observations_for_which_a_replay_has_no_room_are_refused():
+    with pytest.raises(ParameterError, match="replay-mem-size"):
+        print_check(resolve(TrainParams, {"env": "Healthy-v0", "replay_mem_size": 10**10}), Console())
 
 
 def test_episodes_have_means_and_standard_errors():

@@ -194,6 +194,14 @@ def test_a_wrapper_of_the_training_needs_its_flag_again(tmp_path):
     continued(tmp_path, run="second", ckpt_file=str(tmp_path / "Pendulum-v1/Pendulum-v1.ckpt-5000"))  # a new run may differ
 
 
+def test_a_resumed_run_keeps_its_algorithm(tmp_path):
+    trained(tmp_path, algorithm="ddpg", value_head="scalar")
+    with pytest.raises(ParameterError, match="a resumed run keeps its algorithm, ddpg: leave out --algorithm"):
+        continued(tmp_path, resume=True, algorithm="td3")
+    for given in ({}, {"algorithm": "ddpg"}):
+        assert continued(tmp_path, resume=True, **given)[0]["value_head"] == ("scalar", "run")
+
+
 def test_a_record_does_not_choose_folders_or_what_a_call_does(tmp_path):
     run = Run(tmp_path / "Pendulum-v1")
     params = {"ckpt_dir": "/elsewhere", "debug": True, "render": True, "max_minutes": 1.0, "fresh": True, "tau": 0.5}

@@ -3,11 +3,11 @@
 import faulty_envs  # noqa: F401  (registers the environments)
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, Tuple
 from gymnasium.wrappers import ClipAction, RescaleAction
 
 from utils.envs.environment import Environment
-from utils.envs.spaces import action_bounds, action_space
+from utils.envs.spaces import action_bounds, action_space, check_observations
 from utils.envs.spec import EnvSpec
 from utils.errors import ParameterError
 
@@ -41,6 +41,14 @@ def test_the_continuous_version_of_an_environment_is_named():
         action_bounds("LunarLander-v3", Discrete(4), None)
     with pytest.raises(ParameterError, match="discrete ones need another algorithm, such as DQN"):
         action_bounds("CartPole-v1", Discrete(2), None)
+    with pytest.raises(ParameterError, match="a --wrapper can flatten these into one Box"):
+        action_bounds("E", Tuple([HALF, HALF]), None)
+
+
+def test_an_image_is_refused_for_being_one():
+    with pytest.raises(ParameterError, match="images need a convolutional network"):
+        check_observations("E", Box(0, 255, (96, 96, 3), np.uint8))
+    check_observations("E", Box(0, 1, (4, 8, 8), np.float32))
 
 
 def test_bounds_are_read_below_a_wrapper_that_clips_and_so_unbounds_the_actions():

@@ -91,7 +91,10 @@ def test_a_record_of_another_form_is_refused(record):
         ),
         ({"wrappers": ("faulty_envs:NoSuchWrapper",)}, "NoSuchWrapper cannot be imported: AttributeError"),
         ({"wrappers": ("faulty_envs:ONE",)}, "the wrapper faulty_envs:ONE is not callable"),
-        ({"wrappers": ("faulty_envs:no_environment",)}, "Expected env to be a `gymnasium.Env`"),
+        (
+            {"wrappers": ("faulty_envs:no_environment",)},
+            "the wrapper faulty_envs:no_environment returned str, not an environment",
+        ),
     ],
 )
 def test_an_environment_that_cannot_be_made_is_one_sentence(given, said):
@@ -155,6 +158,20 @@ def test_a_later_callable_takes_the_place_of_an_earlier_one(registry):
     for length in (3, 5):
         register(lambda length=length: faulty_envs.Tiny(length=length), "Mine-v0")
     assert EnvSpec("Mine-v0").make().unwrapped._length == 5
+
+
+def test_a_callable_that_returns_the_same_environment_again_is_refused(registry):
+    shared = faulty_envs.Tiny()
+    spec = EnvSpec(register(lambda: shared, "Shared-v0"))
+    spec.make()
+    with pytest.raises(ParameterError, match="returned the same environment twice"):
+        spec.make()
+
+
+@pytest.mark.parametrize("given", [5, faulty_envs.Tiny()])
+def test_what_cannot_be_called_makes_no_environment(registry, given):
+    with pytest.raises(ParameterError, match="make_env must be a function or a class that makes an environment"):
+        register(given, "Mine-v0")
 
 
 def test_the_id_of_an_installed_environment_is_not_taken(registry):

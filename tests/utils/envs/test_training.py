@@ -50,6 +50,21 @@ def test_a_wrapper_of_the_training_must_leave_the_spaces():
         SPEC.make(train_wrappers=("gymnasium.wrappers:TimeAwareObservation",))
 
 
+@pytest.mark.parametrize(
+    ("wrapper", "kind", "said"),
+    [
+        ("faulty_envs:no_environment", ParameterError, "the wrapper faulty_envs:no_environment returned str"),
+        ("gymnasium.wrappers:TransformReward", ParameterError, "the wrapper gymnasium.wrappers:TransformReward cannot be used"),
+        ("faulty_envs:failing_wrapper", EnvironmentFailure, "the wrapper faulty_envs:failing_wrapper failed: RuntimeError"),
+    ],
+)
+@pytest.mark.parametrize("is_for_training", [False, True])
+def test_a_wrapper_that_fails_is_named(is_for_training, wrapper, kind, said):
+    spec = EnvSpec("Healthy-v0", wrappers=() if is_for_training else (wrapper,))
+    with pytest.raises(kind, match=said):
+        spec.make(train_wrappers=(wrapper,) if is_for_training else ())
+
+
 def test_a_faulty_environment_fails_within_wrappers_of_the_training_as_it_does_without():
     env = EnvSpec("NanReward-v0").make(train_wrappers=("faulty_envs:DoubledReward",), reward_clip=(-1.0, 1.0))
     env.reset(seed=0)

@@ -6,6 +6,7 @@ from factories import make_params, save_checkpoint
 
 from agent.training.callbacks import recording as module
 from agent.training.callbacks.recording import record_checkpoint
+from utils.envs.spec import EnvSpec
 from utils.errors import DependencyError
 from utils.storage.verified_folder import remove_verified
 
@@ -21,6 +22,12 @@ def test_film_is_a_gif_rendered_in_another_process(checkpoint, monkeypatch):
 
     monkeypatch.setattr("utils.envs.spec._check_may_render", render)
     assert record_checkpoint(make_params(max_ep_length=8), checkpoint).startswith(b"GIF8")
+
+
+def test_film_of_an_environment_whose_module_has_a_dot(tmp_path):
+    env = "examples.my_env:Rocket-v0"
+    checkpoint = save_checkpoint(tmp_path / "examples.my_env_Rocket-v0.ckpt-32", EnvSpec(env).make())
+    assert record_checkpoint(make_params(env=env, max_ep_length=8), checkpoint).startswith(b"GIF8")
 
 
 def test_film_of_a_missing_checkpoint_names_the_reason(checkpoint):
