@@ -3,7 +3,7 @@
 python benchmarks/environments.py                                      every environment, one seed
 python benchmarks/environments.py --environments Reacher-v5 --seeds 1 2 3
 
-Each policy is trained with the defaults, by `train(env=ID, num_steps_train=--steps)`, and scored over 100 episodes, beside
+Each policy is trained with the defaults, by `train(env=ID, num_steps_train=...)`, and scored over 100 episodes, beside
 uniformly random actions and an action of zero. MuJoCo and dm_control are optional (requirements-extras.txt): what is
 not installed is named and left out.
 """
@@ -27,13 +27,13 @@ from utils.envs.environment import select_renderer
 from utils.errors import DependencyError, ParameterError
 
 sys.path.append(str(timing.ROOT / "tests"))
-ENVIRONMENTS = {
-    "InvertedDoublePendulum-v5": "MuJoCo",
-    "Reacher-v5": "MuJoCo",
-    "shimmy:dm_control/cartpole-swingup-v0": "dm_control",
-    "MountainCarContinuous-v0": "sparse reward",
-    "examples.my_env:Rocket-v0": "actions from 0 to 25, float64",
-    "reward_envs:PointMassInParts-v0": "Dict observation",
+ENVIRONMENTS = {  # what is particular of each, and learner steps
+    "InvertedDoublePendulum-v5": ("MuJoCo", 10_000),
+    "Reacher-v5": ("MuJoCo", 10_000),
+    "shimmy:dm_control/cartpole-swingup-v0": ("dm_control", 10_000),
+    "MountainCarContinuous-v0": ("sparse reward", 20_000),
+    "examples.my_env:Rocket-v0": ("actions from 0 to 25, float64", 10_000),
+    "reward_envs:PointMassInParts-v0": ("Dict observation", 10_000),
 }
 SEEDS = range(100)  # of the scored episodes
 SMALL = dict(learning_starts=300, dense1_size=16, dense2_size=16, batch_size=16, num_agents=1, max_ep_length=50)
@@ -56,7 +56,7 @@ def main() -> None:
         __doc__,
         environments=dict(nargs="+", default=list(ENVIRONMENTS), help="ids"),
         seeds=dict(type=int, nargs="+", default=[1], help="the random seeds"),
-        steps=dict(type=int, default=10_000, help="learner steps"),
+        steps=dict(type=int, help="learner steps; default: those of ENVIRONMENTS, or 10 000"),
     )
     select_renderer(renders=False)
     result = timing.Result("environments")
@@ -67,7 +67,8 @@ def main() -> None:
             result.skipped.append(f"{env} is left out: {error}")
             continue
         for seed in given.seeds:
-            result.rows.append(run(env, seed, given.steps, SMALL | {"num_steps_train": 16} if given.quick else {}))
+            steps = given.steps or ENVIRONMENTS.get(env, ("", 10_000))[1]
+            result.rows.append(run(env, seed, steps, SMALL | {"num_steps_train": 16} if given.quick else {}))
     result.publish(given.json)
 
 
@@ -84,7 +85,8 @@ def run(env: str, seed: int, steps: int, changes: dict[str, Any]) -> dict[str, A
     return {
         "environment": env,
         "seed": seed,
-        "about": ENVIRONMENTS.get(env, ""),
+        "about": ENVIRONMENTS.get(env, ("",))[0],
+        "learner steps": result.learner_step,
         "random actions": others[0].mean,
         "action zero": others[1].mean,
         "learned": learned.mean,
