@@ -117,10 +117,25 @@ def broken_rules(config: Any) -> Iterator[tuple[set[str], str]]:
         yield from _film_rules(config)
 
 
+# The value of another parameter that leaves a parameter without effect.
+_IDLE_WITH: dict[str, tuple[str, Any]] = {
+    "scalar_loss": ("value_head", "categorical"),
+    "num_atoms": ("value_head", "scalar"),
+    "priority": ("value_head", "scalar"),
+    "actor_value": ("num_critics", 1),
+    "target_noise_clip": ("target_noise", 0.0),
+    "noise_scale_min": ("noise_scale_per", "same"),
+    "ou_theta": ("noise", "gaussian"),
+}
+
+
 def _without_effect(config: Any, sources: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each given parameter that another one leaves without effect."""
+    """A sentence for each flag that another parameter leaves without effect."""
     if not isinstance(config, TrainParams):
         return
+    for name, (other, idle) in _IDLE_WITH.items():
+        if sources[name] == "flag" and getattr(config, other) == idle:
+            yield f"{name} has no effect, since {other} is {idle}."
     if sources["normalise_observations"] == "flag" and config.normalise_observations and not config.has_running_observations:
         name = "obs_scale" if config.obs_scale is not None else "obs_mean"
         yield f"normalise_observations has no effect: observations are scaled by {name}, which is from {sources[name]}."

@@ -112,6 +112,22 @@ def test_a_flag_that_the_scales_of_an_entry_leave_without_effect_is_said():
     assert resolve(TrainParams, {"env": "BipedalWalker-v3", "normalise_observations": True}).notes == []
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"scalar_loss": "huber"}, ["scalar_loss has no effect, since value_head is categorical."]),
+        ({"scalar_loss": "huber", "algorithm": "ddpg"}, []),
+        ({"num_atoms": 11, "algorithm": "td3"}, ["num_atoms has no effect, since value_head is scalar."]),
+        ({"actor_value": "lower"}, ["actor_value has no effect, since num_critics is 1."]),
+        ({"actor_value": "lower", "num_critics": 2}, []),
+        ({"ou_theta": 0.3}, ["ou_theta has no effect, since noise is gaussian."]),  # by the entry of Pendulum
+        ({"ou_theta": 0.3, "noise": "ou"}, []),
+    ],
+)
+def test_flags_that_another_parameter_leaves_without_effect_are_said(flags, said):
+    assert resolve(TrainParams, {"env": "Pendulum-v1"} | flags).notes == said
+
+
 def test_arguments_of_a_constructor_may_be_a_dictionary(monkeypatch):
     given = {"env": "Pendulum-v1", "env_kwargs": {"g": 9.8}}
     assert resolve(TrainParams, given).values.env_kwargs == '{"g": 9.8}'
