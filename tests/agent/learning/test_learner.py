@@ -321,8 +321,9 @@ def test_adam_starts_with_steps_of_the_learning_rate():
         assert moved.max() == pytest.approx(rate, rel=0.01)
 
 
-def test_a_learner_goes_on_from_its_snapshot_as_if_nothing_had_happened():
-    params = small(use_batch_norm=True)
+@pytest.mark.parametrize("changes", [{"use_batch_norm": True}, {"layer_norm": True}, DDPG, TD3], ids=str)
+def test_a_learner_goes_on_from_its_snapshot_as_if_nothing_had_happened(changes):
+    params = small(**changes)
     learner, replay = make(params, bandit(), is_eager=True)
     learner.step()
     kept = learner.snapshot()[2]
