@@ -8,7 +8,7 @@ from agent.config import ARCHITECTURE_FIELDS, RUN_FIELDS, resolve, run_folder
 from agent.environment import env_spec, trained_env_spec
 from agent.training.checkpointer import LEARNER, STATE
 from params import FIRST_VERSION, TrainParams
-from utils.errors import CheckpointError, ParameterError
+from utils.errors import CheckpointError, EnvMismatchError, ParameterError
 from utils.parameters import Resolved
 from utils.storage.checkpoints import (
     Checkpoint,
@@ -49,20 +49,27 @@ def resolve_training(
         record = {name: value for name, value in record.items() if name in (*ARCHITECTURE_FIELDS, "env_kwargs")}
         note = f"The networks have the shapes and scaling recorded in {checkpoint.path}; all else is as for a new run."
     resolved = resolve(cls, given, record, env_problem)
-    trained_env_spec(checkpoint, resolved.values)
     trained_by = record.get("algorithm", resolved.values.algorithm)
     if is_same_run and resolved.values.algorithm != trained_by:
         raise ParameterError(
             f"a resumed run keeps its algorithm, {trained_by}: leave out --algorithm, or start a new run from its checkpoint "
             "with --ckpt-file and --run."
         )
-    trained_in = checkpoint.manifest.get("params", {}).get("train_wrapper", "")
-    if is_same_run and resolved.sources["train_wrapper"] != "flag" and resolved.values.train_wrapper != trained_in:
-        raise CheckpointError(
-            f"{checkpoint.path} was trained in {trained_in or 'no wrapper'}; add --train-wrapper {shlex.quote(trained_in)}, if "
-            "you trust what it names."
-        )
+    _check_env(checkpoint, resolved, is_same_run)
     return Resolved(resolved.values, resolved.sources, [*resolved.notes, note])
+
+
+def _check_env(checkpoint: Checkpoint, resolved: Resolved, is_same_run: bool) -> None:
+    """Raise CheckpointError with all flags to add for the environment and the training wrapper of the checkpoint."""
+    trained_in, asked = checkpoint.manifest.get("params", {}).get("train_wrapper", ""), resolved.values.train_wrapper
+    lacks_wrapper = is_same_run and resolved.sources["train_wrapper"] != "flag" and asked != trained_in
+    add = f"add --train-wrapper {shlex.quote(trained_in)}, if you trust what it names."
+    try:
+        trained_env_spec(checkpoint, resolved.values)
+    except EnvMismatchError as error:
+        raise EnvMismatchError(f"{error} Also {add}" if lacks_wrapper else str(error)) from None
+    if lacks_wrapper:
+        raise EnvMismatchError(f"{checkpoint.path} was trained in {trained_in or 'no wrapper'}; {add}")
 
 
 def _recording_checkpoint(which: TrainParams) -> Checkpoint | None:

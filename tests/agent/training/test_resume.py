@@ -189,6 +189,9 @@ def test_a_wrapper_of_the_training_needs_its_flag_again(tmp_path):
     trained(tmp_path, train_wrapper="mine:Shaped")
     with pytest.raises(CheckpointError, match="was trained in mine:Shaped; add --train-wrapper mine:Shaped, if you trust"):
         continued(tmp_path, resume=True)
+    trained(tmp_path / "both", train_wrapper="mine:Shaped", wrapper="evil:Run")
+    with pytest.raises(CheckpointError, match=r"add --wrapper evil:Run, .* Also add --train-wrapper mine:Shaped, if you"):
+        continued(tmp_path / "both", resume=True)
     for wrapper in ("mine:Shaped", "mine:Other", ""):
         assert continued(tmp_path, resume=True, train_wrapper=wrapper)[0]["train_wrapper"] == (wrapper, "flag")
     continued(tmp_path, run="second", ckpt_file=str(tmp_path / "Pendulum-v1/Pendulum-v1.ckpt-5000"))  # a new run may differ
