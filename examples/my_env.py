@@ -61,4 +61,4 @@ class Rocket(gymnasium.Env):
         return picture
 
 
-gymnasium.register("Rocket-v0", entry_point=Rocket, max_episode_steps=STEPS)
+gymnasium.register("Rocket-v0", entry_point=f"{__name__}:Rocket", max_episode_steps=STEPS)
