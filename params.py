@@ -29,10 +29,9 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
         **_RATES, **FIRST_VERSION, noise_decay=0.9999, noise_decay_per="episode", learning_rate_schedule="constant",
         priority="cross_entropy",
     ),
-    "ddpg": dict(value_head="scalar", n_step_returns=1, priority_alpha=0.0),  # Lillicrap et al., 2016
-    "td3": dict(  # Fujimoto et al., 2018
-        value_head="scalar", num_critics=2, policy_delay=2, target_noise=0.2, n_step_returns=1, priority_alpha=0.0,
-    ),
+    # Lillicrap et al., 2016, and Fujimoto et al., 2018.
+    "ddpg": dict(value_head="scalar", n_step_returns=1, priority_alpha=0.0),
+    "td3": dict(value_head="scalar", num_critics=2, policy_delay=2, target_noise=0.2, n_step_returns=1, priority_alpha=0.0),
 }
 
 # What fits an environment: any field of TrainParams, and under the name of an algorithm what is used with that one only.
@@ -58,21 +57,6 @@ ENVS: dict[str, dict[str, Any]] = {
         **FIRST_VERSION, reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000, d4pg=_RATES,
     ),
 }
-
-# The ids that the original used, what they are called today, and what changed in between.
-RENAMED = {
-    "Pendulum-v0": ("Pendulum-v1", "the speed is now clipped before it moves the pendulum"),
-    "LunarLanderContinuous-v2": ("LunarLanderContinuous-v3", "wind is drawn again at each reset; without wind it is as before"),
-    "BipedalWalker-v2": ("BipedalWalker-v3", "the lidar now reports the nearest point instead of the furthest"),
-    "BipedalWalkerHardcore-v2": ("BipedalWalkerHardcore-v3", "the lidar now reports the nearest point instead of the furthest"),
-}
-
-# What some parameters are called elsewhere: a name that is none is answered with these.
-ALIASES: dict[str, tuple[str, ...]] = {
-    "lr": ("critic_learning_rate", "actor_learning_rate"), "gamma": ("discount_rate",), "buffer_size": ("replay_mem_size",),
-    "total_timesteps": ("num_steps_train",), "episodes": ("num_eps_test", "num_eps_play"), "warmup": ("learning_starts",),
-    "sigma": ("noise_scale",), "name": ("run",), "checkpoint": ("ckpt_file",),
-}
 # fmt: on
 
 # Kinds of fields. What has none is recorded with the run and may change when the run is resumed.
@@ -83,7 +67,6 @@ FILE = "file"  # not recorded
 SEED = "seed"  # an entry in ENVS is for training alone, like one of the kinds RUN and FILE: scores have seeds of their own
 
 LARGE = 1e30  # float32 holds it and its inverse
-AXES = ("learner_step", "env_step", "minutes")
 HERE = Path(__file__).resolve().parent
 SHIPPED = "shipped"  # folder, and name as a run, of the policies that come with the toolkit
 
@@ -94,7 +77,6 @@ RunName = Annotated[str, Predicate(RUN_NAME.fullmatch), doc("a plain folder name
 Folder = Annotated[str, MinLen(1), FOLDER]
 File = Annotated[str, MinLen(1), FILE]
 Format = Annotated[str, Predicate(("gif", "mp4").__contains__), doc("gif or mp4")]
-Axis = Annotated[str, Predicate(AXES.__contains__), doc(f"{', '.join(AXES[:-1])} or {AXES[-1]}")]
 Algorithm = Annotated[str, Predicate(ALGORITHMS.__contains__), doc(" or ".join(ALGORITHMS))]
 Noise = Annotated[str, Predicate(("gaussian", "ou").__contains__), doc("gaussian or ou")]
 ScalePer = Annotated[str, Predicate(("same", "agent", "episode").__contains__), doc("same, agent or episode")]
@@ -117,8 +99,6 @@ HiddenSizes = Annotated[tuple[Annotated[int, Ge(1), Le(2**16)], ...], MinLen(1),
 Seed = Annotated[int, Ge(0), Le(2**63 - 1), SEED]
 EpisodeLength = Annotated[int, Ge(1), Le(10**9)]
 Repeats = Annotated[int, Ge(1), Le(1000)]
-Dimension = Annotated[int, Ge(0), Le(10**6)]
-Points = Annotated[int, Ge(2), Le(1000)]
 
 
 @dataclass(frozen=True)

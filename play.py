@@ -23,7 +23,8 @@ from agent.analysis.recording import AGES, Make, record_episode, record_pair, re
 from agent.config import resolve, run_folder
 from agent.evaluation import play
 from agent.loading import LoadedCheckpoint, at_step, load_checkpoint, load_series
-from params import ALIASES, PlayParams
+from agent.names import ALIASES
+from params import PlayParams
 from utils import flags
 from utils.console import Console
 from utils.envs.environment import has_screen, select_renderer

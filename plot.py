@@ -18,7 +18,7 @@ from agent.analysis.learning_curves import curves_path
 from agent.analysis.plot_params import AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams
 from agent.analysis.report import write_report
 from agent.config import resolve, run_folder
-from params import ALIASES
+from agent.names import ALIASES
 from utils import flags
 from utils.console import Console
 from utils.envs.environment import has_screen

@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 from agent.config import resolve, run_folder
 from agent.evaluation import evaluate, read_returns, read_starts
 from agent.loading import load_checkpoint
-from params import ALIASES, TestParams
+from agent.names import ALIASES
+from params import TestParams
 from utils import flags
 from utils.console import Console
 from utils.envs.spec import env_problem

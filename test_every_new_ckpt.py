@@ -20,7 +20,8 @@ from pathlib import Path
 
 from agent.config import resolve, run_folder
 from agent.environment import env_flags, trained_env_spec
-from params import ALIASES, HERE, WatchParams
+from agent.names import ALIASES
+from params import HERE, WatchParams
 from utils import flags
 from utils.console import Console
 from utils.errors import CheckpointError, EnvMismatchError, ToolkitError

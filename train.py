@@ -15,10 +15,11 @@ if __name__ == "__main__":
 
 from agent.analysis.env_check import print_check
 from agent.analysis.summary import print_summary
+from agent.names import ALIASES
 from agent.training.callbacks.live_view import LiveView
 from agent.training.resume import resolve_training
 from agent.training.runs import each_seed, prepare
-from params import ALIASES, TrainParams
+from params import TrainParams
 from utils import flags
 from utils.console import Console
 from utils.envs.environment import has_screen

@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from agent.names import ALIASES, RENAMED
 from params import (
     ALGORITHMS,
-    ALIASES,
     ARCHITECTURE,
     ENVS,
     FILE,
     FOLDER,
     LARGE,
-    RENAMED,
     RUN,
     SEED,
     SHIPPED,

@@ -15,9 +15,11 @@ from reliability import fuzzed_params
 from reliability.fuzzed_params import CLASSES, bounds_of, kind_of
 
 import params
+from agent.analysis import plot_params
 from agent.analysis.plot_params import CurvesParams
 from agent.config import ATOM_DISTANCE, folder_name, resolve, run_folder
-from params import ALGORITHMS, ENVS, RENAMED, PlayParams, TrainParams, WatchParams
+from agent.names import RENAMED
+from params import ALGORITHMS, ENVS, PlayParams, TrainParams, WatchParams
 from utils.errors import ParameterError
 
 FIELDS = [(cls, field.name) for cls in CLASSES for field in dataclasses.fields(cls)]
@@ -617,7 +619,7 @@ def good_values(cls, name):
     if kind is str:
         return {
             "format": st.sampled_from(["gif", "mp4"]),
-            "x": st.sampled_from(params.AXES),
+            "x": st.sampled_from(plot_params.AXES),
             "run": st.from_regex(r"[a-z]{0,5}", fullmatch=True),
             "algorithm": st.sampled_from(list(ALGORITHMS)),
             "noise": st.sampled_from(["gaussian", "ou"]),

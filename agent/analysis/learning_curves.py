@@ -12,7 +12,8 @@ from agent.analysis.curves import Curve, draw_curves, mean_curve, published_curv
 from agent.analysis.plot_params import CurvesParams, RunPlotParams
 from agent.config import folder_name
 from agent.environment import env_spec
-from params import HERE, RENAMED, SHIPPED, WatchParams
+from agent.names import RENAMED
+from params import HERE, SHIPPED, WatchParams
 from utils.errors import CheckpointError, ParameterError, ToolkitError
 from utils.logs import read_log
 from utils.storage.checkpoints import list_checkpoints, newest_manifest

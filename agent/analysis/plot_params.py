@@ -3,24 +3,26 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Le, MinLen, Predicate, doc
 
 from params import (
     HERE,
-    Axis,
     CheckpointFields,
     Count,
-    Dimension,
     EpisodeFields,
     File,
     Folder,
     Format,
     Number,
-    Points,
     PolicyParams,
     RunName,
     Seed,
 )
+
+AXES = ("learner_step", "env_step", "minutes")
+Axis = Annotated[str, Predicate(AXES.__contains__), doc(f"{', '.join(AXES[:-1])} or {AXES[-1]}")]
+Dimension = Annotated[int, Ge(0), Le(10**6)]
+Points = Annotated[int, Ge(2), Le(1000)]
 
 
 @dataclass(frozen=True)

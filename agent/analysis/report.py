@@ -14,7 +14,8 @@ from agent.analysis.recording import episode_gif, recording_seed
 from agent.analysis.training_plots import draw_speed, draw_training
 from agent.config import run_folder
 from agent.loading import LoadedCheckpoint, load_checkpoint
-from params import RENAMED, SHIPPED, TrainParams
+from agent.names import RENAMED
+from params import SHIPPED, TrainParams
 from utils.errors import CheckpointError, ToolkitError
 from utils.logs import read_log
 from utils.media.figures import new_figure, png

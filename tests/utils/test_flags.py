@@ -9,7 +9,8 @@ import pytest
 import params
 from agent.analysis.plot_params import CurvesParams, MapsParams
 from agent.config import resolve
-from params import ALIASES, ENVS, PlayParams, TrainParams, WatchParams
+from agent.names import ALIASES
+from params import ENVS, PlayParams, TrainParams, WatchParams
 from utils.errors import ParameterError
 from utils.flags import parse, parse_command
 

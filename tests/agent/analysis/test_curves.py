@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import params
+from agent import names
+from agent.analysis import plot_params
 from agent.analysis.curves import (
     AXES,
     Curve,
@@ -162,7 +164,7 @@ def test_the_mean_of_one_run_is_that_run():
 
 def test_the_published_curve_is_there_for_the_originals_four_environments():
     path = params.HERE / "data" / "original_learning_curves.csv"
-    for old, (new, _) in params.RENAMED.items():
+    for old, (new, _) in names.RENAMED.items():
         assert len(published_curve(path, old, "").x) > 40, new
     assert published_curve(path, "Toy-v0", "") is None
     curve = published_curve(path, "Pendulum-v0", "")
@@ -204,7 +206,7 @@ def test_a_run_without_scores_is_named_at_its_training_returns():
 
 
 def test_the_parameters_know_the_same_axes():
-    assert set(AXES) == set(params.AXES)
+    assert set(AXES) == set(plot_params.AXES)
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0, "0"), (950, "950"), (20_000, "20k"), (1_500_000, "1.5M")])
