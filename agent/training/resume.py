@@ -61,7 +61,8 @@ def resolve_training(
 
 def _check_env(checkpoint: Checkpoint, resolved: Resolved, is_same_run: bool) -> None:
     """Raise CheckpointError with all flags to add for the environment and the training wrapper of the checkpoint."""
-    trained_in, asked = checkpoint.manifest.get("params", {}).get("train_wrapper", ""), resolved.values.train_wrapper
+    trained_in = str(checkpoint.manifest.get("params", {}).get("train_wrapper", ""))  # whatever the manifest holds there
+    asked = resolved.values.train_wrapper
     lacks_wrapper = is_same_run and resolved.sources["train_wrapper"] != "flag" and asked != trained_in
     add = f"add --train-wrapper {shlex.quote(trained_in)}, if you trust what it names."
     try:
@@ -92,7 +93,7 @@ def _record(checkpoint: Checkpoint, env: str) -> dict[str, Any]:
     try:
         values = resolve(TrainParams, {"env": env}, record).values
         if not env_spec(values).has_plain_kwargs:
-            del record["env_kwargs"]  # text may name a file; the user's flags must name the same
+            record.pop("env_kwargs", None)  # text may name a file; the user's flags must name the same
     except ParameterError as error:
         raise CheckpointError(f"the parameters recorded in {checkpoint.path} cannot be used: {error}.") from None
     return record

@@ -197,6 +197,25 @@ def test_a_wrapper_of_the_training_needs_its_flag_again(tmp_path):
     continued(tmp_path, run="second", ckpt_file=str(tmp_path / "Pendulum-v1/Pendulum-v1.ckpt-5000"))  # a new run may differ
 
 
+def test_an_older_record_without_arguments_takes_those_of_envs(tmp_path, monkeypatch):
+    run = Run(tmp_path / "Pendulum-v1")
+    spec = {"id": "Pendulum-v1", "kwargs": {"g": "x"}}
+    manifest = {"learner_step": 10, "run_id": run.run_id, "env": "Pendulum-v1", "params": {"tau": 0.5}, "env_spec": spec}
+    write_verified(checkpoint_path(run.folder, "Pendulum-v1", 10), {"state.json": {}}, manifest)
+    run.close()
+    monkeypatch.setitem(ENVS, "Pendulum-v1", ENVS["Pendulum-v1"] | {"env_kwargs": '{"g": "x"}'})
+    assert continued(tmp_path, resume=True)[0]["env_kwargs"] == ('{"g": "x"}', "ENVS")
+
+
+def test_a_training_wrapper_that_is_no_text_is_an_error_of_the_checkpoint(tmp_path):
+    run = Run(tmp_path / "Pendulum-v1")
+    manifest = {"learner_step": 10, "run_id": run.run_id, "env": "Pendulum-v1", "params": {"train_wrapper": 5}}
+    write_verified(checkpoint_path(run.folder, "Pendulum-v1", 10), {"state.json": {}}, manifest)
+    run.close()
+    with pytest.raises(CheckpointError, match="was trained in 5"):
+        continued(tmp_path, resume=True)
+
+
 def test_a_resumed_run_keeps_its_algorithm(tmp_path):
     trained(tmp_path, algorithm="ddpg", value_head="scalar")
     with pytest.raises(ParameterError, match="a resumed run keeps its algorithm, ddpg: leave out --algorithm"):
