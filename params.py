@@ -1,4 +1,4 @@
-"""Every number you might change. Imports nothing of ours; scripts and agent/ may import it.
+"""Every number you might change. Imports the types of its values alone; scripts and agent/ may import it.
 
 Change ENV to train something else. Each field below is also a --flag of the script that its class belongs to.
 Order of values: flag, then on --resume what the run recorded, then the environment's entry in ENVS, then the algorithm's in
@@ -13,9 +13,14 @@ from typing import Annotated, Any, cast
 
 from annotated_types import Ge, Gt, Le, MinLen, Predicate, doc
 
+# fmt: off
+from utils.bounds import (
+    ActorValue, Count, DecayPer, Divisor, EpisodeLength, Format, LARGE, LearnerStep, Noise, Number, Priority, Rate, Repeats,
+    Runner, ScalarLoss, ScalePer, Schedule, Share, Steps, ValueHead, Weight,
+)
+
 ENV = "Pendulum-v1"
 
-# fmt: off
 _RATES = dict(critic_learning_rate=1e-4, actor_learning_rate=1e-4, tau=0.001, learning_starts=1_000, saturation_penalty=0.0)
 # Noise, ratio and scales of the original and of the first version. A run whose record lacks one of them keeps it too.
 FIRST_VERSION = dict(
@@ -66,7 +71,6 @@ FOLDER = "folder"  # a root, to which the environment's own folder is appended; 
 FILE = "file"  # not recorded
 SEED = "seed"  # an entry in ENVS is for training alone, like one of the kinds RUN and FILE: scores have seeds of their own
 
-LARGE = 1e30  # float32 holds it and its inverse
 HERE = Path(__file__).resolve().parent
 SHIPPED = "shipped"  # folder, and name as a run, of the policies that come with the toolkit
 
@@ -76,29 +80,10 @@ RUN_NAME = re.compile(r"(?s)(?!\.|before-|(shipped|tensorboard)$)(?!.*\.ckpt-)[^
 RunName = Annotated[str, Predicate(RUN_NAME.fullmatch), doc("a plain folder name"), RUN]
 Folder = Annotated[str, MinLen(1), FOLDER]
 File = Annotated[str, MinLen(1), FILE]
-Format = Annotated[str, Predicate(("gif", "mp4").__contains__), doc("gif or mp4")]
 Algorithm = Annotated[str, Predicate(ALGORITHMS.__contains__), doc(" or ".join(ALGORITHMS))]
-Noise = Annotated[str, Predicate(("gaussian", "ou").__contains__), doc("gaussian or ou")]
-ScalePer = Annotated[str, Predicate(("same", "agent", "episode").__contains__), doc("same, agent or episode")]
-DecayPer = Annotated[str, Predicate(("episode", "step", "none").__contains__), doc("episode, step or none")]
-Priority = Annotated[str, Predicate(("cross_entropy", "kl").__contains__), doc("cross_entropy or kl")]
-Schedule = Annotated[str, Predicate(("constant", "linear", "cosine").__contains__), doc("constant, linear or cosine")]
-ValueHead = Annotated[str, Predicate(("categorical", "scalar").__contains__), doc("categorical or scalar")]
-ScalarLoss = Annotated[str, Predicate(("squared", "huber").__contains__), doc("squared or huber")]
-ActorValue = Annotated[str, Predicate(("first", "lower", "mean").__contains__), doc("first, lower or mean")]
-Number = Annotated[float, Ge(-LARGE), Le(LARGE)]
-Divisor = Annotated[float, Ge(1 / LARGE), Le(LARGE)]
-Share = Annotated[float, Ge(0), Le(1)]
-Rate = Annotated[float, Gt(0), Le(1)]
-Weight = Annotated[float, Ge(0), Le(10)]
-Count = Annotated[int, Ge(1), Le(10**6)]
-LearnerStep = Annotated[int, Ge(0)]
-Steps = Annotated[int, Ge(1), Le(10**12)]
 Units = Annotated[int, Ge(1), Le(2**16), ARCHITECTURE]
 HiddenSizes = Annotated[tuple[Annotated[int, Ge(1), Le(2**16)], ...], MinLen(1), ARCHITECTURE]
 Seed = Annotated[int, Ge(0), Le(2**63 - 1), SEED]
-EpisodeLength = Annotated[int, Ge(1), Le(10**9)]
-Repeats = Annotated[int, Ge(1), Le(1000)]
 
 
 @dataclass(frozen=True)
@@ -180,7 +165,10 @@ class TrainParams:
     ou_theta: Annotated[float, Gt(0), Le(1)] = 0.15  # share of its state that ou loses at each action; it comes to 1.9 * scale
 
     # Agents
-    num_agents: Annotated[int, Ge(1), Le(1024)] = 4  # threads that act at once
+    num_agents: Annotated[int, Ge(1), Le(1024)] = 4  # agents that act at once
+    runner: Annotated[Runner, RUN] = "threads"  # where they act: threads, processes of this machine, or ray: any machines
+    ray_address: Annotated[str, RUN] = ""  # of a Ray cluster, auto or host:port; default: Ray on this machine, for this call
+    ray_cpus_per_agent: Annotated[float, Gt(0), Le(1024), RUN] = 1.0  # cores that Ray reserves for an agent; 0.5: two on one
     envs_per_agent: Annotated[int, Ge(1), Le(1024)] = 1  # environments that one agent steps with one batched policy call
     max_ep_length: EpisodeLength = 10_000  # environment steps after which an episode is truncated
     action_bound: Annotated[float, Gt(0), Le(LARGE), ARCHITECTURE] | None = None  # actions without bounds get -this, this

@@ -69,6 +69,11 @@ class Agent:
         starts = [self._making_since, *(env.waiting_since for env in self._envs)]
         return min((start for start in starts if start is not None), default=None)
 
+    @property
+    def episodes(self) -> int:
+        """Finished episodes."""
+        return self.noise.episodes
+
     def collect(self, transitions: int, policy: Policy | None) -> TransitionBatch:
         """Step the environments until so many transitions are complete. Without a policy, actions are uniformly random.
 
@@ -97,6 +102,9 @@ class Agent:
         self._episodes, self._ranges = [], []
         self.restart()
         return batch
+
+    def abandon(self) -> None:
+        """Do nothing: who calls this leaves an agent that hangs behind, in its thread."""
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to continue from the start of an episode."""

@@ -14,7 +14,6 @@ from params import (
     ENVS,
     FILE,
     FOLDER,
-    LARGE,
     RUN,
     SEED,
     SHIPPED,
@@ -24,6 +23,7 @@ from params import (
     WatchParams,
 )
 from utils import parameters
+from utils.bounds import LARGE
 from utils.parameters import Resolved, fields_of_kind, nearest
 
 # With another value of these a checkpoint cannot be continued.
@@ -171,6 +171,11 @@ def _training_rules(config: TrainParams) -> Iterator[tuple[set[str], str]]:
             f"learning_starts must be at most replay_mem_size, got {config.learning_starts} and {config.replay_mem_size}: "
             "the replay would never hold enough to begin",
         )
+    if config.synchronous and config.runner != "threads":
+        fields = {"synchronous", "runner"}
+        yield fields, f"synchronous and runner {config.runner} exclude each other: agents elsewhere do not take turns"
+    if config.ray_address and config.runner != "ray":
+        yield {"ray_address", "runner"}, f"ray_address is for runner ray, not for {config.runner}"
     if config.synchronous and not ratio:
         fields = {"synchronous", "samples_per_insert"}
         yield fields, "synchronous takes turns by the ratio, so samples_per_insert must not be 0"

@@ -13,6 +13,6 @@ RENAMED = {
 ALIASES: dict[str, tuple[str, ...]] = {
     "lr": ("critic_learning_rate", "actor_learning_rate"), "gamma": ("discount_rate",), "buffer_size": ("replay_mem_size",),
     "total_timesteps": ("num_steps_train",), "episodes": ("num_eps_test", "num_eps_play"), "warmup": ("learning_starts",),
-    "sigma": ("noise_scale",), "name": ("run",), "checkpoint": ("ckpt_file",),
+    "sigma": ("noise_scale",), "name": ("run",), "checkpoint": ("ckpt_file",), "parallel": ("runner",),
 }
 # fmt: on

@@ -21,7 +21,7 @@ from agent.agent import Agent
 from agent.learning.networks import Hidden, make_actor, named_arrays
 from agent.policy import Policy
 from agent.scaling import Scaling
-from agent.training.workers import BATCH_LENGTH
+from agent.training.workers.pool import BATCH_LENGTH
 from params import TrainParams
 from utils.envs.spec import EnvSpec
 from utils.errors import DependencyError

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.training.workers import BATCH_LENGTH
+from agent.training.workers.pool import BATCH_LENGTH
 from utils.replay.prioritised import PrioritisedReplay
 
 OBS, ACTION, BATCH, ALPHA, BETA, EPSILON = 24, 4, 256, 0.6, 0.4, 1e-5

@@ -12,7 +12,7 @@ from agent.scaling import Scaling
 from agent.training.checkpointer import Checkpointer
 from agent.training.counters import RunCounters
 from agent.training.parts import Parts
-from agent.training.workers import WorkerPool
+from agent.training.workers.pool import WorkerPool
 from params import TrainParams
 from utils.console import Console
 from utils.replay.rate_limiter import RateLimiter

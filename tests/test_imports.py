@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ["train", "test", "play", "plot", "test_every_new_ckpt"]
 # A file may import the files and folders above its own line, and those of its own line.
 LAYERS = [
-    "utils.errors",
+    "utils.errors utils.bounds",
     "utils.storage.files utils.storage.arrays utils.storage.lines utils.memory utils.retry_budget utils.media.figures",
     "utils.storage utils.media utils.console utils.threads utils.envs utils.parameters",
     "utils.tensorboard utils.replay utils.script utils.child utils.flags",
@@ -49,8 +49,12 @@ FORBIDDEN_MODULES = {
     "joblib",
     "shelve",
     "marshal",
-    "socket",
     "socketserver",
+}
+PROCESSES = {  # these exchange pickled messages with processes of their own run, when the user asks for it
+    "multiprocessing": "agent/training/workers/process_agent.py",
+    "ray": "agent/training/workers/ray_cluster.py",
+    "socket": "agent/training/workers/ray_cluster.py",
 }
 FORBIDDEN_NAMES = {"load_model", "load_weights", "eval", "exec", "allow_pickle"}
 LARGEST_FILE, LARGEST_FOLDER = 260, 14
@@ -114,7 +118,9 @@ def test_tensorflow_is_imported_by_these_files_only(file):
 
 @pytest.mark.parametrize("file", files())
 def test_no_file_names_what_runs_code_from_a_file_or_opens_a_port(file):
-    assert not {name.split(".")[0] for name in imports(file)} & FORBIDDEN_MODULES
+    imported = {name.split(".")[0] for name in imports(file)}
+    assert not imported & FORBIDDEN_MODULES
+    assert all(PROCESSES[name] == file for name in imported & PROCESSES.keys())
     for node in ast.walk(ast.parse((ROOT / file).read_text())):
         names = {getattr(node, field, None) for field in ("id", "attr", "arg")}
         assert not names & FORBIDDEN_NAMES, f"{file}:{node.lineno} names {names & FORBIDDEN_NAMES}"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 INTERRUPTED = (129, 130, 143)  # exit codes of a script that SIGHUP, SIGINT or SIGTERM ended
@@ -23,19 +24,23 @@ class Child:
     When this process closes the pipe or ends, even by SIGKILL, the child reads end-of-file on its stdin and ends itself.
     """
 
-    def __init__(self, script: str, *arguments: object, nice: int = 0, **flags: object):
+    def __init__(self, script: str, *arguments: object, nice: int = 0, channel: int | None = None, **flags: object):
         """Start `script`, a path relative to the toolkit's folder, with `arguments` and a flag for each of `flags`.
 
-        `nice` lowers its scheduling priority. Raises OSError.
+        `nice` lowers its scheduling priority. A child with a `channel`, a file descriptor that it inherits, prints to this
+        process's stdout and does not get the signals of the terminal. Raises OSError.
         """
         words = [str(argument) for argument in arguments]
         for name, value in flags.items():
             words += ["--" + name.replace("_", "-"), str(value)]
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `end`)
         read, self._pipe = os.pipe()
+        options: dict[str, Any] = {"stdout": self._said, "stderr": subprocess.STDOUT}
+        if channel is not None:
+            options = {"pass_fds": (channel,), "process_group": 0}
         try:
             command = [sys.executable, __file__, str(nice), str(ROOT / script), *words]
-            self._process = subprocess.Popen(command, stdin=read, stdout=self._said, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(command, stdin=read, **options)
         except OSError:
             os.close(self._pipe)
             self._said.close()
@@ -57,14 +62,14 @@ class Child:
             time.sleep(0.05)
         return code
 
-    def end(self) -> None:
-        """End it if it still runs, and read its output. Further calls do nothing."""
+    def end(self, grace: float = GRACE) -> None:
+        """End it if it still runs, after `grace` seconds by SIGKILL, and read its output. Further calls do nothing."""
         if self._said.closed:
             return
         if self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(GRACE)
+                self._process.wait(grace)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -72,6 +77,10 @@ class Child:
         self._said.seek(0)
         self.output = self._said.read().decode(errors="replace").strip()
         self._said.close()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; nothing happens if it has ended."""
+        self._process.send_signal(number)
 
     @property
     def last_line(self) -> str:

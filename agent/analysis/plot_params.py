@@ -8,16 +8,14 @@ from annotated_types import Ge, Le, MinLen, Predicate, doc
 from params import (
     HERE,
     CheckpointFields,
-    Count,
     EpisodeFields,
     File,
     Folder,
-    Format,
-    Number,
     PolicyParams,
     RunName,
     Seed,
 )
+from utils.bounds import Count, Format, Number
 
 AXES = ("learner_step", "env_step", "minutes")
 Axis = Annotated[str, Predicate(AXES.__contains__), doc(f"{', '.join(AXES[:-1])} or {AXES[-1]}")]

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agent.config import ATOM_DISTANCE, horizon
-from params import LARGE, TrainParams
+from params import TrainParams
+from utils.bounds import LARGE
 from utils.errors import ParameterError
 from utils.replay.returns import Bounds, ObservedReturns
 

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Mapping
 
-from agent.agent import Agent
 from agent.training.callbacks.callback import FinishedEpisode, Status
 from agent.training.checkpointer import Checkpointer
 from agent.training.parts import Parts
@@ -35,11 +34,11 @@ class Measurements:
         self._counts = (self._counters.seconds, self._learner.learner_step, self._counters.env_steps)  # at the last row
         self._rates = (0.0, 0.0)
 
-    def failure(self, agent: Agent, error: EnvironmentFailure) -> None:
+    def failure(self, agent: int, error: EnvironmentFailure) -> None:
         """Count a failed environment. The first failure of each agent is printed."""
         with self._lock:
             self._env_failures += 1
-        self._console.say_once(f"{error}. A new environment takes its place.", key=f"failure of agent {agent.index}")
+        self._console.say_once(f"{error}. A new environment takes its place.", key=f"failure of agent {agent}")
 
     def due_row(self) -> tuple[int, Mapping[str, float]] | None:
         """The row of the learner's log, where the last one is ROW seconds old."""

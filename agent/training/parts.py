@@ -1,18 +1,20 @@
 """The parts of a run that learn, act and store, built from its parameters."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agent.agent import Agent
 from agent.scaling import Scaling
 from agent.training.counters import RunCounters
-from agent.training.workers import BATCH_LENGTH, OnFailure, WorkerPool
+from agent.training.workers.pool import OnFailure
+from agent.training.workers.ray_cluster import RayCluster
+from agent.training.workers.runners import Workers, make_workers
 from params import TrainParams
 from utils.console import Console, quiet_stderr
 from utils.envs.environment import Environment
@@ -30,7 +32,7 @@ class Parts:
     """The parts of a run that a checkpoint holds."""
 
     learner: "Learner"
-    workers: WorkerPool
+    workers: Workers
     counters: RunCounters
     replay: PrioritisedReplay
     limiter: RateLimiter
@@ -38,15 +40,15 @@ class Parts:
 
 def build_parts(
     config: TrainParams,
-    make_env: Callable[[], Environment],
     first_env: Environment,
     scaling: Scaling,
+    cluster: RayCluster | None,
     resume_count: int,
     on_failure: OnFailure,
     thread_dumps: Path,
     console: Console,
 ) -> Parts:
-    """Build the parts. `first_env`, which the sizes were read from, becomes the first agent's.
+    """Build the parts. `first_env`, which the sizes were read from, becomes the first agent's where that is a thread.
 
     Each part draws its random numbers from seeds of its own, which differ after each resume. Imports TensorFlow.
     """
@@ -66,22 +68,9 @@ def build_parts(
         from agent.learning.learner import Learner  # imports TensorFlow: not before everything else has been checked
 
         learner = Learner(config, scaling, replay, np.random.default_rng(seeds(NETWORKS)), console.say)
+    workers = make_workers(config, first_env, scaling, partial(seeds, AGENTS), cluster, on_failure, thread_dumps, console)
     limiter = RateLimiter.fitting(
-        config.samples_per_insert,
-        config.learning_starts,
-        config.updates_per_call * config.batch_size,
-        config.num_agents * BATCH_LENGTH,
-    )
-    unused = [first_env]
-
-    def make_agent(index: int) -> Agent:
-        def make() -> Environment:
-            return unused.pop() if index == 0 and unused else make_env()
-
-        return Agent(index, make, config, scaling, seeds(AGENTS, index))
-
-    workers = WorkerPool(
-        make_agent, config.num_agents, config.env_restarts, config.env_timeout, on_failure, thread_dumps, console
+        config.samples_per_insert, config.learning_starts, config.updates_per_call * config.batch_size, workers.in_flight
     )
     return Parts(learner, workers, RunCounters(), replay, limiter)
 

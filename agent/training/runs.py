@@ -105,6 +105,11 @@ def standard_callbacks(params: TrainParams) -> list[Callback]:
 def _registered(make_env: MakeEnv, parameters: Mapping[str, Any]) -> str:
     if given := [name for name in ("eval_every", "render") if parameters.get(name)]:
         raise ParameterError(f"make_env does not go with {given[0]}, whose process cannot make its environment.")
+    if parameters.get("runner", "threads") != "threads":
+        raise ParameterError(
+            f"make_env does not go with runner {parameters['runner']}, whose agents are in other processes: "
+            "register the environment in a module, env='module:Id-v0'."
+        )
     return register(make_env, parameters.get("env"))
 
 

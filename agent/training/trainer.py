@@ -9,7 +9,6 @@ from typing import cast
 
 from threadpoolctl import threadpool_limits
 
-from agent.agent import Agent
 from agent.config import run_folder
 from agent.environment import env_flags, env_spec, training_env
 from agent.evaluation import Score, evaluate
@@ -20,10 +19,12 @@ from agent.training.checkpointer import SLOW_DISK, Checkpointer
 from agent.training.dispatcher import Dispatcher
 from agent.training.measurements import Measurements
 from agent.training.parts import build_parts
-from agent.training.replay_writer import ReplayWriter
 from agent.training.result import Result
 from agent.training.resume import check_resumable, checkpoint_to_resume, next_resume_count, nothing_to_do
-from agent.training.synchronous import SynchronousLoop
+from agent.training.workers.pool import WorkerPool
+from agent.training.workers.ray_cluster import RayCluster
+from agent.training.workers.replay_writer import ReplayWriter
+from agent.training.workers.synchronous import SynchronousLoop
 from params import TestParams, TrainParams
 from utils.console import Console
 from utils.envs.environment import select_renderer
@@ -68,9 +69,10 @@ class Trainer:
                 "--results-dir": result_files(self._results),
             }
         )
-        self._run = Run(folder)
+        self._run, self._cluster = Run(folder), None
         try:
             self._checkpoint, self.notes = checkpoint_to_resume(self._run, config)
+            self._cluster = RayCluster(config.ray_address) if config.runner == "ray" else None
         except BaseException:
             self._run.close()
             raise
@@ -83,8 +85,10 @@ class Trainer:
         self.close()
 
     def close(self) -> None:
-        """Release the run folder."""
+        """Release the run folder, and Ray."""
         self._run.close()
+        if self._cluster is not None:
+            self._cluster.close()
 
     def run(self, is_interrupted: Callable[[], bool] = lambda: False) -> Result:
         """Train until num_steps_train, or until `stop` is set; then save and score the last checkpoint.
@@ -131,17 +135,17 @@ class Trainer:
         self._console.say(f"Checkpoints go to {self._run.folder}. TensorFlow is loading ...")
 
     def _build(self) -> None:
-        config, console, make_env = self.config, self._console, partial(training_env, self.config)
+        config, console = self.config, self._console
         resume_count = next_resume_count(self._checkpoint)
 
-        def on_failure(agent: Agent, error: EnvironmentFailure) -> None:
+        def on_failure(agent: int, error: EnvironmentFailure) -> None:
             self._measurements.failure(agent, error)
 
         self._parts = build_parts(
             config,
-            make_env,
             self._env,
             self._scaling,
+            self._cluster,
             resume_count,
             on_failure,
             self._thread_dumps,
@@ -166,7 +170,8 @@ class Trainer:
         writer = ReplayWriter(parts.replay, parts.limiter, parts.counters, observe, self._report_episodes)
         loops: dict[str, Callable[[], object]] = {"callbacks": partial(self._dispatcher.run, self._measurements)}
         if config.synchronous:
-            turns = SynchronousLoop(parts.learner, parts.workers.workers, writer, parts.limiter, self._checkpointer)
+            workers = cast(WorkerPool, parts.workers).workers  # threads, whose agents can truncate their episodes
+            turns = SynchronousLoop(parts.learner, workers, writer, parts.limiter, self._checkpointer)
             loops["learner"] = partial(turns.run, config.batch_size, stop)
         else:
             loops["learner"] = partial(parts.learner.run, parts.limiter, stop, self._checkpointer)

@@ -37,8 +37,8 @@ from agent.evaluation import evaluate
 from agent.policy import Critic, Policy
 from agent.scaling import Scaling
 from agent.training.counters import RunCounters
-from agent.training.replay_writer import ReplayWriter
-from agent.training.workers import WorkerPool
+from agent.training.workers.pool import WorkerPool
+from agent.training.workers.replay_writer import ReplayWriter
 from params import ENVS, TrainParams
 from utils.console import Console
 from utils.envs.spec import EnvSpec

@@ -14,7 +14,7 @@ from agent.policy import Critic, Policy
 from agent.scaling import Scaling
 from agent.training.checkpointer import Checkpointer, Parts
 from agent.training.counters import RunCounters
-from agent.training.workers import WorkerPool
+from agent.training.workers.pool import WorkerPool
 from utils.console import Console
 from utils.envs.spec import EnvSpec
 from utils.errors import CheckpointError, StorageError

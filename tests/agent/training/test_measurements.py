@@ -84,7 +84,7 @@ def test_row_is_due_five_seconds_after_the_last(training):
 
 def test_failures_are_counted_and_the_first_of_each_agent_is_printed(training):
     for index in (0, 0, 1):
-        training.measurements.failure(SimpleNamespace(index=index), EnvironmentFailure(f"agent {index} failed"))
+        training.measurements.failure(index, EnvironmentFailure(f"agent {index} failed"))
     assert training.measurements.row()[1]["env_failures"] == training.measurements.status().env_failures == 3
     assert training.said == [f"agent {index} failed. A new environment takes its place." for index in (0, 1)]
 

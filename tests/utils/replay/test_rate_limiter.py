@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reliability.fuzzed_params import bounds_of
 
 from agent.config import resolve
-from agent.training.workers import BATCH_LENGTH
+from agent.training.workers.pool import BATCH_LENGTH
 from params import TrainParams
 from utils.errors import ParameterError
 from utils.replay.rate_limiter import RateLimiter

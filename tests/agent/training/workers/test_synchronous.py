@@ -9,9 +9,9 @@ from factories import make_replay
 from agent.agent import Agent
 from agent.scaling import Scaling
 from agent.training.counters import RunCounters
-from agent.training.replay_writer import ReplayWriter
-from agent.training.synchronous import SynchronousLoop
-from agent.training.workers import BATCH_LENGTH, Worker
+from agent.training.workers.pool import BATCH_LENGTH, Worker
+from agent.training.workers.replay_writer import ReplayWriter
+from agent.training.workers.synchronous import SynchronousLoop
 from params import TrainParams
 from utils.envs.spec import EnvSpec
 from utils.errors import EnvironmentFailure
@@ -64,7 +64,7 @@ def synchronous_of(env_id, total=20, agents=2, ratio=1.0, **changes):
 
     def make_worker(index):
         agent = Agent(index, EnvSpec(env_id).make, params, scaling, np.random.SeedSequence(index))
-        return Worker(agent, RetryBudget(params.env_restarts), lambda agent, error: failures.append((agent.index, str(error))))
+        return Worker(agent, RetryBudget(params.env_restarts), lambda agent, error: failures.append((agent, str(error))))
 
     workers = [make_worker(index) for index in range(agents)]
 

@@ -2,10 +2,11 @@
 
 from itertools import cycle
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from agent.training.replay_writer import ReplayWriter
-from agent.training.workers import BATCH_LENGTH, Worker
+from agent.agent import Agent
+from agent.training.workers.pool import BATCH_LENGTH, Worker
+from agent.training.workers.replay_writer import ReplayWriter
 from utils.replay.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class SynchronousLoop:
     def save(self) -> None:
         """Truncate all episodes, then save a checkpoint."""
         for worker in self._workers:
-            batch = worker.agent.truncate()
+            batch = cast(Agent, worker.agent).truncate()
             if batch is not None:
                 self._writer.add(batch)
         self._order = cycle(self._workers)

@@ -1,4 +1,4 @@
-"""Agents in threads: restarted after failures of their environments, replaced when an environment hangs."""
+"""Agents, each driven by a thread: restarted after failures of their environments, replaced when an environment hangs."""
 
 import threading
 import time
@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.agent import Agent
 from agent.policy import Policy
-from agent.training.replay_writer import ReplayWriter
+from agent.training.workers.replay_writer import ReplayWriter
 from utils.console import Console
 from utils.errors import EnvironmentFailure
 from utils.replay.transitions import TransitionBatch
@@ -17,9 +16,26 @@ from utils.threads import write_thread_dumps
 
 BATCH_LENGTH = 16  # transitions in a batch of an agent
 CHECK_EVERY = 0.5  # seconds between two checks of the workers
-PATIENCE = 3.0  # seconds to wait for the workers after `stop`
+PATIENCE = 2.0  # seconds to wait for the workers after `stop`
+MOMENT = 0.2  # seconds for a thread to notice that its agent was abandoned
 
-OnFailure = Callable[[Agent, EnvironmentFailure], None]
+OnFailure = Callable[[int, EnvironmentFailure], None]  # gets the agent's index
+
+
+class AgentLike(Protocol):
+    """What a worker needs of an agent: Agent, or ProcessAgent."""
+
+    index: int
+
+    @property
+    def episodes(self) -> int: ...  # noqa: D102
+    @property
+    def waiting_since(self) -> float | None: ...  # noqa: D102
+    def collect(self, transitions: int, policy: Policy | None) -> TransitionBatch: ...  # noqa: D102
+    def restart(self) -> None: ...  # noqa: D102
+    def abandon(self) -> None: ...  # noqa: D102
+    def state(self) -> dict[str, Any]: ...  # noqa: D102
+    def restore(self, state: dict[str, Any]) -> None: ...  # noqa: D102
 
 
 class PolicySource(Protocol):
@@ -34,7 +50,7 @@ class PolicySource(Protocol):
 class Worker:
     """An agent and its retry budget."""
 
-    def __init__(self, agent: Agent, budget: RetryBudget, on_failure: OnFailure):
+    def __init__(self, agent: AgentLike, budget: RetryBudget, on_failure: OnFailure):
         self.agent, self.budget = agent, budget
         self.is_retired = False  # another worker has replaced it
         self.error: BaseException | None = None  # why it has stopped
@@ -49,12 +65,12 @@ class Worker:
             try:
                 batch = self.agent.collect(transitions, policy)
             except EnvironmentFailure as error:
-                if self.is_retired:  # its budget belongs to its replacement
+                if self.is_retired or stop.is_set():  # the budget of a retired one belongs to its replacement
                     return None
                 pause = self.budget.next_pause()
                 if pause is None:
                     raise
-                self._on_failure(self.agent, error)
+                self._on_failure(self.agent.index, error)
                 stop.wait(pause)
                 self.agent.restart()
             else:
@@ -68,7 +84,7 @@ class WorkerPool:
 
     def __init__(
         self,
-        make_agent: Callable[[int], Agent],
+        make_agent: Callable[[int], AgentLike],
         size: int,
         env_restarts: int,
         env_timeout: float,
@@ -92,18 +108,28 @@ class WorkerPool:
                 writer.add_when_allowed(batch, stop)
 
         self._threads = [self._start(worker, work) for worker in self.workers]
-        while not stop.wait(CHECK_EVERY):
-            for index, worker in enumerate(self.workers):
-                since = worker.agent.waiting_since
-                if worker.error is None and since is not None and time.monotonic() - since > self._env_timeout:
-                    self._replace(index, work)
-            self._check_errors()
+        try:
+            while not stop.wait(CHECK_EVERY):
+                for index, worker in enumerate(self.workers):
+                    since = worker.agent.waiting_since
+                    if worker.error is None and since is not None and time.monotonic() - since > self._env_timeout:
+                        self._replace(index, work)
+                self._check_errors()
+            self._end()
+        finally:
+            for worker in self.workers:
+                worker.agent.abandon()
+
+    def _end(self) -> None:
         deadline = time.monotonic() + PATIENCE
         for worker, thread in zip(self.workers, self._threads, strict=True):
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
                 where = write_thread_dumps(self._thread_dumps, [thread])
-                self._console.say(f"agent {worker.agent.index} did not stop and is left behind; {where}.")
+                worker.agent.abandon()
+                thread.join(MOMENT)
+                fate = "is left behind" if thread.is_alive() else "its process was ended"
+                self._console.say(f"agent {worker.agent.index} did not stop and {fate}; {where}.")
 
     def _start(self, worker: Worker, work: Callable[[Worker], None]) -> threading.Thread:
         def guarded() -> None:
@@ -128,6 +154,7 @@ class WorkerPool:
         self._console.say(f"{sentence}. It is replaced.")
         agent = self._make_agent(index)
         agent.restore(hanging.agent.state())
+        hanging.agent.abandon()
         self.workers[index] = Worker(agent, hanging.budget, self._on_failure)
         self._threads[index] = self._start(self.workers[index], work)
 
@@ -141,9 +168,14 @@ class WorkerPool:
             raise EnvironmentFailure(f"no agent is left; the last one stopped with {failed[-1]}") from failed[-1]
 
     @property
+    def in_flight(self) -> int:
+        """Transitions that all workers may add at once."""
+        return len(self.workers) * BATCH_LENGTH
+
+    @property
     def episodes(self) -> int:
         """Finished episodes, across restarts."""
-        return sum(worker.agent.noise.episodes for worker in self.workers)
+        return sum(worker.agent.episodes for worker in self.workers)
 
     def state(self) -> list[dict[str, Any]]:
         """The agents' states, for `restore`."""

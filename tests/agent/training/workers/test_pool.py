@@ -12,8 +12,8 @@ from trainings import slowed
 
 from agent.agent import Agent
 from agent.training.counters import RunCounters
-from agent.training.replay_writer import ReplayWriter
-from agent.training.workers import WorkerPool
+from agent.training.workers.pool import WorkerPool
+from agent.training.workers.replay_writer import ReplayWriter
 from params import TrainParams
 from utils.console import Console
 from utils.envs.environment import Environment
@@ -79,7 +79,7 @@ class Work:
             size,
             env_restarts,
             env_timeout,
-            lambda agent, error: self.failures.append(agent.index),
+            lambda agent, error: self.failures.append(agent),
             self.thread_dumps,
             Console(),
         )

@@ -7,7 +7,7 @@ import pytest
 from factories import make_replay
 
 from agent.training.counters import RunCounters
-from agent.training.replay_writer import ReplayWriter
+from agent.training.workers.replay_writer import ReplayWriter
 from utils.replay.rate_limiter import RateLimiter
 from utils.replay.transitions import Episode, TransitionBatch
 
