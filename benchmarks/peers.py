@@ -1,4 +1,4 @@
-"""The peers: TD3 and DDPG of Stable-Baselines3 (PyTorch) and of SBX (JAX), each in a separate process.
+"""The peers: TD3 and DDPG of Stable-Baselines3 (PyTorch) and of SBX (JAX), and SBX's CrossQ, each in a separate process.
 
 As a script this trains one of them, and prints a line of JSON for each measurement or test; the benchmarks start it.
 """
@@ -24,14 +24,28 @@ from agent.training.callbacks.stop_at_score import EPISODES, FIRST_SEED
 from utils.envs.spec import EnvSpec
 
 MODULES = {"SB3": "stable_baselines3", "SBX": "sbx"}
-PEERS = ("SB3 TD3", "SBX TD3", "SB3 DDPG", "SBX DDPG")
-NETWORKS = [400, 300]
+SAME_WORK_PEERS = ("SB3 TD3", "SBX TD3", "SB3 DDPG", "SBX DDPG")  # their rates are compared with the toolkit's
+PEERS = (*SAME_WORK_PEERS, "SBX CrossQ")
+NETWORKS = {"net_arch": [400, 300]}
 # The toolkit's own sizes, for comparing rates.
-SAME_WORK: dict[str, Any] = dict(batch_size=256, buffer_size=1_000_000, learning_starts=1_000)
-# RL Baselines3 Zoo's for TD3 on Pendulum-v1 and LunarLanderContinuous (its hyperparams/td3.yml), where the batch is TD3's
-# default, 256. Older editions of that file make as many updates, but all of them after each episode.
-ZOO: dict[str, Any] = dict(gamma=0.98, buffer_size=200_000, learning_starts=10_000, learning_rate=1e-3)
-ZOO_NOISE = 0.1
+SAME_WORK: dict[str, Any] = dict(batch_size=256, buffer_size=1_000_000, learning_starts=1_000, policy_kwargs=NETWORKS)
+# RL Baselines3 Zoo's parameters, 2.9 (its hyperparams/td3.yml and crossq.yml). What they do not name is the peer's default:
+# the batch is 256. Older editions of td3.yml make as many updates, but all of them after each episode.
+_TD3: dict[str, Any] = dict(gamma=0.98, buffer_size=200_000, learning_starts=10_000, learning_rate=1e-3, policy_kwargs=NETWORKS)
+ZOO: dict[str, dict[str, dict[str, Any]]] = {
+    "TD3": dict.fromkeys(("Pendulum-v1", "LunarLanderContinuous-v3", "BipedalWalker-v3"), _TD3),
+    "CrossQ": {
+        "Pendulum-v1": dict(policy_delay=2, policy_kwargs={"net_arch": [256, 256]}),
+        "LunarLanderContinuous-v3": dict(buffer_size=1_000_000, learning_starts=10_000),
+        "BipedalWalker-v3": dict(
+            gamma=0.98,
+            buffer_size=300_000,
+            learning_starts=10_000,
+            policy_kwargs={"net_arch": {"pi": [256, 256], "qf": [1024, 1024]}},
+        ),
+    },
+}
+ZOO_NOISE = {"TD3": 0.1, "CrossQ": None}  # deviation of the noise on actions; CrossQ's policy is stochastic
 CONFIRMING = range(100)  # the seeds of test.py, which stop no training
 UNBOUNDED = 10**9  # environment steps; its parent ends it
 
@@ -52,7 +66,8 @@ def main() -> None:
         model = make(given.peer, given.env, given.seed, SAME_WORK, noise=None)
         model.learn(UNBOUNDED, stopwatch(model, *given.measure))
     else:
-        model = make(given.peer, given.env, given.seed, ZOO, ZOO_NOISE)
+        algorithm = given.peer.split()[1]
+        model = make(given.peer, given.env, given.seed, ZOO[algorithm][given.env], ZOO_NOISE[algorithm])
         model.learn(UNBOUNDED, exam(model, given.env, given.goal, given.test_every))
         print_line(confirmed=score(model, given.env, CONFIRMING))
 
@@ -75,7 +90,6 @@ def make(peer: str, env: str, seed: int, settings: dict[str, Any], noise: float 
         train_freq=1,
         gradient_steps=1,
         action_noise=None if noise is None else NormalActionNoise(np.zeros(size), np.full(size, noise)),
-        policy_kwargs={"net_arch": NETWORKS},
         **settings,
     )
 

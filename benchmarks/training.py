@@ -31,7 +31,7 @@ def main() -> None:
     given = timing.flags(__doc__)
     ratios, rounds = (RATIOS[:1], 1) if given.quick else (RATIOS, 3)
     warm_up, seconds = (0.5, 1.0) if given.quick else (5.0, 20.0)
-    present, sentences = peers.lacking(peers.PEERS)
+    present, sentences = peers.lacking(peers.SAME_WORK_PEERS)
     contenders: dict[str, Callable[[], loop.Rates]] = {
         **{f"toolkit, {ratio} samples an insert": partial(toolkit, ratio, given.quick) for ratio in ratios},
         **{peer: partial(peer_rates, peer, warm_up, seconds) for peer in present},

@@ -95,13 +95,33 @@ def test_time_to_score_trains_until_the_goal_once_and_never_again(without_peers,
     assert {"sbx", "stable_baselines3"} == {sentence.split()[3].rstrip(",") for sentence in again["skipped"]}
 
 
+def test_every_goal_has_an_interval_of_tests_and_the_zoos_parameters_for_each_peer(room):
+    script, peers = room("time_to_score"), room("peers")
+    assert set(script.TEST_EVERY) == set(script.GOALS)
+    assert set(script.CONTENDERS) - {"toolkit"} <= set(peers.PEERS)
+    for peer in set(script.CONTENDERS) - {"toolkit"}:
+        algorithm = peer.split()[1]
+        assert set(peers.ZOO[algorithm]) == set(script.GOALS)
+        assert algorithm in peers.ZOO_NOISE
+
+
 def test_medians_count_a_run_that_never_reached_its_goal_with_its_cap(room):
+    tests = [{"score": 3.0}, {"score": 5.0}, {"score": 4.0}]
     finished = dict(
-        contender="SB3 TD3", flags="", cap=600.0, reached=True, env_steps=9, updates=8, training_seconds=7, confirmed=6
+        contender="SB3 TD3",
+        flags="",
+        cap=600.0,
+        reached=True,
+        env_steps=9,
+        updates=8,
+        training_seconds=7,
+        confirmed=6,
+        tests=tests,
     )
     runs = [finished | {"seconds": seconds} for seconds in (100.0, 120.0)] + [finished | {"reached": False, "seconds": 590.0}]
     row = room("time_to_score").summary(runs)
     assert (row["reached"], row["seconds from the start"], row["each"]) == ("2 of 3", 120.0, "100, 120, not in 600")
+    assert row["best test"] == 5.0
     row = room("time_to_score").summary([runs[0], runs[2], runs[2]])
     assert row["seconds from the start"] == 600.0
 
