@@ -2,6 +2,7 @@
 
 python plot.py curves                              test score over learner steps, over the original's published curve
 python plot.py curves --runs "seed*" --mean        the mean of several runs with its 95 % interval
+python plot.py curves --variants "a*" "b*" --envs A B    two variants over two environments, by their interquartile means
 python plot.py maps                                outputs of actor and critic over angle and speed, or two other dimensions
 python plot.py animation                           these maps over the run's checkpoints, as a GIF (--format mp4)
 python plot.py support                             where the return distributions lie between v_min and v_max

@@ -19,7 +19,7 @@ LAYERS = [
     "params",
     "agent.names agent.scaling agent.exploration",
     "agent.policy",
-    "agent.config agent.environment",
+    "agent.config agent.environment agent.runs",
     "agent.learning.losses agent.learning.scaling_tensors",
     "agent.learning.networks agent.learning.heads agent.learning.support",
     "agent.learning.actor_critic",

@@ -633,6 +633,8 @@ def good_values(cls, name):
         }.get(name, st.sampled_from(["x", "Toy-v9", "a b"]))
     if name in ("runs", "variants"):
         return st.lists(st.from_regex(r"[a-z]{0,5}", fullmatch=True), min_size=1, max_size=3).map(tuple)
+    if name == "envs":
+        return st.lists(st.sampled_from(["x", "Toy-v9", "a/b"]), min_size=1, max_size=3).map(tuple)
     if name == "seeds":
         return st.lists(st.integers(0, 10**6), min_size=1, max_size=3, unique=True).map(tuple)
     if name == "compare":

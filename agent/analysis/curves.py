@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ PUBLISHED_EPISODES = 100  # of each point of the original's curves
 TRAINING = "training episodes, with exploration noise"
 TITLE_WIDTH = 80  # characters
 LEAST_WINDOW, MOST_WINDOW = 10, 100  # episodes in a moving mean of training returns
+RESAMPLES = 10_000  # of a bootstrap
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,23 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     return replace(mean, label=f"{label}, cut at the returns seen") if is_cut else mean
 
 
+def interquartile_mean(scores: Sequence[np.ndarray]) -> tuple[float, float, float]:
+    """The mean of the middle half of all scores, and the ends of its 95 % interval (Agarwal et al., 2021, arXiv 2108.13264).
+
+    `scores` holds an array [runs] for each environment. A quarter of all, rounded down, is omitted at each end. The
+    percentile bootstrap draws runs within each environment, so the interval is nan if one of them has a single run.
+    """
+    from scipy.stats import trim_mean  # loads slowly
+
+    mean = float(trim_mean(np.concatenate(scores), 0.25))
+    if min(map(len, scores)) < 2:
+        return mean, np.nan, np.nan
+    rng = np.random.default_rng(0)
+    drawn = [of_env[rng.integers(len(of_env), size=(RESAMPLES, len(of_env)))] for of_env in scores]
+    low, high = np.quantile(trim_mean(np.concatenate(drawn, axis=1), 0.25, axis=1), (0.025, 0.975))
+    return mean, float(low), float(high)
+
+
 def training_curve(episodes: Mapping[str, np.ndarray], learner: Mapping[str, np.ndarray], x: str = "learner_step") -> Curve:
     """The moving mean of the returns of training episodes; empty without episodes that have a value for `x`.
 
@@ -148,36 +166,34 @@ def published_curve(path: Path, env: str, label: str) -> Curve | None:
     return Curve(label, steps, steps, mean, half_width(sem, PUBLISHED_EPISODES))
 
 
-def draw_curves(
-    curves: Sequence[Curve],
-    title: str,
-    x: str = "learner_step",
-    published: Curve | None = None,
-    solved: float | None = None,
-    training: Sequence[Curve] = (),
-) -> "Figure":
-    """Curves with their bands, training returns, a published curve in grey and the score for "solved".
+class Panel(NamedTuple):
+    """What is drawn in one pair of axes: curves with bands, training returns, a published curve and the score for "solved".
 
-    `training` holds the training returns of the same runs, or nothing. The x-axis ends with `curves` and `training`.
-    Raises DependencyError without matplotlib.
+    `training` holds the training returns of the same runs, or nothing.
     """
-    figure = new_figure(8.4, 4.6)
-    axes = figure.subplots()
-    plot_curves(axes, curves, published, solved, training)
-    axes.set_title("\n".join(textwrap.wrap(title, TITLE_WIDTH)), fontsize=12)
-    axes.set_xlabel(AXES[x])
-    axes.set_ylabel("mean return of an episode")
+
+    curves: Sequence[Curve]
+    title: str
+    x: str = "learner_step"
+    published: Curve | None = None
+    solved: float | None = None
+    training: Sequence[Curve] = ()
+
+
+def draw_curves(*panels: Panel) -> "Figure":
+    """The panels, one below the other. Raises DependencyError without matplotlib."""
+    figure = new_figure(8.4, 4.6 * len(panels))
+    for axes, panel in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True):
+        _draw_panel(axes, panel)
+        axes.set_title("\n".join(textwrap.wrap(panel.title, TITLE_WIDTH)), fontsize=12)
+        axes.set_xlabel(AXES[panel.x])
+        axes.set_ylabel("mean return of an episode")
     return figure
 
 
-def plot_curves(
-    axes: "Axes",
-    curves: Sequence[Curve],
-    published: Curve | None = None,
-    solved: float | None = None,
-    training: Sequence[Curve] = (),
-) -> None:
-    """The same in existing axes, without title and labels."""
+def _draw_panel(axes: "Axes", panel: Panel) -> None:
+    # The x-axis ends with the curves and the training returns. The published curve is grey.
+    curves, training, published = panel.curves, panel.training, panel.published
     end = max((curve.x[-1] for curve in [*curves, *training] if len(curve.x)), default=-np.inf)
     if published is not None and (shown := published.x <= end).any():
         _plot(axes, published, FAINT, shown)
@@ -191,8 +207,8 @@ def plot_curves(
     for i, curve in enumerate(curves):
         if len(curve.x):
             _plot(axes, curve, COLOURS[i % len(COLOURS)], slice(None), "osD^v"[i // len(COLOURS) % 5])
-    if solved is not None:
-        axes.axhline(solved, color=INK, linewidth=1, linestyle="--", label=f"solved ({solved:g})")
+    if panel.solved is not None:
+        axes.axhline(panel.solved, color=INK, linewidth=1, linestyle="--", label=f"solved ({panel.solved:g})")
     tidy(axes)
     axes.xaxis.set_major_formatter(lambda value, _: thousands(value))
     if axes.get_legend_handles_labels()[0]:

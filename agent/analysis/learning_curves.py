@@ -4,75 +4,129 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from agent.analysis.curves import Curve, draw_curves, mean_curve, published_curve, run_curve, run_scores, training_curve
+import numpy as np
+
+from agent.analysis.curves import (
+    Curve,
+    Panel,
+    draw_curves,
+    interquartile_mean,
+    mean_curve,
+    published_curve,
+    run_curve,
+    run_scores,
+    training_curve,
+)
 from agent.analysis.plot_params import CurvesParams, RunPlotParams
 from agent.config import folder_name
 from agent.environment import env_spec
 from agent.names import RENAMED
-from params import HERE, SHIPPED, WatchParams
+from agent.runs import RunFiles, differing_parameters, known_runs, named_runs, run_files
+from params import HERE, WatchParams
 from utils.errors import CheckpointError, ParameterError, ToolkitError
 from utils.logs import read_log
-from utils.storage.checkpoints import list_checkpoints, newest_manifest
-from utils.storage.results import ScoreKind, main_kind, result_files
-from utils.storage.run_folder import RUN_FILE
+from utils.storage.results import ScoreKind, main_kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PUBLISHED = HERE / "data" / "original_learning_curves.csv"
 LONGEST_NAME = 80  # characters of run names in the name of a picture
-# Parameters that may differ between the runs of a mean, since they are not part of the algorithm.
-MAY_DIFFER = {
-    *("random_seed", "run", "resume", "fresh", "ckpt_file", "ckpt_dir", "log_dir", "results_dir", "debug", "render", "summary"),
-    *("num_steps_train", "max_minutes", "stop_at_score", "save_ckpt_step", "max_ckpts", "save_replay", "save_replay_every"),
-    *("env_timeout", "env_restarts", "check_env"),
-}
 
 
-class RunFiles(NamedTuple):
-    """The paths of a run."""
+class EnvScores(NamedTuple):
+    """The runs of an environment, and the scores of each in tests of one kind."""
 
-    name: str
-    checkpoints: Path
-    results: Path  # without an ending
-    logs: Path
-
-    def exist(self) -> bool:
-        """Whether the run has any file: a checkpoint, its record, scores or a log."""
-        files = (self.checkpoints / RUN_FILE, self.logs / "agents.csv", *result_files(self.results))
-        return any(path.is_file() for path in files) or bool(list_checkpoints(self.checkpoints))
+    runs: list[RunFiles]
+    curves: list[Curve]
+    kind: ScoreKind | None
+    notes: list[str]
 
 
 def learning_curves(params: CurvesParams) -> tuple["Figure", list[str]]:
     """Test scores of one kind over the training, with the training returns, and sentences to print.
 
+    With `envs` there is a panel for each of them, and the comparison of the variants is printed.
     Raises CheckpointError for an unknown run or without data, ParameterError for tests or a mean that do not exist.
     """
     if params.variants is not None and (params.runs is not None or params.mean):
         raise ParameterError("variants are means of their runs: they go with neither --runs nor --mean.")
+    if params.envs is not None and params.variants is None:
+        raise ParameterError("envs are what variants are compared over: they go with --variants only.")
+    by_env = {one.env: (one, _scores(one)) for one in _each_env(params)}
+    figure = draw_curves(*(_panel(*of_env) for of_env in by_env.values()))
+    if params.variants is None or params.envs is None:
+        return figure, by_env[params.env][1].notes
+    notes = [f"{env}: {note}" for env, (_, tests) in by_env.items() for note in tests.notes]
+    return figure, notes + _comparison(params.variants, by_env)
+
+
+def _each_env(params: CurvesParams) -> list[CurvesParams]:
+    """The parameters for each environment of --envs, else `params`."""
+    if params.envs is None:
+        return [params]
+    return [replace(params, env=env) for env in dict.fromkeys(RENAMED.get(env, (env,))[0] for env in params.envs)]
+
+
+def _scores(params: CurvesParams) -> EnvScores:
     runs = selected_runs(params)
     rows = [run_scores(run.results, run.checkpoints, params.x) for run in runs]
     kind, notes = _kind_to_draw(params, [row for of_run in rows for row in of_run])
     curves = [run_curve(run.name or "test score", found, kind, params.x) for run, found in zip(runs, rows, strict=True)]
-    training = [_training(run, params) for run in runs]
     notes += [
         f"{run.results}.csv has no scores of {kind}." for run, curve in zip(runs, curves, strict=True) if not len(curve.x)
     ]
     if kind is None:
         notes = ["There are no test scores; test_every_new_ckpt.py makes them."]
+    return EnvScores(runs, curves, kind, notes)
+
+
+def _panel(params: CurvesParams, tests: EnvScores) -> Panel:
+    runs, curves, kind, _ = tests
+    training = [_training(run, params) for run in runs]
     if not any(len(curve.x) for curve in (*curves, *training)):
         raise CheckpointError(_nothing(runs, params))
-    if params.mean:
-        curves, training = [_mean(runs, curves)], []
-    elif params.variants is not None:
-        curves, training = [_variant(params, name, runs, curves) for name in params.variants], []
+    if params.mean or params.variants is not None:
+        curves = [_variant(params, name, tests) for name in params.variants or ()] or [_mean(runs, curves)]
+        training = []
+        if not all(len(curve.x) for curve in curves):
+            if params.envs is None:
+                raise ParameterError("these runs have no common learner step with a score, so there is no mean.")
+            tests.notes.append("A mean of runs without a common learner step is not drawn.")
     solved = params.solved if params.solved is not None else _solved(params)
     title = f"{params.env}: mean return of {kind}" if kind is not None else f"{params.env}: training"
-    return draw_curves(curves, title, params.x, _published(params), solved, training), notes
+    return Panel(curves, title, params.x, _published(params), solved, training)
+
+
+def _comparison(variants: Sequence[str], by_env: dict[str, tuple[CurvesParams, EnvScores]]) -> list[str]:
+    """A line for each variant: the interquartile mean of its runs' final scores, normalised for each environment.
+
+    0 is the lowest score of any test of the compared runs in that environment, 1 the highest. Early tests count for these
+    ends, so that runs which all learned are not spread from 0 to 1 by their noise. Raises ParameterError for equal scores.
+    """
+    lines = []
+    for env, (_, tests) in by_env.items():
+        steps = [curve.learner_steps[-1] for curve in tests.curves if len(curve.x)]
+        if min(steps) < max(steps):
+            lines.append(f"{env}: the final scores are from learner steps {min(steps):,.0f} to {max(steps):,.0f}.")
+    lines.append(f"Interquartile mean of the normalised final scores over {', '.join(by_env)}:")
+    for name in variants:
+        finals = []
+        for env, (params, tests) in by_env.items():
+            scores = np.concatenate([curve.mean for curve in tests.curves])
+            if not scores.min() < scores.max():
+                raise ParameterError(f"all scores of {env} are {scores[0]:g}, so they cannot be normalised.")
+            final = np.array([curve.mean[-1] for curve in _of_variant(params, name, tests)[1] if len(curve.x)])
+            finals.append((final - scores.min()) / (scores.max() - scores.min()))
+        mean, low, high = interquartile_mean(finals)
+        interval = (
+            "no interval, since an environment has a single run" if np.isnan(low) else f"95 % interval {low:.3f} to {high:.3f}"
+        )
+        lines.append(f"{_label(name)}: {mean:.3f}, {interval}, {' + '.join(str(len(final)) for final in finals)} runs")
+    return lines
 
 
 def curves_path(params: CurvesParams) -> Path:
@@ -84,8 +138,12 @@ def curves_path(params: CurvesParams) -> Path:
         if not params.out.endswith(".png"):
             raise ParameterError(f"--out writes a PNG picture, so its name must end with .png; got {params.out}.")
         return Path(params.out)
-    folder = Path(params.plot_dir) / folder_name(params.env)
-    names = [run.name for run in selected_runs(params)]
+    folder = Path(params.plot_dir)
+    names = list(dict.fromkeys(run.name for one in _each_env(params) for run in selected_runs(one)))
+    if params.envs is None:
+        folder /= folder_name(params.env)
+    else:
+        names = [*(folder_name(one.env) for one in _each_env(params)), *names]
     parts = ["curves"]
     if len(names) == 1:
         folder = folder / names[0]
@@ -105,37 +163,8 @@ def selected_runs(params: CurvesParams) -> list[RunFiles]:
     """The runs of --run, --runs and --variants, with patterns expanded. Raises CheckpointError for an unknown run."""
     several = (*(params.runs or ()), *(params.variants or ()))
     wanted = [params.run] if params.run or not several else []
-    names = [found for name in (*wanted, *several) for found in _named(params, name)]
-    return [_files(params, name) for name in dict.fromkeys(names)]
-
-
-def _named(params: CurvesParams, name: str) -> list[str]:
-    """The runs that a name or a pattern stands for. Raises CheckpointError where there is none."""
-    known = _known_runs(params)
-    found = [one for one in known if one and fnmatchcase(one, name)] if re.search(r"[*?\[]", name) else [name]
-    if not found or name and found == [name] and not _files(params, name).exist():
-        there = ", ".join(one for one in known if one) or "none with a name"
-        raise CheckpointError(f"there is no run {name} of {params.env}; the runs are: {there}.")
-    return found
-
-
-def _known_runs(params: CurvesParams) -> list[str]:
-    env = folder_name(params.env)
-    folders = [path for root in (params.ckpt_dir, params.log_dir) for path in (Path(root) / env).glob("[!.]*/")]
-    files = [path for ending in ("csv", "txt") for path in (Path(params.results_dir) / env).glob(f"[!.]*.{ending}")]
-    names = {path.name for path in folders} | {path.name[:-4] for path in files}
-    names = {name for name in names if not (name == SHIPPED or name.startswith("before-") or ".ckpt-" in name)}
-    return [name for name in sorted(names, key=_natural) if _files(params, name).exist()]
-
-
-def _natural(name: str) -> list[Any]:
-    # "seed2" before "seed10": words and numbers alternate, so their types match in a comparison.
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
-
-
-def _files(params: CurvesParams, name: str) -> RunFiles:
-    env = folder_name(params.env)
-    return RunFiles(name, *(Path(root) / env / name for root in (params.ckpt_dir, params.results_dir, params.log_dir)))
+    names = [found for name in (*wanted, *several) for found in named_runs(params, name)]
+    return [run_files(params, name) for name in dict.fromkeys(names)]
 
 
 def _kind_to_draw(params: CurvesParams, rows: list[dict[str, str]]) -> tuple[ScoreKind | None, list[str]]:
@@ -158,42 +187,38 @@ def _training(run: RunFiles, params: CurvesParams) -> Curve:
 
 
 def _mean(runs: Sequence[RunFiles], curves: Sequence[Curve]) -> Curve:
-    """The mean of the runs with scores. Raises ParameterError if the runs cannot be averaged."""
+    """The mean of the runs with scores, empty without a common learner step. Raises ParameterError if there is no mean."""
     scored = [(run, curve) for run, curve in zip(runs, curves, strict=True) if len(curve.x)]
-    settings = {run.name: newest_manifest(run.checkpoints).get("params", {}) for run, _ in scored}
-    if differing := _differing(settings):
+    if not scored:
+        raise ParameterError(f"there are no scores of this kind of {', '.join(run.name for run in runs)}, so there is no mean.")
+    if differing := differing_parameters([run for run, _ in scored]):
         raise ParameterError(
             f"these runs were trained with different parameters ({'; '.join(differing)}), so their mean and its interval "
             "say nothing about either; draw them without --mean."
         )
-    mean = mean_curve([curve for _, curve in scored])
-    if not len(mean.x):
-        raise ParameterError("these runs have no common learner step with a score, so there is no mean.")
-    return mean
+    return mean_curve([curve for _, curve in scored])
 
 
-def _variant(params: CurvesParams, name: str, runs: Sequence[RunFiles], curves: Sequence[Curve]) -> Curve:
+def _variant(params: CurvesParams, name: str, tests: EnvScores) -> Curve:
     """The mean of the runs that a pattern of --variants names."""
-    names = set(_named(params, name))
-    pairs = [(run, curve) for run, curve in zip(runs, curves, strict=True) if run.name in names]
-    mean = _mean(*zip(*pairs, strict=True))
-    label = re.sub(r"[-_.]?[*?]+$", "", name) or name
-    return replace(mean, label=f"{label}: {mean.label}" if len(pairs) > 1 else label)
+    runs, curves = _of_variant(params, name, tests)
+    mean = _mean(runs, curves)
+    return replace(mean, label=f"{_label(name)}: {mean.label}" if len(runs) > 1 else _label(name))
 
 
-def _differing(settings: dict[str, dict[str, Any]]) -> list[str]:
-    known = {name: of_run for name, of_run in settings.items() if of_run}
-    names = set.intersection(*(set(of_run) for of_run in known.values())) if known else set()
-    return [
-        f"{name}: " + ", ".join(f"{of_run[name]} in {run}" for run, of_run in known.items())
-        for name in sorted(names - MAY_DIFFER)
-        if any(of_run[name] != next(iter(known.values()))[name] for of_run in known.values())
-    ]
+def _of_variant(params: CurvesParams, name: str, tests: EnvScores) -> tuple[list[RunFiles], list[Curve]]:
+    names = set(named_runs(params, name))
+    pairs = [(run, curve) for run, curve in zip(tests.runs, tests.curves, strict=True) if run.name in names]
+    return [run for run, _ in pairs], [curve for _, curve in pairs]
+
+
+def _label(name: str) -> str:
+    return re.sub(r"[-_.]?[*?]+$", "", name) or name
 
 
 def _nothing(runs: Sequence[RunFiles], params: CurvesParams) -> str:
     where = ", ".join(f"{run.results}.csv" for run in runs)
-    named = ", ".join(name for name in _known_runs(params) if name)
+    named = ", ".join(name for name in known_runs(params) if name)
     others = f" Runs with a name: {named}." if named and not any(run.name for run in runs) else ""
     return (
         f"no data to draw by {params.x}: no test scores in {where}, and no training log. Train with train.py; "

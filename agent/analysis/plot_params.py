@@ -8,6 +8,7 @@ from annotated_types import Ge, Le, MinLen, Predicate, doc
 from params import (
     HERE,
     CheckpointFields,
+    EnvId,
     EpisodeFields,
     File,
     Folder,
@@ -38,6 +39,7 @@ class CurvesParams(PlotParams):
 
     runs: Annotated[tuple[RunName, ...], MinLen(1)] | None = None  # names of several runs, or patterns such as "seed*"
     variants: Annotated[tuple[RunName, ...], MinLen(1)] | None = None  # a curve for each pattern: the mean of the runs it names
+    envs: Annotated[tuple[EnvId, ...], MinLen(1)] | None = None  # compare --variants over these environments, by one number
     mean: bool = False  # one curve, the mean of the runs with its 95 % interval, instead of a curve for each
     x: Axis = "learner_step"  # what a score is drawn against: learner_step, env_step or minutes
     first_seed: Seed | None = None  # draw the tests from this seed; default: the kind of test with most checkpoints

@@ -61,7 +61,7 @@ def bad_values(cls, name):
         return [0, 1, 0.5, "yes", [], *special]
     if kind is str:
         return [5, 1.5, True, [], b"bytes", "a\0b", *special]
-    words = ["a/b"] if name in ("runs", "variants") else ["x"]
+    words = {"runs": ["a/b"], "variants": ["a/b"], "envs": [""]}.get(name, ["x"])
     return [5, "123", [math.nan], [math.inf, 1], [True], words, [None], {1.0: 2.0}, [10**400], *special]
 
 

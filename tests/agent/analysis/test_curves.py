@@ -12,7 +12,9 @@ from agent.analysis import plot_params
 from agent.analysis.curves import (
     AXES,
     Curve,
+    Panel,
     draw_curves,
+    interquartile_mean,
     mean_curve,
     published_curve,
     run_curve,
@@ -128,6 +130,26 @@ def test_the_band_is_cut_at_the_returns_of_single_episodes():
 LEARNER = {"env_step": np.array([200.0, 300.0]), "learner_step": np.array([100.0, 200.0]), "seconds": np.array([60.0, 120.0])}
 
 
+def of_envs(*scores):
+    return interquartile_mean([np.array(of_env, float) for of_env in scores])
+
+
+def test_the_interquartile_mean_is_of_the_middle_half_of_all_environments():
+    assert of_envs([0, 9, 2, 3], [4, 5, -6, 7])[0] == 3.5  # of 2, 3, 4, 5
+    assert of_envs([0, 1, 5])[0] == 2.0  # a quarter of three runs is none
+    assert of_envs([0, 1, 5, 90, 91])[0] == 32.0  # one is omitted at each end: of 1, 5, 90
+
+
+def test_the_bootstrap_of_an_interquartile_mean_draws_within_each_environment():
+    assert of_envs([0, 0], [1, 1]) == (0.5, 0.5, 0.5)  # over all environments together, draws would differ
+    assert of_envs([0, 1]) == (0.5, 0.0, 1.0)  # each end is a quarter of the draws
+    # Of three runs, a draw has the mean 0 with the probability 8 / 27, 1 / 3 with 12 / 27, 2 / 3 with 6 / 27, 1 with 1 / 27.
+    assert of_envs([0, 0, 1]) == pytest.approx((1 / 3, 0.0, 1.0))
+    mean, low, high = of_envs([0, 1], [1])
+    assert mean == pytest.approx(2 / 3)
+    assert np.isnan([low, high]).all()
+
+
 def training(env_step, returns):
     return {"env_step": np.array(env_step, float), "return": np.array(returns, float)}
 
@@ -174,25 +196,32 @@ def test_the_published_curve_is_there_for_the_originals_four_environments():
 
 def test_a_figure_has_lines_units_and_the_solved_threshold():
     published = of([10, 20, 500], [0.0, 1.0, 2.0])
-    figure = draw_curves([of([10, 20], [1.0, 2.0])], "Toy-v0", "env_step", published, 200.0)
+    figure = draw_curves(Panel([of([10, 20], [1.0, 2.0])], "Toy-v0", "env_step", published, 200.0))
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("environment steps", "mean return of an episode")
     assert [list(line.get_xdata()) for line in axes.lines] == [[10, 20], [10, 20], [0, 1]]  # cut where our own ends
     assert axes.get_legend().get_texts()[-1].get_text() == "solved (200)"
 
 
+def test_panels_are_one_below_the_other_with_their_own_titles():
+    figure = draw_curves(*(Panel([of([10], [1.0])], title) for title in ("Toy-v0", "Toy-v1")))
+    assert [axes.get_title() for axes in figure.axes] == ["Toy-v0", "Toy-v1"]
+    upper, lower = (axes.get_position() for axes in figure.axes)
+    assert upper.y0 > lower.y1
+
+
 def test_the_x_axis_ends_with_the_data():
     published = of([10, 20, 500], [0.0, 1.0, 2.0])
-    (axes,) = draw_curves([of([4, 8], [1.0, 2.0])], "Toy-v0", published=published).axes
+    (axes,) = draw_curves(Panel([of([4, 8], [1.0, 2.0])], "Toy-v0", published=published)).axes
     assert axes.get_xlim()[1] < 9  # the published curve begins beyond
-    (axes,) = draw_curves([of([], [])], "Toy-v0", published=published, training=[of([1, 30], [1.0, 2.0])]).axes
+    (axes,) = draw_curves(Panel([of([], [])], "Toy-v0", published=published, training=[of([1, 30], [1.0, 2.0])])).axes
     assert [list(line.get_xdata()) for line in axes.lines] == [[10, 20], [1, 30]]
 
 
 def test_training_returns_are_fainter_and_labelled_once():
     curves = [replace(of([10, 20], [1.0, 2.0]), label=label) for label in "ab"]
     noisy = [replace(of([1, 2], [1.0, 2.0]), label="training") for _ in "ab"]
-    (axes,) = draw_curves(curves, "Toy-v0", training=noisy).axes
+    (axes,) = draw_curves(Panel(curves, "Toy-v0", training=noisy)).axes
     assert [line.get_alpha() for line in axes.lines[:2]] == [0.4, 0.4]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["training", "a", "b"]
     assert axes.lines[1].get_color() == axes.lines[3].get_color()
@@ -201,7 +230,7 @@ def test_training_returns_are_fainter_and_labelled_once():
 def test_a_run_without_scores_is_named_at_its_training_returns():
     curves = [replace(of([], []), label="a"), replace(of([10], [1.0]), label="b")]
     noisy = [replace(of([1, 2], [1.0, 2.0]), label="training") for _ in "ab"]
-    (axes,) = draw_curves(curves, "Toy-v0", training=noisy).axes
+    (axes,) = draw_curves(Panel(curves, "Toy-v0", training=noisy)).axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a: training", "training", "b"]
 
 

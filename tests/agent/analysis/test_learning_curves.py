@@ -10,7 +10,7 @@ from utils.envs.spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError
 from utils.storage.results import append_result
 
-PENDULUM = "Pendulum-v1"
+PENDULUM, CAR = "Pendulum-v1", "MountainCarContinuous-v0"
 ROW = dict(min=-900.0, max=0.0, sem=1.0, starts="", run_id="r1", checkpoint="c", env_step=8, seconds=60.0)
 
 
@@ -29,9 +29,9 @@ def given(tmp_path):
 def add(tmp_path):
     """Adds a score to the results of a run."""
 
-    def add_score(run, step, mean=-100.0, first_seed=1_000_000, episodes=100, **more):
+    def add_score(run, step, mean=-100.0, first_seed=1_000_000, episodes=100, env=PENDULUM, **more):
         row = ROW | dict(learner_step=step, mean=mean, first_seed=first_seed, episodes=episodes) | more
-        append_result(tmp_path / "results" / PENDULUM / run, row)
+        append_result(tmp_path / "results" / env / run, row)
 
     return add_score
 
@@ -189,6 +189,62 @@ def test_runs_of_one_variant_have_the_same_parameters_and_no_mean_besides(given,
     for more in ({"mean": True}, {"runs": ("a1",)}):
         with pytest.raises(ParameterError, match="go with neither --runs nor --mean"):
             drawn(given(variants=("a1",), **more))
+
+
+def test_a_variant_without_scores_has_no_mean(given, add, log):
+    add("a1", 10)
+    log("b1")
+    with pytest.raises(ParameterError, match="no scores of this kind of b1"):
+        learning_curves(given(variants=("a*", "b*")))
+
+
+# ---- variants over several environments
+
+
+@pytest.fixture
+def two_variants(add):
+    """Scores of a and b, two runs each, from -1000 to 0 on Pendulum and from 0 to 100 on the car."""
+    add("a1", 10, -1000.0)
+    for run, pendulum, car in (("a1", -200.0, 100.0), ("a2", 0.0, 60.0), ("b1", -100.0, 50.0), ("b2", -600.0, 0.0)):
+        add(run, 20, pendulum)
+        add(run, 20, car, env=CAR)
+    add("a1", 20, -5000.0, first_seed=0)  # of another kind
+
+
+def test_variants_are_compared_by_the_interquartile_mean_of_normalised_final_scores(given, two_variants):
+    figure, notes = learning_curves(given(variants=("a*", "b*"), envs=("Pendulum-v0", CAR)))
+    assert [axes.get_title().split(":")[0] for axes in figure.axes] == [PENDULUM, CAR]
+    assert notes[0].startswith("Pendulum-v1: Not drawn: tests of 100 episodes from seeds 0 to 99")
+    assert notes[1] == f"Interquartile mean of the normalised final scores over Pendulum-v1, {CAR}:"
+    assert notes[2].startswith("a: 0.900, 95 % interval ")  # of 0.6, 0.8, 1 and 1
+    assert notes[2].endswith(", 2 + 2 runs")
+    assert notes[3].startswith("b: 0.450, 95 % interval ")  # of 0, 0.4, 0.5 and 0.9
+    assert len(notes) == 4
+
+
+def test_final_scores_of_different_learner_steps_are_compared_and_said(given, add, two_variants):
+    add("b3", 30, -100.0)
+    add("b3", 30, 50.0, env=CAR)
+    figure, notes = learning_curves(given(variants=("b[12]", "b3"), envs=(PENDULUM, CAR)))
+    assert "Pendulum-v1: the final scores are from learner steps 20 to 30." in notes
+    assert notes[-1] == "b3: 1.000, no interval, since an environment has a single run, 1 + 1 runs"
+    _, notes = learning_curves(given(variants=("b*",), envs=(PENDULUM,)))
+    assert "Pendulum-v1: A mean of runs without a common learner step is not drawn." in notes
+    assert notes[-1].startswith("b: 0.667, ")  # of 0, 1 and 1
+
+
+def test_a_comparison_needs_variants_runs_of_each_and_scores_that_differ(given, add, two_variants):
+    with pytest.raises(ParameterError, match="go with --variants only"):
+        learning_curves(given(runs=("a1",), envs=(CAR,)))
+    with pytest.raises(CheckpointError, match=r"there is no run c\* of MountainCarContinuous-v0"):
+        learning_curves(given(variants=("a*", "c*"), envs=(CAR,)))
+    with pytest.raises(ParameterError, match="all scores of MountainCarContinuous-v0 are 100, so they cannot be normalised"):
+        learning_curves(given(variants=("a1",), envs=(CAR,)))
+
+
+def test_a_picture_of_several_environments_is_named_after_them(given, two_variants, tmp_path):
+    path = curves_path(given(variants=("a*", "b1"), envs=("Pendulum-v0", CAR)))
+    assert path == tmp_path / "plot" / f"curves.Pendulum-v1+{CAR}+a1+a2+b1.variants.png"
 
 
 def test_the_band_of_a_mean_stays_within_the_returns_of_episodes(given, add):
