@@ -30,7 +30,7 @@ lint: .venv/installed-dev
 	$(BIN)/mypy
 
 bench: .venv-bench/installed
-	for name in learner replay acting startup training scaling rewards environments time_to_score; do \
+	for name in learner replay acting startup training scaling runners ray_ingest rewards environments time_to_score; do \
 		$(BENCH)/python benchmarks/$$name.py --json benchmarks/results/$$name.json $(ARGS) || exit 1; done
 	$(BENCH)/python benchmarks/time_to_score.py --env LunarLanderContinuous-v3 --seeds 1 2 \
 		--json benchmarks/results/time_to_score_lunarlander.json $(ARGS)

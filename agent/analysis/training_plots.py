@@ -21,6 +21,11 @@ LOSSES = {
     "target_entropy": "entropy of the target",
     "actor_loss": "actor loss",
 }
+SPEED = {
+    "updates_per_s": ("learner steps a second", COLOURS[0]),
+    "env_steps_per_s": ("environment steps a second", COLOURS[2]),
+    "policy_lag": ("age of the agents' policies, learner steps", COLOURS[1]),
+}
 
 
 def running_mean(values: np.ndarray, count: int) -> np.ndarray:
@@ -54,15 +59,11 @@ def draw_training(episodes: Log, log: Log, narrow: bool = False) -> "Figure | No
 
 
 def draw_speed(log: Log, narrow: bool = False) -> "Figure":
-    """Learner steps and environment steps a second, from learner.csv."""
-    figure, panels = _panels(2, narrow) or (new_figure(1, 1), [])
-    for axes, name, title, colour in zip(
-        panels,
-        ("updates_per_s", "env_steps_per_s"),
-        ("learner steps a second", "environment steps a second"),
-        (COLOURS[0], COLOURS[2]),
-        strict=True,
-    ):
+    """Learner steps and environment steps a second, and the age of the agents' policies, from learner.csv."""
+    names = [name for name in SPEED if name in log]
+    figure, panels = _panels(len(names), narrow) or (new_figure(1, 1), [])
+    for axes, name in zip(panels, names, strict=True):
+        title, colour = SPEED[name]
         axes.plot(log["seconds"] / 60, log[name], color=colour, linewidth=1.2, marker="." if len(log[name]) < 3 else "")
         axes.set_ylim(bottom=0)
         _name(axes, title, "minutes of training")

@@ -30,6 +30,8 @@ class Measurements:
         self._workers, self._first_learner_step = parts.workers, parts.learner.learner_step
         self._lock = threading.Lock()
         self._env_failures = 0
+        self._lags = (0, 0)  # of the batches since the last row: their sum and their number
+        self._lag = 0.0
         self._metrics: Mapping[str, float] = {}
         self._counts = (self._counters.seconds, self._learner.learner_step, self._counters.env_steps)  # at the last row
         self._rates = (0.0, 0.0)
@@ -39,6 +41,12 @@ class Measurements:
         with self._lock:
             self._env_failures += 1
         self._console.say_once(f"{error}. A new environment takes its place.", key=f"failure of agent {agent}")
+
+    def count(self, batch: TransitionBatch) -> None:
+        """Count a batch that was added: how many learner steps ago its policy was published."""
+        if batch.policy_version:  # the first transitions are random
+            with self._lock:
+                self._lags = (self._lags[0] + self._learner.learner_step - batch.policy_version, self._lags[1] + 1)
 
     def due_row(self) -> tuple[int, Mapping[str, float]] | None:
         """The row of the learner's log, where the last one is ROW seconds old."""
@@ -53,6 +61,9 @@ class Measurements:
         means = self._learner.averages.take()
         if not means:
             return None
+        with self._lock:
+            (lag, batches), self._lags = self._lags, (0, 0)
+        self._lag = lag / batches if batches else self._lag
         past_start = max(1, self._limiter.inserts - self._params.learning_starts)
         self._metrics = {
             "env_step": now[2],
@@ -63,6 +74,7 @@ class Measurements:
             **dict(zip(("v_min_raw", "v_max_raw"), self._learner.scaling.support.bounds, strict=True)),
             "critic_learning_rate": float(f"{self._params.critic_learning_rate * self._learner.rate_factor(now[1]):.4g}"),
             "beta": round(self._learner.beta(now[1]), 4),
+            "policy_lag": round(self._lag, 1),
             "samples_per_insert": round(self._limiter.samples / past_start, 3),
             "replay_size": len(self._replay),
             "mean_priority": round(self._replay.mean_priority(), 6),

@@ -167,7 +167,7 @@ class Trainer:
     def _loops(self) -> dict[str, Callable[[], object]]:
         config, parts, stop = self.config, self._parts, self.stop
         observe = parts.learner.scaling.observe
-        writer = ReplayWriter(parts.replay, parts.limiter, parts.counters, observe, self._report_episodes)
+        writer = ReplayWriter(parts.replay, parts.limiter, parts.counters, observe, self._report)
         loops: dict[str, Callable[[], object]] = {"callbacks": partial(self._dispatcher.run, self._measurements)}
         if config.synchronous:
             workers = cast(WorkerPool, parts.workers).workers  # threads, whose agents can truncate their episodes
@@ -180,7 +180,8 @@ class Trainer:
             loops["timer"] = partial(stop.wait, config.max_minutes * 60)
         return loops
 
-    def _report_episodes(self, batch: TransitionBatch) -> None:
+    def _report(self, batch: TransitionBatch) -> None:
+        self._measurements.count(batch)
         self._dispatcher.episodes(self._measurements.episodes(batch))
 
     def _info(self, is_interrupted: Callable[[], bool]) -> RunInfo:

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
-ROOMS = {"timing", "loop", "peers"}  # what the scripts share
+ROOMS = {"timing", "loop", "peers", "slow_env"}  # what the scripts share
 SCRIPTS = sorted({path.stem for path in BENCHMARKS.glob("*.py")} - ROOMS)
 PEERS = ("cpprb", "stable_baselines3", "sbx")
 

@@ -35,6 +35,7 @@ class Snapshot:
     replay_size: int
     replay_capacity: int
     saved_step: int | None
+    policy_lag: float | None = None  # learner steps
     is_ending: bool = False  # asked to stop
     has_ended: bool = False
 
@@ -129,6 +130,7 @@ class LiveView(Callback):
             recent_returns=tuple(self._recent),
             binned_returns=self._returns.means,
             critic_loss=status.metrics.get("critic_loss"),
+            policy_lag=status.metrics.get("policy_lag"),
             replay_size=status.replay_size,
             replay_capacity=status.replay_capacity,
             saved_step=status.saved_step,
@@ -157,6 +159,8 @@ def rows(snapshot: Snapshot, rates: Rates) -> dict[str, list[RenderableType]]:
         for rate, name in ((rates.updates, "updates"), (rates.env_steps, "environment steps"))
         if rate is not None
     ]
+    if snapshot.policy_lag:
+        speed.append(f"agents {snapshot.policy_lag:,.0f} updates behind")
     score: list[RenderableType] = ["no episode has finished yet"]
     if returns := snapshot.recent_returns:
         score = [f"{_mean(returns):,.1f}, mean return of the last {_counted(len(returns), 'training episode')}"]

@@ -38,6 +38,7 @@ GROUPS = {
     "target_mass_above": "support/",
     "beta": "replay/",
     "mean_importance_weight": "replay/",
+    "policy_lag": "speed/",
     "samples_per_insert": "replay/",
     "replay_size": "replay/",
     "mean_priority": "replay/",

@@ -19,7 +19,7 @@ INSTALL = "pip install -r requirements-ray.txt"
 OBJECT_STORE = 256 * 2**20  # bytes for the policies and batches in flight, where Ray is started here
 # Read by Ray when it is imported. The first is Ray's switch for the loopback interface; its name is about its default.
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}  # Ray would report its use to its makers
 
 
 class RayCluster:
@@ -60,10 +60,8 @@ class RayCluster:
             reason = " ".join(str(error).split())
             what = f"there is no Ray cluster at --ray-address {address}" if address else "Ray does not start"
             raise ParameterError(f"{what}: {reason}") from None
-        with suppress(ImportError, AttributeError):  # what Ray prints on dead workers would disturb the live view
-            from ray._private.ray_logging import global_worker_stdstream_dispatcher
-
-            global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
+        with suppress(AttributeError):  # what Ray prints on dead workers would disturb the live view
+            self.ray._private.worker._worker_logs_enabled = False
 
     def check_room(self, agents: int, cpus_per_agent: float, console: Console) -> None:
         """Say so where the cluster has not enough cores for all agents."""

@@ -57,11 +57,13 @@ class RayWorkers:
         params: TrainParams,
         on_failure: OnFailure,
         console: Console,
+        remote: type = RemoteAgent,
     ):
+        """`remote` is the class of the remote workers."""
         self._cluster, self._ray, self._params = cluster, cluster.ray, params
         self._on_failure, self._console = on_failure, console
         self.workers = [RayWorker(arguments(i), RetryBudget(params.env_restarts)) for i in range(params.num_agents)]
-        self._remote = self._ray.remote(concurrency_groups={"health": 1}, max_restarts=0)(RemoteAgent)
+        self._remote = self._ray.remote(concurrency_groups={"health": 1}, max_restarts=0)(remote)
         self._policy: Policy | None = None
         self._policy_reference: Any = None  # to the policy in the object store
 

@@ -10,7 +10,7 @@ from utils.replay.transitions import TransitionBatch
 
 
 class ReplayWriter:
-    """Every kind of worker adds to the replay through it. Counts environment steps and reports finished episodes."""
+    """Every kind of worker adds to the replay through it. Counts environment steps."""
 
     def __init__(
         self,
@@ -18,11 +18,11 @@ class ReplayWriter:
         limiter: RateLimiter,
         counters: RunCounters,
         observe: Callable[[TransitionBatch], None],
-        on_episodes: Callable[[TransitionBatch], None],
+        on_added: Callable[[TransitionBatch], None],
     ):
-        """`observe(batch)` is called for each batch, `on_episodes(batch)` for each with which an episode ended."""
+        """`observe(batch)` is called before each batch is added, `on_added(batch)` after it."""
         self._replay, self._limiter, self._counters = replay, limiter, counters
-        self._observe, self._on_episodes = observe, on_episodes
+        self._observe, self._on_added = observe, on_added
 
     def add_when_allowed(self, batch: TransitionBatch, stop: Event) -> None:
         """Wait until the limiter allows the batch, then add it. A batch that `stop` interrupts is dropped."""
@@ -35,5 +35,4 @@ class ReplayWriter:
         self._replay.add(batch)
         self._limiter.inserted(len(batch))
         self._counters.add_env_steps(batch.env_steps)
-        if batch.episodes:
-            self._on_episodes(batch)
+        self._on_added(batch)

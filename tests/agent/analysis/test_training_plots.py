@@ -37,3 +37,5 @@ def test_without_logs_there_is_no_figure():
 def test_speed_has_a_panel_for_each_kind_of_step():
     log = dict(seconds=np.array([60.0]), updates_per_s=np.array([9.0]), env_steps_per_s=np.array([8.0]))
     assert titles(draw_speed(log)) == ["learner steps a second", "environment steps a second"]
+    log["policy_lag"] = np.array([16.0])  # older logs do not have it
+    assert titles(draw_speed(log))[2:] == ["age of the agents' policies, learner steps"]

@@ -59,6 +59,7 @@ def test_row_holds_counters_means_and_rates_since_the_last(training):
         "v_max_raw": 5.0,
         "critic_learning_rate": 0.0003333,  # 5e-4 * 40 / 60
         "beta": 0.64,
+        "policy_lag": 0.0,
         "samples_per_insert": 2.0,  # 160 samples of the 80 inserts past the first 20
         "replay_size": 100,
         "mean_priority": 1.0,
@@ -87,6 +88,14 @@ def test_failures_are_counted_and_the_first_of_each_agent_is_printed(training):
         training.measurements.failure(index, EnvironmentFailure(f"agent {index} failed"))
     assert training.measurements.row()[1]["env_failures"] == training.measurements.status().env_failures == 3
     assert training.said == [f"agent {index} failed. A new environment takes its place." for index in (0, 1)]
+
+
+def test_policy_lag_is_the_mean_age_of_the_policies_since_the_last_row(training):
+    column = np.zeros((1, 1), np.float32)
+    for version in (0, 24, 32):  # the first batch was random
+        training.measurements.count(TransitionBatch(column, column, column[:, 0], column[:, 0], column, policy_version=version))
+    assert training.measurements.row()[1]["policy_lag"] == 12.0  # of 16 and 8 learner steps
+    assert training.measurements.row()[1]["policy_lag"] == 12.0  # no batch since then
 
 
 def test_episodes_of_a_batch_get_the_steps_of_the_run(training):

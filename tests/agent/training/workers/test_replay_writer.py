@@ -1,4 +1,4 @@
-"""The replay writer: adds batches at the limiter's pace, counts environment steps, reports episodes."""
+"""The replay writer: adds batches at the limiter's pace, counts environment steps, reports batches."""
 
 import threading
 
@@ -32,12 +32,12 @@ def test_a_batch_is_added_and_counted_everywhere(parts):
     assert len(observed) == 1
 
 
-def test_only_batches_with_finished_episodes_are_reported(parts):
+def test_each_added_batch_is_reported(parts):
     *_, reported, writer = parts
-    ended = batch(4, [Episode(1.0, 4)])
-    writer.add(batch(4))
-    writer.add(ended)
-    assert reported == [ended]
+    batches = [batch(4), batch(4, [Episode(1.0, 4)])]
+    for one in batches:
+        writer.add(one)
+    assert reported == batches
 
 
 def test_a_batch_beyond_the_limit_waits_and_is_dropped_on_stop(parts):

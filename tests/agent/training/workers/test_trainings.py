@@ -41,9 +41,10 @@ def test_training_with_a_killed_worker_ends_at_its_last_step_and_leaves_no_proce
     assert training.process.wait(slowed(120)) == 0, training.text()
     assert learned(training)[-1] == training.reported() == 400
     assert descendants() == before
-    resumed = Training(tmp_path, resume=True, num_steps_train=440, small={})  # by threads, with the recorded parameters
-    assert resumed.process.wait(slowed(120)) == 0, resumed.text()
-    assert resumed.reported() == 440
+    if runner == "ray":
+        resumed = Training(tmp_path, resume=True, num_steps_train=440, small={})  # in threads, with the recorded parameters
+        assert resumed.process.wait(slowed(120)) == 0, resumed.text()
+        assert resumed.reported() == 440
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
