@@ -21,6 +21,8 @@ from utils.storage.checkpoints import (
 from utils.storage.run_folder import Run, move_aside, read_run
 
 _NAMING = ("env", "run", "ckpt_dir", "ckpt_file", "resume", "fresh")  # flags that select the checkpoint to continue from
+# What older records do not name had these values, whatever ENVS says today.
+_ABSENT = FIRST_VERSION | {"num_critics": 1, "learning_rate_schedule": "constant"}
 _CODE = ("env", "wrapper", "train_wrapper")  # name code to run, so they are never taken from a checkpoint
 
 
@@ -88,7 +90,7 @@ def _record(checkpoint: Checkpoint, env: str) -> dict[str, Any]:
         raise CheckpointError(f"the parameters recorded in {checkpoint.path} cannot be used: they are {params!r}.")
     if params.get("env", env) != env:
         raise CheckpointError(f"{checkpoint.path} was trained on {params['env']}, not on {env}; add --env {params['env']}.")
-    known = FIRST_VERSION | params if params else {}
+    known = _ABSENT | params if params else {}
     record = {name: value for name, value in known.items() if name not in (*_CODE, *RUN_FIELDS)}
     try:
         values = resolve(TrainParams, {"env": env}, record).values

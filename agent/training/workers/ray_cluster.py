@@ -19,7 +19,8 @@ INSTALL = "pip install -r requirements-ray.txt"
 OBJECT_STORE = 256 * 2**20  # bytes for the policies and batches in flight, where Ray is started here
 # Read by Ray when it is imported. The first is Ray's switch for the loopback interface; its name is about its default.
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}  # Ray would report its use to its makers
+# Ray would report its use to its makers, and warn that it will leave CUDA_VISIBLE_DEVICES alone, which this switches on.
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 class RayCluster:

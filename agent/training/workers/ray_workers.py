@@ -145,8 +145,7 @@ class RayWorkers:
                 raise error.cause from None
             raise
         except self._ray.exceptions.RayError as error:
-            name = type(error).__name__
-            self._replace(worker, f"the worker of agent {worker.arguments.index} died ({name})")
+            self._replace(worker, f"the worker of agent {worker.arguments.index} died ({_reason(error)})")
             return None
 
     def _check_silent(self) -> None:
@@ -201,3 +200,9 @@ class RayWorkers:
             self._console.say_once(f"An agent has stopped: {error}.")
         if len(failed) == len(self.workers):
             raise EnvironmentFailure(f"no agent is left; the last one stopped with {failed[-1]}") from failed[-1]
+
+
+def _reason(error: Exception) -> str:
+    """Why a worker died: the error that it raised when it was made, such as a module that it could not import, or Ray's."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if "creation task" in lines[0] else type(error).__name__
