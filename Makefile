@@ -47,7 +47,7 @@ bench: .venv-bench/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements-dev.txt
 	touch $@
 
-.venv-bench/installed: benchmarks/requirements.txt requirements.txt
+.venv-bench/installed: benchmarks/requirements.txt requirements-ray.txt requirements.txt
 	$(PYTHON) -m venv .venv-bench
 	$(BENCH)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r benchmarks/requirements.txt
 	touch $@

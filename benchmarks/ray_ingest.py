@@ -1,6 +1,6 @@
 """How many transitions Ray's driver takes from many workers, and what that costs the learner.
 
-python benchmarks/ray_ingest.py                       8 minutes
+python benchmarks/ray_ingest.py                       5 minutes
 python benchmarks/ray_ingest.py --seconds 600         the memory over 10 minutes
 
 Remote workers hand over one batch of noise again and again, of BipedalWalker's sizes: so two cores imitate many agents.
@@ -12,6 +12,7 @@ end takes what was measured, and says how many workers the driver has room for.
 import timing  # first: puts the toolkit's folder on the path
 
 # isort: split
+import itertools
 import os
 import resource
 import statistics
@@ -25,7 +26,7 @@ import numpy as np
 from agent.policy import Policy
 from agent.scaling import Scaling
 from agent.training.counters import RunCounters
-from agent.training.workers.pool import BATCH_LENGTH, WorkerPool
+from agent.training.workers.pool import WorkerPool
 from agent.training.workers.ray_cluster import RayCluster
 from agent.training.workers.ray_workers import BATCH_LENGTH as RAY_BATCH_LENGTH
 from agent.training.workers.ray_workers import RayWorkers
@@ -40,6 +41,7 @@ from utils.replay.transitions import TransitionBatch
 OBS, ACTION = 24, 4
 RATIO, WARM_UP = 32.0, 3.0  # samples for each insert; seconds
 WORKERS = (2, 4, 8)
+MODEL_WORKERS, MODEL_MILLISECONDS = (4, 16, 64, 256), (0.3, 5.0, 50.0)  # BipedalWalker's step takes 0.3 ms
 STATE = {"episodes": 0, "env_steps": 0, "generators": {}}
 PARAMS = TrainParams(
     env="BipedalWalker-v3", v_min=-40.0, v_max=40.0, normalise_observations=False, learning_starts=1_000, num_steps_train=10**9
@@ -165,7 +167,9 @@ def measure(cluster: RayCluster, quick: bool) -> tuple[list[dict[str, Any]], dic
     rows: list[dict[str, Any]] = []
     for workers in WORKERS[: 1 if quick else None]:
         ingest = Ingest(cluster, workers, learns=False)
-        rows.append({"learner": "off", "workers": f"{workers} on Ray", "transitions/s": ingest.rates(seconds)[0]})
+        rows.append(
+            {"learner": "off", "workers": f"{workers} on Ray", "transitions/s": ingest.rates(seconds)[0], "updates/s": ""}
+        )
         ingest.end()
     most = max(row["transitions/s"] for row in rows)
     found: dict[str, list[tuple[float, float]]] = {"4 in threads": [], "4 on Ray": []}
@@ -178,24 +182,29 @@ def measure(cluster: RayCluster, quick: bool) -> tuple[list[dict[str, Any]], dic
         inserts, updates = (statistics.median(column) for column in zip(*rates, strict=True))
         rows.append({"learner": "on", "workers": name, "transitions/s": inserts, "updates/s": updates})
     ratios = [ray[1] / threads[1] for threads, ray in zip(found["4 in threads"], found["4 on Ray"], strict=True)]
-    return rows, {"updates/s on Ray over threads, median of the rounds": statistics.median(ratios), **model(rows, most)}
-
-
-def model(rows: list[dict[str, Any]], most: float) -> dict[str, float]:
-    """What the driver has room for: its seconds for a batch, against the learner's rate without agents.
-
-    The driver's thread and the learner's share one interpreter: a batch of n transitions costs n / `most` seconds of it at
-    most. At ratio r and batch size B an update asks for B / r transitions, so that the driver is busy for a share
-    updates/s * B / r / `most` of the time. It becomes the limit where that share reaches 1.
-    """
-    asked = PARAMS.batch_size / RATIO  # transitions for each update
-    updates = rows[-2]["updates/s"]
-    return {
-        "seconds of the driver for a batch of Ray": RAY_BATCH_LENGTH / most,
-        "share of the driver that the learner's rate in threads asks for": updates * asked / most,
-        "updates/s at which the driver is the limit": most / asked,
-        "transitions in a batch of a thread": float(BATCH_LENGTH),
+    updates, asked = rows[-1]["updates/s"], PARAMS.batch_size / RATIO
+    figures = {
+        "updates/s on Ray over threads, median of the rounds": statistics.median(ratios),
+        "milliseconds of the driver for a batch": 1000.0 * RAY_BATCH_LENGTH / most,
+        "share of the driver's time that the learner asks for": updates * asked / most,
+        "updates/s at which the driver would be the limit": most / asked,
     }
+    return [*rows, *model(most, updates)], figures
+
+
+def model(most: float, updates: float) -> list[dict[str, Any]]:
+    """Rates on machines with a core for each worker, from the rates of driver and learner that were measured here.
+
+    Workers give workers / step time, the driver takes `most`, and at ratio r the learner asks for `updates` * batch size / r
+    transitions a second. The least of the three is what happens, and makes r / batch size updates of each transition.
+    """
+    asked, rows = PARAMS.batch_size / RATIO, []
+    for ms, workers in itertools.product(MODEL_MILLISECONDS, MODEL_WORKERS):
+        rates = {"workers": 1000.0 * workers / ms, "driver": most, "learner": updates * asked}
+        limit = min(rates, key=lambda name: rates[name])
+        name = f"{workers}, {ms:g} ms for a step: limited by {limit}"
+        rows.append({"learner": "model", "workers": name, "transitions/s": rates[limit], "updates/s": rates[limit] / asked})
+    return rows
 
 
 def memory(cluster: RayCluster, seconds: float) -> list[dict[str, Any]]:
