@@ -169,7 +169,7 @@ class TrainParams:
 
     # Agents
     num_agents: Annotated[int, Ge(1), Le(1024)] = 4  # agents that act at once
-    runner: Annotated[Runner, RUN] = "threads"  # where they act: threads, processes of this machine, or ray: any machines
+    runner: Annotated[Runner, RUN] = "threads"  # where they act: threads, processes, or ray (this machine or a cluster)
     ray_address: Annotated[str, RUN] = ""  # of a Ray cluster, auto or host:port; default: Ray on this machine, for this call
     ray_cpus_per_agent: Annotated[float, Gt(0), Le(1024), RUN] = 1.0  # cores that Ray reserves for an agent; 0.5: two on one
     envs_per_agent: Annotated[int, Ge(1), Le(1024)] = 1  # environments that one agent steps with one batched policy call

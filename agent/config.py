@@ -135,6 +135,8 @@ def _without_effect(config: Any, sources: Mapping[str, str]) -> Iterator[str]:
     for name, (other, idle) in _IDLE_WITH.items():
         if sources[name] == "flag" and getattr(config, other) == idle:
             yield f"{name} has no effect, since {other} is {idle}."
+    if sources["ray_cpus_per_agent"] == "flag" and config.runner != "ray":
+        yield f"ray_cpus_per_agent has no effect, since runner is {config.runner}."
     if sources["normalise_observations"] == "flag" and config.normalise_observations and not config.has_running_observations:
         name = "obs_scale" if config.obs_scale is not None else "obs_mean"
         yield f"normalise_observations has no effect: observations are scaled by {name}, which is from {sources[name]}."

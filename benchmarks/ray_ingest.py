@@ -18,6 +18,7 @@ import resource
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,13 @@ WORKERS = (2, 4, 8)
 MODEL_WORKERS, MODEL_MILLISECONDS = (4, 16, 64, 256), (0.3, 5.0, 50.0)  # BipedalWalker's step takes 0.3 ms
 STATE = {"episodes": 0, "env_steps": 0, "generators": {}}
 PARAMS = TrainParams(
-    env="BipedalWalker-v3", v_min=-40.0, v_max=40.0, normalise_observations=False, learning_starts=1_000, num_steps_train=10**9
+    env="BipedalWalker-v3",
+    v_min=-40.0,
+    v_max=40.0,
+    normalise_observations=False,
+    learning_starts=1_000,
+    num_steps_train=10**9,
+    save_ckpt_step=10**9,
 )
 
 
@@ -126,10 +133,13 @@ class Ingest:
         loops = [lambda: self.workers.run(self.learner, self.writer, self.stop)]
         if learns:
             loops.append(lambda: self.learner.run(self.limiter, self.stop, None))
-        self._threads = [threading.Thread(target=loop, daemon=True) for loop in loops]
+        self._errors: list[BaseException] = []
+        self._threads = [threading.Thread(target=self._guarded, args=(loop,), daemon=True) for loop in loops]
         for thread in self._threads:
             thread.start()
-        while self.limiter.inserts < params.learning_starts or (learns and self.learner.learner_step == 0):
+        while not self._errors and (
+            self.limiter.inserts < params.learning_starts or (learns and self.learner.learner_step == 0)
+        ):
             time.sleep(0.1)
         time.sleep(WARM_UP)
 
@@ -138,7 +148,15 @@ class Ingest:
         before, begun = (self.limiter.inserts, getattr(self.learner, "learner_step", 0)), time.perf_counter()
         time.sleep(seconds)
         took = time.perf_counter() - begun
+        if self._errors:
+            raise self._errors[0]
         return (self.limiter.inserts - before[0]) / took, (getattr(self.learner, "learner_step", 0) - before[1]) / took
+
+    def _guarded(self, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except BaseException as error:
+            self._errors.append(error)
 
     def end(self) -> None:
         """Stop everything."""
@@ -150,7 +168,7 @@ class Ingest:
 def main() -> None:
     """Measure, print, and write JSON when asked to."""
     given = timing.flags(__doc__, seconds=dict(type=float, help="only the memory while the driver takes batches, over so long"))
-    cluster = RayCluster("")
+    cluster = RayCluster(TrainParams(ray_cpus_per_agent=0.01), Console())
     try:
         if given.seconds:
             timing.Result("ray_ingest_memory", rows=memory(cluster, given.seconds)).publish(given.json)

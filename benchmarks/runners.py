@@ -65,7 +65,7 @@ def main() -> None:
 def acting(seconds: float, rounds: int) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """A row for each runner without a learner, and the memory of one remote worker."""
     rates: dict[str, list[float]] = {runner: [] for runner in RUNNERS}
-    cluster, memory = RayCluster(""), 0.0
+    cluster, memory = RayCluster(TrainParams(ray_cpus_per_agent=0.01), Console()), 0.0
     try:
         for _, runner in itertools.product(range(rounds), RUNNERS):
             rate, resident = act(runner, cluster, seconds)

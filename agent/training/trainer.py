@@ -72,7 +72,7 @@ class Trainer:
         self._run, self._cluster = Run(folder), None
         try:
             self._checkpoint, self.notes = checkpoint_to_resume(self._run, config)
-            self._cluster = RayCluster(config.ray_address) if config.runner == "ray" else None
+            self._cluster = RayCluster(config, self._console) if config.runner == "ray" else None
         except BaseException:
             self._run.close()
             raise

@@ -165,7 +165,7 @@ class WorkerPool:
                 raise error
             self._console.say_once(f"An agent has stopped: {error}.")
         if len(failed) == len(self.workers):
-            raise EnvironmentFailure(f"no agent is left; the last one stopped with {failed[-1]}") from failed[-1]
+            raise EnvironmentFailure(f"no agent is left; the last one stopped: {failed[-1]}") from failed[-1]
 
     @property
     def in_flight(self) -> int:

@@ -60,7 +60,7 @@ class RayWorkers:
         remote: type = RemoteAgent,
     ):
         """`remote` is the class of the remote workers."""
-        self._cluster, self._ray, self._params = cluster, cluster.ray, params
+        self._ray, self._params = cluster.ray, params
         self._on_failure, self._console = on_failure, console
         self.workers = [RayWorker(arguments(i), RetryBudget(params.env_restarts)) for i in range(params.num_agents)]
         self._remote = self._ray.remote(concurrency_groups={"health": 1}, max_restarts=0)(remote)
@@ -91,7 +91,6 @@ class RayWorkers:
 
         Raises EnvironmentFailure when every worker has failed, and any other error of a worker at once.
         """
-        self._cluster.check_room(len(self.workers), self._params.ray_cpus_per_agent, self._console)
         try:
             while not stop.is_set():
                 self._submit(source.policy)
@@ -199,7 +198,7 @@ class RayWorkers:
         for error in failed:
             self._console.say_once(f"An agent has stopped: {error}.")
         if len(failed) == len(self.workers):
-            raise EnvironmentFailure(f"no agent is left; the last one stopped with {failed[-1]}") from failed[-1]
+            raise EnvironmentFailure(f"no agent is left; the last one stopped: {failed[-1]}") from failed[-1]
 
 
 def _reason(error: Exception) -> str:

@@ -200,7 +200,7 @@ def test_the_run_ends_when_every_worker_has_failed(tmp_path, never, kind):
     work = Work(tmp_path, lambda index, before: Simulator(fault), env_restarts=1, env_timeout=0.3)
     work.thread.join(20.0)
     assert isinstance(work.error, EnvironmentFailure)
-    assert "no agent is left; the last one stopped with agent 1" in str(work.error)
+    assert "no agent is left; the last one stopped: agent 1" in str(work.error)
     assert work.made == [2, 2]
     work.end()
 

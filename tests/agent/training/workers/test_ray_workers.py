@@ -1,6 +1,9 @@
 """Agents on Ray: failed, dead and hanging workers are replaced, and no process is left. Ray runs on this machine."""
 
 import json
+import os
+import re
+import socket
 import subprocess
 import threading
 import time
@@ -8,6 +11,7 @@ import time
 import numpy as np
 import pytest
 from factories import make_networks, make_replay, make_scaling
+from processes import descendants
 
 from agent.training.counters import RunCounters
 from agent.training.workers import ray_cluster
@@ -23,13 +27,19 @@ from utils.replay.rate_limiter import RateLimiter
 pytestmark = pytest.mark.xdist_group("ray")
 
 
+def connect(**given):
+    """The cluster of parameters."""
+    return RayCluster(TrainParams(runner="ray", **given), Console())
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Ray on this machine."""
-    cluster = RayCluster("")
+    before = descendants()
+    cluster = connect(ray_cpus_per_agent=0.25)
     yield cluster
     cluster.close()
-    assert not subprocess.run(["pgrep", "-f", "raylet --"], capture_output=True, text=True).stdout
+    assert descendants() <= before
 
 
 class Source:
@@ -144,12 +154,24 @@ def test_an_error_of_parameters_ends_the_run_as_it_is(cluster):
 
 def test_agents_without_a_core_wait_and_it_is_said(cluster, capsys):
     cores = cluster.ray.cluster_resources()["CPU"]
+    connect(num_agents=2, ray_cpus_per_agent=0.75 * cores)  # that of the fixture
     work = Work(cluster, {}, {}, ray_cpus_per_agent=0.75 * cores)
     work.until(lambda: sum(work.episodes()) > 30)
     time.sleep(2.5)  # longer than env_timeout
     work.end()
     assert (min(work.episodes()), work.failures) == (0, [])
     assert f"Ray has {cores:g} cores, and 2 agents ask for {0.75 * cores:g} each: 1 of them act" in capsys.readouterr().out
+
+
+def test_cores_that_this_machine_does_not_have_are_refused(cluster):
+    with pytest.raises(ParameterError, match="agents ask for 1000 each: 0 of them act, the others never do"):
+        connect(ray_cpus_per_agent=1000.0)
+
+
+def test_a_port_where_something_else_listens_is_refused_in_time(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "ANSWERED", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ParameterError, match="there is no Ray cluster at"):
+        connect(ray_address=f"127.0.0.1:{server.getsockname()[1]}")
 
 
 def test_states_are_restored(cluster):
@@ -164,15 +186,16 @@ def test_states_are_restored(cluster):
 
 def test_nothing_listens_beyond_this_machine(cluster):
     lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True).stdout.splitlines()
-    rays = [line.split()[3] for line in lines if "ray" in line or "gcs_server" in line]
-    assert rays
+    below = descendants() | {os.getpid()}
+    rays = [line.split()[3] for line in lines if {int(pid) for pid in re.findall(r"pid=(\d+)", line)} & below]
+    assert len(rays) > 3
     assert all("127.0.0.1" in address for address in rays), rays
 
 
 def test_without_ray_the_error_has_the_install_line(monkeypatch):
     monkeypatch.setattr(ray_cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DependencyError, match="pip install -r requirements-ray.txt"):
-        RayCluster("")
+        connect()
 
 
 @pytest.mark.parametrize(
@@ -181,10 +204,11 @@ def test_without_ray_the_error_has_the_install_line(monkeypatch):
         ("127.0.0.1:1", "there is no Ray cluster at --ray-address 127.0.0.1:1: .*refused"),
         ("no-such-host.invalid:6379", "there is no Ray cluster at --ray-address no-such-host.invalid:6379"),
         ("127.0.0.1", "--ray-address must be auto or host:port, got 127.0.0.1"),
+        ("ray://127.0.0.1:10001", "--ray-address must be auto or host:port"),
         ("127.0.0.1:x", "--ray-address must be auto or host:port"),
         ("127.0.0.1:99999", "--ray-address must be auto or host:port"),
     ],
 )
 def test_an_address_without_a_cluster_is_refused(address, says):
     with pytest.raises(ParameterError, match=says):
-        RayCluster(address)
+        connect(ray_address=address)
