@@ -54,6 +54,21 @@ def descendants() -> set[int]:
     return found
 
 
+def running(spared: Collection[int] = (), seconds: float = 20.0) -> set[int]:
+    """The descendants but the spared ones that still run after so many seconds; those that only wait to be reaped do not."""
+    deadline = time.monotonic() + seconds
+    while (left := {pid for pid in descendants() - set(spared) if _runs(pid)}) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:  # it has ended
+        return False
+
+
 def kill_all(processes: Collection[subprocess.Popen]) -> None:
     """Kill processes, reap them, and close their pipes."""
     for process in processes:

@@ -124,6 +124,8 @@ def test_a_flag_that_the_scales_of_an_entry_leave_without_effect_is_said():
         ({"actor_value": "lower", "num_critics": 2}, []),
         ({"ou_theta": 0.3}, ["ou_theta has no effect, since noise is gaussian."]),  # by the entry of Pendulum
         ({"ou_theta": 0.3, "noise": "ou"}, []),
+        ({"ray_cpus_per_agent": 0.5}, ["ray_cpus_per_agent has no effect, since runner is threads."]),
+        ({"ray_cpus_per_agent": 0.5, "runner": "ray"}, []),
     ],
 )
 def test_flags_that_another_parameter_leaves_without_effect_are_said(flags, said):
@@ -221,12 +223,14 @@ def test_differing_lists_what_is_no_class_default_with_its_source():
         "num_steps_train": "200000 (ENVS)",
         "reward_scale": "10.0 (ENVS)",
         "critic_learning_rate": "0.001 (ENVS)",
+        "learning_rate_schedule": "linear (ENVS)",
         "tau": "0.5 (flag)",
         "samples_per_insert": "32.0 (ENVS)",
         "normalise_observations": "False (ENVS)",
         "noise": "gaussian (ENVS)",
-        "noise_scale": "0.3 (ENVS)",
+        "noise_scale": "0.1 (ENVS)",
         "noise_scale_per": "same (ENVS)",
+        "num_critics": "2 (ENVS)",
         "v_min": "-40.0 (ENVS)",
         "v_max": "40.0 (ENVS)",
     }
@@ -461,6 +465,18 @@ def test_films_are_gif_or_mp4(name):
 # ---- rules across values
 
 
+@pytest.mark.parametrize("runner", ["processes", "ray"])
+def test_agents_outside_of_the_learners_process_are_not_synchronous(runner):
+    said = f"synchronous and runner {runner} exclude each other: agents elsewhere do not take turns"
+    assert problems(TrainParams, synchronous=True, runner=runner) == [said]
+    assert problems(TrainParams, synchronous=True, runner="threads") == []
+
+
+def test_an_address_of_ray_goes_with_ray_only():
+    assert problems(TrainParams, ray_address="auto") == ["ray_address is for runner ray, not for threads"]
+    assert problems(TrainParams, ray_address="auto", runner="ray") == []
+
+
 @pytest.mark.parametrize(("v_min", "v_max"), [(1.0, 1.0), (2.0, 1.0)])
 def test_the_support_has_a_width(v_min, v_max):
     assert problems(TrainParams, v_min=v_min, v_max=v_max) == [f"v_min must be less than v_max, got {v_min} and {v_max}"]
@@ -622,6 +638,7 @@ def good_values(cls, name):
             "x": st.sampled_from(plot_params.AXES),
             "run": st.from_regex(r"[a-z]{0,5}", fullmatch=True),
             "algorithm": st.sampled_from(list(ALGORITHMS)),
+            "runner": st.sampled_from(["threads", "processes", "ray"]),
             "noise": st.sampled_from(["gaussian", "ou"]),
             "noise_scale_per": st.sampled_from(["same", "agent", "episode"]),
             "noise_decay_per": st.sampled_from(["episode", "step", "none"]),
@@ -651,6 +668,8 @@ def good_parameters(cls):
     # These are tied to each other, and an entry of ENVS would bring its own.
     needed = {name: fields.pop(name) for name in ("v_min", "v_max", "learning_starts", "synchronous") if name in fields}
     fields.pop("layer_norm", None)  # goes without use_batch_norm
+    fields.pop("runner", None)  # goes without synchronous
+    fields.pop("ray_address", None)  # goes with runner ray
     if "samples_per_insert" in fields:
         fields["samples_per_insert"] = st.floats(0.001, 1e6)  # 0 does not go with synchronous
     if "compare" in fields:  # a film, which goes with neither of these

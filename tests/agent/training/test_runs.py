@@ -127,7 +127,7 @@ def test_an_environment_from_a_callable_is_trained_on_and_scored(small, monkeypa
     assert seeded.checkpoint.parent.name == "seed5"
 
 
-@pytest.mark.parametrize("given", [{"eval_every": 16}, {"render": True}])
+@pytest.mark.parametrize("given", [{"eval_every": 16}, {"render": True}, {"runner": "ray"}])
 def test_another_process_cannot_make_what_a_callable_makes(small, given):
     with pytest.raises(ParameterError, match=f"make_env does not go with {next(iter(given))}"):
         train(make_env=lambda: gymnasium.make("Pendulum-v1"), **small, **given)

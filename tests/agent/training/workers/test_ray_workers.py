@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from factories import make_networks, make_replay, make_scaling
-from processes import descendants
+from processes import descendants, running
 
 from agent.training.counters import RunCounters
 from agent.training.workers import ray_cluster
@@ -39,7 +39,7 @@ def cluster():
     cluster = connect(ray_cpus_per_agent=0.25)
     yield cluster
     cluster.close()
-    assert descendants() <= before
+    assert running(spared=before) == set()
 
 
 class Source:
