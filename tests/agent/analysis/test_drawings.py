@@ -209,11 +209,12 @@ def test_a_browser_shows_the_report_on_narrow_and_wide_screens(place, tmp_path):
 
 
 def test_the_report_of_scores_alone_says_what_is_missing(place, tmp_path):
-    params = place.scores(10, env_id="BipedalWalker-v3", text_only=True).params(ReportParams, env="BipedalWalker-v3")
+    env = "BipedalWalkerHardcore-v3"
+    params = place.scores(10, env_id=env, text_only=True).params(ReportParams, env=env)
     write_report(params, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert problems(page) == []
-    assert "none is shipped for BipedalWalker-v3" in page
+    assert "none is shipped for BipedalWalkerHardcore-v3" in page
     assert "There is no learner.csv of this run" in page
     assert page.count("<img") == 1
 
