@@ -552,7 +552,8 @@ def test_a_snapshot_taken_while_four_threads_add_has_no_torn_row(monkeypatch):
         number = 1000 * (writer + 1)
         while writing.is_set():
             replay.add(block_of(number + np.arange(16)))
-            replay.update_priorities(np.arange(replay.added - 8, replay.added), np.full(8, 2.0))
+            last = replay.added  # once: the others add meanwhile
+            replay.update_priorities(np.arange(last - 8, last), np.full(8, 2.0))
             number += 16
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
