@@ -14,7 +14,6 @@ import timing  # first: puts the toolkit's folder on the path
 # isort: split
 import itertools
 import os
-import resource
 import statistics
 import threading
 import time
@@ -235,20 +234,12 @@ def memory(cluster: RayCluster, seconds: float) -> list[dict[str, Any]]:
                 "transitions": ingest.limiter.inserts,
                 "transitions/s": inserts,
                 "updates/s": updates,
-                "RSS of the driver, MB": resident() / 1e6,
+                "RSS of the driver, MB": timing.resident() / 1e6,
                 "object store, MB": object_store(cluster) / 1e6,
             }
         )
     ingest.end()
     return rows
-
-
-def resident() -> float:
-    """Bytes of this process in memory; the most so far where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
 def object_store(cluster: RayCluster) -> float:

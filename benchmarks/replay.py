@@ -9,7 +9,6 @@ import timing  # first: puts the toolkit's folder on the path
 
 # isort: split
 import itertools
-import resource
 import sys
 import threading
 import time
@@ -33,16 +32,16 @@ def main() -> None:
     rng = np.random.default_rng(1)
     result = timing.Result("replay", skipped=timing.missing("cpprb"))
 
-    before = resident()
+    before = timing.resident()
     replay = PrioritisedReplay(capacity, OBS, ACTION, ALPHA, EPSILON, np.random.default_rng(2))
     fill(replay.add, capacity, rng)
-    result.figures = {"MB allocated": held(replay) / 1e6, "MB resident": (resident() - before) / 1e6}
+    result.figures = {"MB allocated": held(replay) / 1e6, "MB resident": (timing.resident() - before) / 1e6}
     contenders = {f"toolkit {name}": work for name, work in ours(replay, rng).items()}
     if not result.skipped:
-        before = resident()
+        before = timing.resident()
         peer = cpprb_buffer(capacity)
         fill(lambda batch: peer.add(**columns(batch)), capacity, rng)
-        result.figures["MB resident, cpprb"] = (resident() - before) / 1e6
+        result.figures["MB resident, cpprb"] = (timing.resident() - before) / 1e6
         contenders |= {f"cpprb {name}": work for name, work in theirs(peer, rng).items()}
     timer = timing.AlternatingTimer(contenders, rounds)
     for verb in ours(replay, rng):
@@ -173,15 +172,6 @@ def fill(add: Any, capacity: int, rng: np.random.Generator) -> None:
 def held(replay: PrioritisedReplay) -> int:
     """Bytes of a replay's arrays: its columns and its tree."""
     return sum(array.nbytes for array in (*replay._columns(), replay._sums._nodes))
-
-
-def resident() -> int:
-    """Bytes of memory of this process now (its maximum where that cannot be read)."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def cpprb_buffer(capacity: int) -> Any:

@@ -114,19 +114,19 @@ def act(runner: str, cluster: RayCluster, seconds: float) -> tuple[float, float]
     time.sleep(WARM_UP)
     before, begun = counters.env_steps, time.perf_counter()
     time.sleep(seconds)
-    rate, memory = (counters.env_steps - before) / (time.perf_counter() - begun), resident("ray::RemoteAgent")
+    rate, memory = (counters.env_steps - before) / (time.perf_counter() - begun), largest("ray::RemoteAgent")
     stop.set()
     thread.join()
     return rate, memory
 
 
-def resident(name: str) -> float:
+def largest(name: str) -> float:
     """The bytes in memory of the largest process whose command line begins with `name`; 0 where the system does not tell."""
     sizes = [0]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if (folder / "cmdline").read_text().startswith(name):
-                sizes.append(int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+                sizes.append(timing.resident(folder.name))
         except OSError:  # it has ended
             continue
     return float(max(sizes))

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import os
 import platform
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -143,6 +144,14 @@ def flags(description: str | None, **more: dict[str, Any]) -> argparse.Namespace
     for name, keywords in more.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **keywords)
     return parser.parse_args()
+
+
+def resident(pid: int | str = "self") -> int:
+    """Bytes of memory of a process now. Where that cannot be read: of this process at most so far, or 0 for another one."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if pid == "self" else 0
 
 
 def missing(*modules: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -114,7 +114,7 @@ class WorkerPool:
                     since = worker.agent.waiting_since
                     if worker.error is None and since is not None and time.monotonic() - since > self._env_timeout:
                         self._replace(index, work)
-                self._check_errors()
+                check_errors([worker.error for worker in self.workers], self._console)
             self._end()
         finally:
             for worker in self.workers:
@@ -158,15 +158,6 @@ class WorkerPool:
         self.workers[index] = Worker(agent, hanging.budget, self._on_failure)
         self._threads[index] = self._start(self.workers[index], work)
 
-    def _check_errors(self) -> None:
-        failed = [worker.error for worker in self.workers if worker.error is not None]
-        for error in failed:
-            if not isinstance(error, EnvironmentFailure):
-                raise error
-            self._console.say_once(f"An agent has stopped: {error}.")
-        if len(failed) == len(self.workers):
-            raise EnvironmentFailure(f"no agent is left; the last one stopped: {failed[-1]}") from failed[-1]
-
     @property
     def in_flight(self) -> int:
         """Transitions that all workers may add at once."""
@@ -185,3 +176,17 @@ class WorkerPool:
         """Continue from saved states. Agents without one start new."""
         for worker, state in zip(self.workers, states, strict=False):
             worker.agent.restore(state)
+
+
+def check_errors(errors: Sequence[BaseException | None], console: Console) -> None:
+    """Print why workers have stopped; `errors` has one entry for each, None while it works.
+
+    Raises EnvironmentFailure when every worker has failed, and any other error at once.
+    """
+    failed = [error for error in errors if error is not None]
+    for error in failed:
+        if not isinstance(error, EnvironmentFailure):
+            raise error
+        console.say_once(f"An agent has stopped: {error}.")
+    if len(failed) == len(errors):
+        raise EnvironmentFailure(f"no agent is left; the last one stopped: {failed[-1]}") from failed[-1]

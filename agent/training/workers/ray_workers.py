@@ -7,7 +7,7 @@ from threading import Event
 from typing import Any
 
 from agent.policy import Policy
-from agent.training.workers.pool import OnFailure, PolicySource
+from agent.training.workers.pool import OnFailure, PolicySource, check_errors
 from agent.training.workers.ray_cluster import RayCluster
 from agent.training.workers.remote import AgentArguments, RemoteAgent, Reply
 from agent.training.workers.replay_writer import ReplayWriter
@@ -96,7 +96,7 @@ class RayWorkers:
                 self._submit(source.policy)
                 self._receive(writer, stop)
                 self._check_silent()
-                self._check_failed()
+                check_errors([worker.error for worker in self.workers], self._console)
         finally:
             for worker in self.workers:
                 self._kill(worker)
@@ -193,15 +193,8 @@ class RayWorkers:
             self._ray.kill(worker.actor)
         return worker.forget()
 
-    def _check_failed(self) -> None:
-        failed = [worker.error for worker in self.workers if worker.error is not None]
-        for error in failed:
-            self._console.say_once(f"An agent has stopped: {error}.")
-        if len(failed) == len(self.workers):
-            raise EnvironmentFailure(f"no agent is left; the last one stopped: {failed[-1]}") from failed[-1]
-
 
 def _reason(error: Exception) -> str:
     """Why a worker died: the error that it raised when it was made, such as a module that it could not import, or Ray's."""
-    lines = str(error).strip().splitlines()
-    return lines[-1].strip() if "creation task" in lines[0] else type(error).__name__
+    first, _, rest = str(error).strip().partition("\n")
+    return rest.rpartition("\n")[2].strip() if "creation task" in first else type(error).__name__
