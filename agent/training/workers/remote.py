@@ -1,6 +1,7 @@
 """An agent outside of the learner's process, and what it answers."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from agent.environment import training_env
 from agent.policy import Policy
 from agent.scaling import Scaling
 from params import TrainParams
-from utils.envs.environment import select_renderer
+from utils.envs.environment import Environment, select_renderer
 from utils.errors import EnvironmentFailure
 from utils.replay.transitions import TransitionBatch
 
@@ -27,9 +28,9 @@ class AgentArguments:
     scaling: Scaling
     seeds: np.random.SeedSequence
 
-    def agent(self) -> Agent:
-        """The agent, without environments yet."""
-        return Agent(self.index, partial(training_env, self.params), self.params, self.scaling, self.seeds)
+    def agent(self, make: Callable[[], Environment] | None = None) -> Agent:
+        """The agent, without environments yet; `make` makes them where they are not those of the parameters."""
+        return Agent(self.index, make or partial(training_env, self.params), self.params, self.scaling, self.seeds)
 
 
 class Reply(NamedTuple):

@@ -74,7 +74,7 @@ def make_workers(
     def make_agent(index: int) -> Agent | ProcessAgent:
         if params.runner == "processes":
             return ProcessAgent(arguments(index), thread_dumps)
-        return Agent(index, partial(make_env, index), params, scaling, seeds(index))
+        return arguments(index).agent(partial(make_env, index))
 
     if params.runner != "threads":
         first_env.close()
