@@ -105,6 +105,18 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     return replace(mean, label=f"{label}, cut at the returns seen") if is_cut else mean
 
 
+def areas(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
+    """The area under each curve [n] over the learner steps that all have, divided by their range; and these steps [m].
+
+    The area is the mean score between the first and the last of these steps, nan if there are fewer than two.
+    """
+    shared = np.array(sorted(set.intersection(*(set(curve.learner_steps) for curve in curves))))
+    if len(shared) < 2:
+        return np.full(len(curves), np.nan), shared
+    means = [curve.mean[np.isin(curve.learner_steps, shared)] for curve in curves]
+    return np.trapezoid(means, shared, axis=1) / np.ptp(shared), shared
+
+
 def interquartile_mean(scores: Sequence[np.ndarray]) -> tuple[float, float, float]:
     """The mean of the middle half of all scores, and the ends of its 95 % interval (Agarwal et al., 2021, arXiv 2108.13264).
 

@@ -12,6 +12,7 @@ import numpy as np
 from agent.analysis.curves import (
     Curve,
     Panel,
+    areas,
     draw_curves,
     interquartile_mean,
     mean_curve,
@@ -58,10 +59,10 @@ def learning_curves(params: CurvesParams) -> tuple["Figure", list[str]]:
         raise ParameterError("envs are what variants are compared over: they go with --variants only.")
     by_env = {one.env: (one, _scores(one)) for one in _each_env(params)}
     figure = draw_curves(*(_panel(*of_env) for of_env in by_env.values()))
-    if params.variants is None or params.envs is None:
+    if params.variants is None:
         return figure, by_env[params.env][1].notes
-    notes = [f"{env}: {note}" for env, (_, tests) in by_env.items() for note in tests.notes]
-    return figure, notes + _comparison(params.variants, by_env)
+    notes = [f"{env}: {note}" for env, of_env in by_env.items() for note in (*of_env[1].notes, *_areas(*of_env))]
+    return figure, notes + (_comparison(params.variants, by_env) if params.envs is not None else [])
 
 
 def _each_env(params: CurvesParams) -> list[CurvesParams]:
@@ -99,6 +100,19 @@ def _panel(params: CurvesParams, tests: EnvScores) -> Panel:
     solved = params.solved if params.solved is not None else _solved(params)
     title = f"{params.env}: mean return of {kind}" if kind is not None else f"{params.env}: training"
     return Panel(curves, title, params.x, _published(params), solved, training)
+
+
+def _areas(params: CurvesParams, tests: EnvScores) -> list[str]:
+    """A line for each variant: the mean score of each of its runs over the learner steps that all runs have."""
+    scored = [(run, curve) for run, curve in zip(tests.runs, tests.curves, strict=True) if len(curve.x)]
+    values, steps = areas([curve for _, curve in scored])
+    if len(steps) < 2:
+        return []
+    lines = [f"mean score from learner step {steps[0]:,.0f} to {steps[-1]:,.0f} (area under the curve), run by run:"]
+    for name in params.variants or ():
+        own = [value for (run, _), value in zip(scored, values, strict=True) if run.name in named_runs(params, name)]
+        lines.append(f"{_label(name)}: {np.mean(own):.1f} ({', '.join(f'{value:.1f}' for value in own)})")
+    return lines
 
 
 def _comparison(variants: Sequence[str], by_env: dict[str, tuple[CurvesParams, EnvScores]]) -> list[str]:

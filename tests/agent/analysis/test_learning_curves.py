@@ -222,6 +222,19 @@ def test_variants_are_compared_by_the_interquartile_mean_of_normalised_final_sco
     assert len(notes) == 4
 
 
+def test_variants_are_compared_by_the_area_under_each_curve(given, add):
+    for run, scores in (("a1", (0, 100, 100)), ("a2", (0, 50, 50)), ("b1", (0, 0, 40))):
+        for step, score in zip((10, 20, 40), scores, strict=True):
+            add(run, step, float(score))
+    add("b1", 30, -1000.0)  # no score of the others
+    _, notes = learning_curves(given(variants=("a*", "b*")))
+    assert notes == [
+        "Pendulum-v1: mean score from learner step 10 to 40 (area under the curve), run by run:",
+        "Pendulum-v1: a: 62.5 (83.3, 41.7)",
+        "Pendulum-v1: b: 13.3 (13.3)",
+    ]
+
+
 def test_final_scores_of_different_learner_steps_are_compared_and_said(given, add, two_variants):
     add("b3", 30, -100.0)
     add("b3", 30, 50.0, env=CAR)
