@@ -287,5 +287,6 @@ class PlayParams(CheckpointFields, EpisodeFields, PolicyParams):
     overlay: bool = True  # draw below each frame what the critic expects, the reward so far and the action
     compare: tuple[LearnerStep, LearnerStep] | None = None  # learner steps of two checkpoints, filmed side by side
     grow: bool = False  # one film from checkpoints of increasing age instead of one checkpoint
-    format: Format = "gif"  # of the file: gif (320 pixels wide, 10 seconds, 1 MB at most) or mp4 (whole episode, full size)
+    format: Format = "gif"  # of the file: gif (320 pixels wide, 10 seconds at most) or mp4 (whole episode, full size)
+    gif_kilobytes: Annotated[int, Ge(50), Le(10**5)] = 1_000  # size limit of a GIF of one episode: fewer frames, then seconds
     record_dir: Folder = str(HERE / "video")  # root of the recordings

@@ -97,12 +97,13 @@ def recording_path(params: PlayParams) -> Path:
 def record(params: PlayParams, make: Make, series: list[LoadedCheckpoint]) -> Episode | None:
     """Record as the flags say. Returns the episode, or None for several checkpoints."""
     path = recording_path(params)
+    gif_bytes = 1_000 * params.gif_kilobytes
     if params.compare is not None:
-        record_pair(make, series, params.random_seed, path, params.overlay)
+        record_pair(make, series, params.random_seed, path, params.overlay, gif_bytes)
     elif params.grow:
-        record_series(make, series, params.random_seed, path, params.overlay)
+        record_series(make, series, params.random_seed, path, params.overlay, gif_bytes)
     else:
-        return record_episode(make, series[0], params.random_seed, path, params.overlay)
+        return record_episode(make, series[0], params.random_seed, path, params.overlay, gif_bytes)
     return None
 
 

@@ -50,13 +50,16 @@ def returns_window(series: Sequence[LoadedCheckpoint], env: Environment, seed: i
     return min(low), max(high)
 
 
-def record_episode(make: Make, loaded: LoadedCheckpoint, seed: int, path: Path, overlay: bool = True) -> Episode:
+def record_episode(
+    make: Make, loaded: LoadedCheckpoint, seed: int, path: Path, overlay: bool = True, gif_bytes: int = GIF_BYTES
+) -> Episode:
     """Record an episode to a GIF or MP4, by the ending of `path`. Plays to the end, even if the recording is shorter.
 
-    Raises DependencyError when the environment cannot render or an encoder is missing, and StorageError.
+    A GIF has at most `gif_bytes` bytes. Raises DependencyError when the environment cannot render or an encoder is missing,
+    and StorageError.
     """
     env = drawing(make)
-    recording = _new_recording(path, env)
+    recording = _new_recording(path, env, most_bytes=gif_bytes)
     length, score = 0, 0.0
     with contextlib.closing(recording), contextlib.closing(env):
         window = returns_window([loaded], env, seed) if overlay else None
@@ -77,10 +80,12 @@ def episode_gif(make: Make, loaded: LoadedCheckpoint, seed: int) -> bytes:
     return recording.content()
 
 
-def record_pair(make: Make, pair: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True) -> None:
+def record_pair(
+    make: Make, pair: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True, gif_bytes: int = GIF_BYTES
+) -> None:
     """Record two checkpoints side by side from the same start. The shorter episode repeats its last frame."""
     envs = [drawing(make) for _ in pair]
-    recording = _new_recording(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * GIF_BYTES)
+    recording = _new_recording(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * gif_bytes)
     half = _new_recording(path, envs[0]).width if isinstance(recording, Gif) else recording.width
     window = returns_window(pair, envs[0], seed) if overlay else None
     halves = [
@@ -90,11 +95,13 @@ def record_pair(make: Make, pair: Sequence[LoadedCheckpoint], seed: int, path: P
     _shoot(recording, side_by_side(*halves))
 
 
-def record_series(make: Make, series: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True) -> None:
+def record_series(
+    make: Make, series: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True, gif_bytes: int = GIF_BYTES
+) -> None:
     """Record the checkpoints one after the other from the same start, with the learner step in the frame."""
     env = drawing(make)
     seconds = SECONDS_EACH * len(series)
-    recording = _new_recording(path, env, seconds=seconds, most_bytes=round(GIF_BYTES * max(1.0, seconds / GIF_SECONDS)))
+    recording = _new_recording(path, env, seconds=seconds, most_bytes=round(gif_bytes * max(1.0, seconds / GIF_SECONDS)))
     limit = round(SECONDS_EACH * env.fps) if isinstance(recording, Gif) else None
     window = returns_window(series, env, seed) if overlay else None
 

@@ -68,6 +68,9 @@ def test_a_recording_has_a_frame_for_each_step_with_the_panel_below(params, tmp_
     assert episode_gif(make, load_checkpoint(params), 0) == path.read_bytes()
     record_episode(make, load_checkpoint(params), 0, path, overlay=False)
     assert shown(path)[0].shape == (320, 320, 3)
+    size = path.stat().st_size
+    record_episode(make, load_checkpoint(params), 0, path, overlay=False, gif_bytes=size - 1)
+    assert path.stat().st_size < size
 
 
 def test_a_recorded_episode_is_played_to_its_end_and_returned(params, tmp_path):
