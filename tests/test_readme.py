@@ -1,4 +1,4 @@
-"""What the READMEs show and name is there."""
+"""What the README, the pages of docs/ and the tests' README show and name is there."""
 
 import ast
 import os
@@ -12,15 +12,25 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-PICTURES = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", README)
+PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
+LINKS = [  # words, and the file that they lead to
+    (words, Path(os.path.normpath(page.parent / target)))
+    for page, text in PAGES.items()
+    for words, target in re.findall(r"\[([^\]]*)\]\(((?!https?:)[^)#]+)\)", text)
+]
+PICTURES = [(words, path) for words, path in LINKS if path.suffix in (".png", ".gif")]
 NAMED_IN_TESTS = sorted(set(re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (ROOT / "tests" / "README.md").read_text())))
-DRAWN = [line.strip() for line in re.findall(r"python plot\.py [^`|\n]*(?:--ckpt-dir none|--shipped)[^`|\n]*", README)]
+DRAWN = re.findall(r"python plot\.py [^`|\n]*(?:--ckpt-dir none|--shipped)[^`|\n]*\b", "\n".join(PAGES.values()))
 
 
-def test_its_pictures_are_there_have_words_and_are_small():
-    assert len(PICTURES) >= 3
+def test_its_pictures_have_words_and_are_small():
+    assert len(PICTURES) >= 5
     assert all(words for words, _ in PICTURES)
-    assert sum((ROOT / path).stat().st_size for _, path in PICTURES) < 2_000_000
+    assert sum(path.stat().st_size for _, path in PICTURES) < 2_500_000
+
+
+def test_its_links_lead_to_files():
+    assert [path for _, path in LINKS if not path.exists()] == []
 
 
 def paths_of(tree):
@@ -57,7 +67,7 @@ def test_the_commands_behind_its_pictures_draw_them_from_what_is_shipped(tmp_pat
     )
     assert done.returncode == 0, done.stderr
     shipped = ROOT / "plots" / "shipped" / "Pendulum-v1" / name
-    assert shipped.relative_to(ROOT).as_posix() in [path for _, path in PICTURES]
+    assert shipped in [path for _, path in PICTURES]
     assert 0.5 < drawn.stat().st_size / shipped.stat().st_size < 2.0  # fonts and compression differ between machines
 
 
