@@ -46,6 +46,12 @@ class ActorCritic:
         for critic in self.critics:
             networks.interpolate_outputs(critic, old, new)
 
+    def set_first_mean(self, atoms: np.ndarray, mean: float) -> None:
+        """Let new critics and their targets predict about this mean over `atoms` [K]. Critics that have learned keep theirs."""
+        if int(self._step) == 0:
+            for critic in (*self.critics, *self.target_critics):
+                networks.tilt_outputs(critic, atoms, mean)
+
     def copy_critics(self) -> None:
         """Give the target critics the weights of the critics."""
         for critic, target in zip(self.critics, self.target_critics, strict=True):

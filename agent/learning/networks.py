@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 LOGIT_SLOPE, LOWEST_LOGIT = 3.0, 9.0  # how far logits fall beyond an old support: for each atom's distance, and at most
+STEEPEST = 50.0  # greatest rise of the logits of a new critic, over half a support
 
 
 class Hidden(NamedTuple):
@@ -132,3 +133,20 @@ def interpolate_outputs(critic: keras.Model, old: np.ndarray, new: np.ndarray) -
         variable.assign((1.0 - share) * values[..., lower] + share * values[..., lower + 1])
     beyond = np.maximum(old[0] - new, new - old[-1]).clip(min=0.0) / (old[1] - old[0])
     layer.bias.assign(layer.bias.numpy() - np.minimum(LOGIT_SLOPE * beyond, LOWEST_LOGIT).astype(np.float32))
+
+
+def tilt_outputs(critic: keras.Model, atoms: np.ndarray, mean: float) -> None:
+    """Add to the logits of a new critic those of the distribution over `atoms` [K] with this mean and the greatest entropy.
+
+    That is an exponential of the return. Raises ValueError if `mean` is nearer to an outer atom than a hundredth of the width.
+    """
+    from scipy.optimize import brentq  # loads slowly
+    from scipy.special import softmax
+
+    places = np.linspace(-1.0, 1.0, len(atoms))
+
+    def missing(slope: float) -> float:
+        return float(np.interp(mean, atoms, places) - softmax(slope * places) @ places)
+
+    bias = critic.get_layer("output").bias
+    bias.assign(bias.numpy() + (brentq(missing, -STEEPEST, STEEPEST) * places).astype(np.float32))

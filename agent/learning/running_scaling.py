@@ -45,7 +45,9 @@ class RunningScaling:
             clip = CLIP if self._params.obs_clip is None else self._params.obs_clip
             mean, deviation = self._moments.mean, self._moments.deviation
             self.current = dataclasses.replace(self.current, obs_mean=mean, obs_scale=deviation, obs_clip=clip)
-        if move is not None or self._moments is not None:
+        if move is not None:
+            self._move(move)
+        elif self._moments is not None:
             self._rescale()
 
     def judge(self, result: UpdateResult) -> None:
@@ -78,6 +80,8 @@ class RunningScaling:
         self._rescale()
 
     def _move(self, move: Move) -> None:
+        if move.first_mean is not None:
+            self._update.set_first_mean(self._atoms(self.support.bounds), move.first_mean)
         if move.moved_from is not None:
             self._update.fit_critics(self._atoms(move.moved_from), self._atoms(self.support.bounds))
         if move.has_agreed:

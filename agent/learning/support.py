@@ -19,6 +19,7 @@ from utils.replay.returns import Bounds, ObservedReturns
 
 WIDTH = 20.0  # of an automatic support, in scaled rewards
 HEADROOM = 0.25  # share of the width that is added on either side
+FIRST_ROOM = 0.1  # share of the width that lies above the mean of the first critic, at least
 MEMORY = 500.0  # learner steps that the averages remember
 OUTSIDE = 0.01  # mean target mass beyond a bound from which that side grows
 USED = 0.99  # share of the target mass that a smaller support must hold
@@ -43,9 +44,10 @@ class Move(NamedTuple):
     """New bounds for the learner.
 
     After a move `moved_from` is what the critics' outputs still refer to. Then the target critics keep their weights and
-    bounds, until a Move with `has_agreed` lets them copy the critics.
+    bounds, until a Move with `has_agreed` lets them copy the critics. The first one has the mean that a new critic predicts.
     """
 
+    first_mean: float | None = None
     moved_from: Bounds | None = None
     has_agreed: bool = False
 
@@ -110,7 +112,9 @@ class _Averages:
 class AutomaticSupport:
     """Evenly spaced atoms between bounds that follow the observed returns and the target mass.
 
-    * It begins with the returns of the random steps, with headroom.
+    * It begins with the returns of the random steps, with headroom. New critics predict a mean of 0 there, as scalar critics
+      do, or that of the middle where it is higher: with the middle of negative returns an action that was not tried yet looks
+      like the worst, and BipedalWalker stood still.
     * A side grows when observed returns lie beyond it, or when more than OUTSIDE of the target mass does so for long. Mass
       alone moves it at most one width beyond the observed returns, so that an overestimating critic cannot run away. No bound
       exceeds what the rewards that were seen allow (greatest reward / (1 - discount_rate)).
@@ -138,7 +142,7 @@ class AutomaticSupport:
             self.bounds = self.target_bounds = self._widened(with_headroom(observed, self.observed.limits(self._horizon)))
         what = "The support is" if self._has_atoms else "The reward scale is that of returns of"
         self._say(f"{what} {self.bounds}, chosen from the returns of the first steps.")
-        return Move()
+        return Move(first_mean=self._first_mean()) if self._has_atoms else Move()
 
     def judge(self, statistics: Statistics, updates: int) -> Move | None:
         """What follows from `updates` more updates. Raises nothing."""
@@ -178,6 +182,11 @@ class AutomaticSupport:
         self._has_begun, self._is_settling = bool(state["has_begun"]), bool(state["is_settling"])
         self._error_before, self._averages = float(state["error_before"]), averages
         self.bounds, self.target_bounds = bounds, target_bounds
+
+    def _first_mean(self) -> float:
+        """0, or the middle where it is higher, but not above the upper end less FIRST_ROOM."""
+        middle = (self.bounds.low + self.bounds.high) / 2
+        return float(np.clip(0.0, middle, self.bounds.high - FIRST_ROOM * self.bounds.width))
 
     def _settle(self) -> Move | None:
         """Let the target critics follow again, once the online critics agree with their targets in raw rewards."""

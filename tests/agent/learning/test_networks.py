@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from agent.learning.networks import Hidden, interpolate_outputs, kernels, make_actor, make_critic, named_arrays
+from agent.learning.networks import Hidden, interpolate_outputs, kernels, make_actor, make_critic, named_arrays, tilt_outputs
 
 
 def actor(batch_norm=False, seed=0):
@@ -106,3 +106,18 @@ def test_atoms_beyond_the_old_support_get_hardly_any_probability():
     probs = distributions(network, np.random.default_rng(0))
     assert probs[:, new > 1.0].sum(axis=1).max() < 0.01
     np.testing.assert_allclose(probs[:, :26], 1 / 26, rtol=0.1)
+
+
+@pytest.mark.parametrize("mean", [0.0, -40.0, 12.0, 26.0])
+def test_a_tilted_critic_predicts_the_mean_by_an_exponential(mean):
+    network, atoms = critic(), np.linspace(-125.6, 27.8, 51)
+    tilt_outputs(network, atoms, mean)
+    probs = distributions(network, np.random.default_rng(0))
+    np.testing.assert_allclose(probs @ atoms, mean, atol=0.5)
+    ratios = probs[:, 1:] / probs[:, :-1]
+    np.testing.assert_allclose(ratios, ratios.mean(), rtol=0.1)  # the final layer's random weights are small, not zero
+
+
+def test_a_mean_at_an_outer_atom_is_refused():
+    with pytest.raises(ValueError, match="different signs"):
+        tilt_outputs(critic(), np.linspace(-1.0, 1.0, 51), 1.0)

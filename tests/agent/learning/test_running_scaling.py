@@ -39,6 +39,24 @@ def test_the_first_call_uses_the_observed_returns_and_a_reward_scale_of_their_wi
     assert critic.atoms[[0, -1]] == pytest.approx([-1500.0, 1500.0])
 
 
+def first_values(learner):
+    learner.scaling.observe(seen(-1000.0, 200.0))
+    learner.scaling.prepare()
+    critic = learner.snapshot()[1]
+    return critic.value(np.ones((9, 1)), np.linspace(-1, 1, 9)[:, None])
+
+
+def test_new_critics_predict_0_although_most_returns_are_negative():
+    np.testing.assert_allclose(first_values(learner_of(num_critics=2)), 0.0, atol=20.0)  # of 1 800
+
+
+def test_critics_that_have_learned_are_not_changed_by_the_first_support():
+    learner = learner_of()
+    arrays = learner.snapshot()[2]
+    learner.restore(arrays, 8)
+    np.testing.assert_allclose(first_values(learner), -400.0, atol=20.0)  # the middle: the logits are equal
+
+
 def test_a_move_keeps_what_the_critic_says_and_the_targets_until_they_agree():
     learner = learner_of(num_steps_train=100_000)
     learner.scaling.observe(seen(-3.0, 1.0))
