@@ -46,17 +46,17 @@ ENVS: dict[str, dict[str, Any]] = {
     "Pendulum-v1": dict(
         **FIRST_VERSION, obs_scale=(1.0, 1.0, 8.0), reward_scale=100.0, v_min=-20.0, v_max=0.0, num_steps_train=50_000,
         save_ckpt_step=5_000,
-        # With the original's rates some seeds end with a saturated actor (README, Results).
+        # With the original's rates some seeds end with a saturated actor (docs/results.md).
         d4pg=dict(actor_learning_rate=1e-4),
     ),
     "LunarLanderContinuous-v3": dict(
         **FIRST_VERSION, reward_scale=10.0, v_min=-20.0, v_max=20.0, num_steps_train=320_000,
-        # With noise 0.3 and constant rates scores go up and down below 260 (README, Results).
+        # With noise 0.3 and constant rates scores go up and down below 260 (docs/results.md).
         d4pg=dict(critic_learning_rate=1e-3, learning_rate_schedule="linear", noise_scale=0.1, num_steps_train=120_000),
     ),
     "BipedalWalker-v3": dict(
         **FIRST_VERSION, reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=1_000_000,
-        # With noise 0.3 the gait stays at 285 to 295, and single critics lead to falls (README, Results).
+        # With noise 0.3 the gait stays at 285 to 295, and single critics lead to falls (docs/results.md).
         d4pg=dict(
             critic_learning_rate=1e-3, learning_rate_schedule="linear", num_critics=2, noise_scale=0.1, num_steps_train=200_000,
         ),
