@@ -20,7 +20,7 @@ LAYERS = [
     "agent.names agent.scaling agent.exploration",
     "agent.policy",
     "agent.config agent.environment agent.runs",
-    "agent.learning.losses agent.learning.scaling_tensors",
+    "agent.learning.averages agent.learning.losses agent.learning.scaling_tensors",
     "agent.learning.networks agent.learning.heads agent.learning.support",
     "agent.learning.actor_critic",
     "agent.learning.update agent.original",

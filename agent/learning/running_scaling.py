@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from agent.learning.support import WIDTH, Move, Statistics, make_support
+from agent.learning.averages import Statistics
+from agent.learning.support import WIDTH, Move, make_support
 from agent.learning.update import CompiledUpdate, UpdateResult
 from agent.scaling import Scaling
 from params import TrainParams

@@ -4,14 +4,13 @@ Bounds are raw returns here; networks see them divided by the reward scale.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from agent.config import ATOM_DISTANCE, horizon
+from agent.learning.averages import MEMORY, Averages, Statistics, average
 from params import TrainParams
 from utils.bounds import LARGE
 from utils.errors import ParameterError
@@ -20,7 +19,6 @@ from utils.replay.returns import Bounds, ObservedReturns
 WIDTH = 20.0  # of an automatic support, in scaled rewards
 HEADROOM = 0.25  # share of the width that is added on either side
 FIRST_ROOM = 0.1  # share of the width that lies above the mean of the first critic, at least
-MEMORY = 500.0  # learner steps that the averages remember
 OUTSIDE = 0.01  # mean target mass beyond a bound from which that side grows
 USED = 0.99  # share of the target mass that a smaller support must hold
 SHRINK = 0.4  # of the width: a support of at most this share that would do replaces it
@@ -29,15 +27,6 @@ AGREEMENT = 100  # learner steps after a move, at least, until the target critic
 PATIENCE = 3000  # the same, at most
 HOPELESS = 0.9  # mean target mass outside a given support from which training stops
 JUDGED = 1000  # learner steps after which this is judged
-
-
-class Statistics(NamedTuple):
-    """Means over the updates of a call. `target_mass` [K] is the projected target; `td_error` is in raw rewards."""
-
-    below: float
-    above: float
-    td_error: float
-    target_mass: np.ndarray
 
 
 class Move(NamedTuple):
@@ -68,7 +57,7 @@ class FixedSupport:
 
     def judge(self, statistics: Statistics, updates: int) -> Move | None:
         """Raise ParameterError, with bounds that would fit, when nearly all target mass lies outside for long."""
-        self._outside = _average(self._outside, statistics.below + statistics.above, updates, self._steps)
+        self._outside = average(self._outside, statistics.below + statistics.above, updates, self._steps)
         self._steps += updates
         observed = self.observed.extremes()
         if self._steps >= JUDGED and self._outside > HOPELESS and observed is not None:
@@ -87,26 +76,6 @@ class FixedSupport:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
         self.observed.restore(state["returns"])
-
-
-@dataclass
-class _Averages:
-    """Moving averages since the last move, over `steps` learner steps."""
-
-    below: float = 0.0
-    above: float = 0.0
-    target_mass: list[float] = field(default_factory=list)
-    td_error: float = 0.0
-    steps: int = 0
-
-    def add(self, statistics: Statistics, updates: int) -> None:
-        self.below = _average(self.below, statistics.below, updates, self.steps)
-        self.above = _average(self.above, statistics.above, updates, self.steps)
-        self.td_error = _average(self.td_error, statistics.td_error, updates, self.steps)
-        mass = np.asarray(statistics.target_mass, np.float64)
-        old = np.array(self.target_mass) if self.target_mass else mass
-        self.target_mass = _average(old, mass, updates, self.steps).tolist()
-        self.steps += updates
 
 
 class AutomaticSupport:
@@ -130,7 +99,7 @@ class AutomaticSupport:
         self.bounds = self.target_bounds = Bounds(-1.0, 1.0)
         self._has_begun, self._is_settling = False, False
         self._error_before = 0.0  # the TD error before the last move
-        self._averages = _Averages()
+        self._averages = Averages()
 
     def begin(self) -> Move | None:
         """The first support, from the returns of the random steps. None once it was chosen."""
@@ -157,7 +126,7 @@ class AutomaticSupport:
         wanted, reason = self._wanted()
         if wanted is None or wanted == self.bounds:
             return None
-        self._error_before, self._is_settling, self._averages = averages.td_error, True, _Averages()
+        self._error_before, self._is_settling, self._averages = averages.td_error, True, Averages()
         self._say(f"The support moves from {self.bounds} to {wanted}: {reason}.")
         old, self.bounds = self.bounds, wanted
         return Move(moved_from=old)
@@ -177,7 +146,7 @@ class AutomaticSupport:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state. Raises KeyError, TypeError or ValueError where it is none."""
         bounds, target_bounds = Bounds(*map(float, state["bounds"])), Bounds(*map(float, state["target_bounds"]))
-        averages = _Averages(**state["averages"])
+        averages = Averages(**state["averages"])
         self.observed.restore(state["returns"])
         self._has_begun, self._is_settling = bool(state["has_begun"]), bool(state["is_settling"])
         self._error_before, self._averages = float(state["error_before"]), averages
@@ -194,7 +163,7 @@ class AutomaticSupport:
         agrees = steps >= AGREEMENT and self._averages.td_error <= max(spacing, 1.5 * self._error_before)
         if not agrees and steps < PATIENCE:
             return None
-        self._is_settling, self.target_bounds, self._averages = False, self.bounds, _Averages()
+        self._is_settling, self.target_bounds, self._averages = False, self.bounds, Averages()
         return Move(has_agreed=True)
 
     def _wanted(self) -> tuple[Bounds | None, str]:
@@ -260,9 +229,3 @@ def with_headroom(observed: Bounds, limits: Bounds) -> Bounds:
     room = HEADROOM * (observed.width or abs(observed.high))
     low, high = max(observed.low - room, limits.low), min(observed.high + room, limits.high)
     return Bounds(min(low, observed.low), max(high, observed.high))
-
-
-def _average(old: Any, new: Any, updates: int, steps: int) -> Any:
-    """A moving average over MEMORY learner steps; a plain mean as long as there are fewer."""
-    share = max(updates / (steps + updates), -math.expm1(-updates / MEMORY))
-    return old + share * (new - old)

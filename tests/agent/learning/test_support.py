@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 
 from agent.config import horizon
+from agent.learning.averages import MEMORY, Statistics
 from agent.learning.support import (
     AGREEMENT,
     JUDGED,
-    MEMORY,
     PATIENCE,
     SETTLED,
     AutomaticSupport,
     FixedSupport,
     Move,
-    Statistics,
     make_support,
 )
 from params import TrainParams
