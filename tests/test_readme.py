@@ -26,7 +26,7 @@ DRAWN = re.findall(r"python plot\.py [^`|\n]*(?:--ckpt-dir none|--shipped)[^`|\n
 def test_its_pictures_have_words_and_are_small():
     assert len(PICTURES) >= 5
     assert all(words for words, _ in PICTURES)
-    assert sum(path.stat().st_size for _, path in PICTURES) < 2_500_000
+    assert sum(path.stat().st_size for _, path in PICTURES) < 2_000_000
 
 
 def test_its_links_lead_to_files():

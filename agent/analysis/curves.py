@@ -87,12 +87,17 @@ def half_width(sem: np.ndarray, count: float) -> np.ndarray:
     return np.asarray(sem * stdtrit(1e9 if np.isnan(count) else count - 1, 0.975))
 
 
+def shared_steps(curves: Sequence[Curve]) -> np.ndarray:
+    """The learner steps [m] that all of these curves have, in ascending order."""
+    return np.array(sorted(set.intersection(*(set(curve.learner_steps) for curve in curves))))
+
+
 def mean_curve(curves: Sequence[Curve]) -> Curve:
     """The mean of several runs at the learner steps that all have, with Student's 95 % interval between runs."""
     count = len(curves)
     if count == 1:
         return curves[0]
-    shared = sorted(set.intersection(*(set(curve.learner_steps) for curve in curves)))
+    shared = shared_steps(curves)
     rows = [np.isin(curve.learner_steps, shared) for curve in curves]
     x, means = (
         np.array([getattr(curve, name)[row] for curve, row in zip(curves, rows, strict=True)]) for name in ("x", "mean")
@@ -100,21 +105,14 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     width = half_width(means.std(axis=0, ddof=1) / count**0.5, count)
     ends = min(curve.lowest for curve in curves), max(curve.highest for curve in curves)
     label = f"mean of {count} runs, 95 % interval"
-    mean = Curve(label, np.array(shared), x.mean(axis=0), means.mean(axis=0), width, *ends)
+    mean = Curve(label, shared, x.mean(axis=0), means.mean(axis=0), width, *ends)
     is_cut = len(shared) > 0 and (np.diff(mean.band(), axis=0)[0] < 2 * width * (1 - 1e-9)).any()
     return replace(mean, label=f"{label}, cut at the returns seen") if is_cut else mean
 
 
-def areas(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
-    """The area under each curve [n] over the learner steps that all have, divided by their range; and these steps [m].
-
-    The area is the mean score between the first and the last of these steps, nan if there are fewer than two.
-    """
-    shared = np.array(sorted(set.intersection(*(set(curve.learner_steps) for curve in curves))))
-    if len(shared) < 2:
-        return np.full(len(curves), np.nan), shared
-    means = [curve.mean[np.isin(curve.learner_steps, shared)] for curve in curves]
-    return np.trapezoid(means, shared, axis=1) / np.ptp(shared), shared
+def mean_score(curve: Curve, steps: np.ndarray) -> float:
+    """The area under a curve over learner steps [m] that it has, two or more, divided by their range."""
+    return float(np.trapezoid(curve.mean[np.isin(curve.learner_steps, steps)], steps) / np.ptp(steps))
 
 
 def interquartile_mean(scores: Sequence[np.ndarray]) -> tuple[float, float, float]:

@@ -12,13 +12,14 @@ import numpy as np
 from agent.analysis.curves import (
     Curve,
     Panel,
-    areas,
     draw_curves,
     interquartile_mean,
     mean_curve,
+    mean_score,
     published_curve,
     run_curve,
     run_scores,
+    shared_steps,
     training_curve,
 )
 from agent.analysis.plot_params import CurvesParams, RunPlotParams
@@ -104,13 +105,12 @@ def _panel(params: CurvesParams, tests: EnvScores) -> Panel:
 
 def _areas(params: CurvesParams, tests: EnvScores) -> list[str]:
     """A line for each variant: the mean score of each of its runs over the learner steps that all runs have."""
-    scored = [(run, curve) for run, curve in zip(tests.runs, tests.curves, strict=True) if len(curve.x)]
-    values, steps = areas([curve for _, curve in scored])
+    steps = shared_steps([curve for curve in tests.curves if len(curve.x)])
     if len(steps) < 2:
         return []
     lines = [f"mean score from learner step {steps[0]:,.0f} to {steps[-1]:,.0f} (area under the curve), run by run:"]
     for name in params.variants or ():
-        own = [value for (run, _), value in zip(scored, values, strict=True) if run.name in named_runs(params, name)]
+        own = [mean_score(curve, steps) for curve in _of_variant(params, name, tests)[1] if len(curve.x)]
         lines.append(f"{_label(name)}: {np.mean(own):.1f} ({', '.join(f'{value:.1f}' for value in own)})")
     return lines
 
