@@ -84,9 +84,10 @@ class AutomaticSupport:
     * It begins with the returns of the random steps, with headroom. New critics predict a mean of 0 there, as scalar critics
       do, or that of the middle where it is higher: with the middle of negative returns an action that was not tried yet looks
       like the worst, and BipedalWalker stood still.
-    * A side grows when observed returns lie beyond it, or when more than OUTSIDE of the target mass does so for long. Mass
-      alone moves it at most one width beyond the observed returns, so that an overestimating critic cannot run away. No bound
-      exceeds what the rewards that were seen allow (greatest reward / (1 - discount_rate)).
+    * A side grows when observed returns lie beyond it (low ones: of more than a tenth of the episodes), or when more than
+      OUTSIDE of the target mass does so for long. Mass alone moves it at most one width beyond the observed returns, so that
+      an overestimating critic cannot run away. No bound exceeds what the rewards that were seen allow (greatest reward /
+      (1 - discount_rate)).
     * It shrinks when SHRINK of it would hold the observed returns and the target mass.
     * When it moves, the target critics keep weights and atoms until the online critics agree with their targets.
     """

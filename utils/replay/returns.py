@@ -5,6 +5,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 WINDOW = 50  # return ranges that are remembered
+TAIL = 0.1  # share of the ranges whose least returns do not count
 OUTLIER = 5.0  # widths of all others from which the return of a single range is an outlier
 PIECE = 4.0  # longest piece of an episode, in time constants 1 / (1 - discount_rate) of the discount
 
@@ -90,12 +91,17 @@ class ObservedReturns:
             self._least = sorted([*self._least, *(piece.low for piece in new)])[:2]
 
     def bounds(self) -> Bounds | None:
-        """The least return of late and the greatest that was kept, without single outliers. None before the first range."""
+        """The least return of late, and the greatest that was kept, without single outliers. None before the first range.
+
+        The least returns of TAIL of the ranges do not count: bad episodes of the first minutes, of LunarLander for one, would
+        make the support several times as wide as later episodes need.
+        """
         ranges = self._ranges
         if not ranges:
             return None
-        recent, _ = _robust([piece.low for piece in ranges], [piece.high for piece in ranges])
-        return Bounds(recent.low, max([recent.high, *self._greatest[1:]]))
+        lows = sorted(piece.low for piece in ranges)
+        recent, _ = _robust(lows, [piece.high for piece in ranges])
+        return Bounds(max(recent.low, lows[int(TAIL * len(lows))]), max([recent.high, *self._greatest[1:]]))
 
     def extremes(self) -> Bounds | None:
         """The least and the greatest return ever, each but one where there are more. None before the first range."""

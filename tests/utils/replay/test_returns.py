@@ -72,6 +72,13 @@ def test_a_second_far_return_counts():
     assert observed.new_outliers() == []
 
 
+@pytest.mark.parametrize(("crashes", "low"), [(5, -10.0), (6, -90.0)])
+def test_the_least_returns_of_a_tenth_of_the_ranges_do_not_count(crashes, low):
+    observed = ObservedReturns()
+    observed.add(ranges(*[(-90.0, 0.0)] * crashes, *[(-10.0, 0.0)] * (WINDOW - crashes)))
+    assert observed.bounds() == Bounds(low, 0.0)
+
+
 @pytest.mark.parametrize(
     ("rewards", "expected"),
     [((-1.0, -0.5), (-10.0, 0.0)), ((0.5, 2.0), (0.0, 20.0)), ((-1.0, 2.0), (-10.0, 20.0))],
