@@ -56,7 +56,8 @@ def test_its_tree_names_every_file_of_the_code():
 def test_the_commands_behind_its_pictures_draw_them_from_what_is_shipped(tmp_path, line):
     words = shlex.split(line)[2:]
     name = f"{words[0]}.png"
-    drawn = tmp_path / "Pendulum-v1" / "shipped" / name
+    env = words[words.index("--env") + 1] if "--env" in words else "Pendulum-v1"
+    drawn = tmp_path / env / "shipped" / name
     if "--out" in words:
         name = words[words.index("--out") + 1]
         drawn = tmp_path / name
@@ -66,7 +67,7 @@ def test_the_commands_behind_its_pictures_draw_them_from_what_is_shipped(tmp_pat
         command, cwd=ROOT, capture_output=True, text=True, timeout=280, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     assert done.returncode == 0, done.stderr
-    shipped = ROOT / "plots" / "shipped" / "Pendulum-v1" / name
+    shipped = ROOT / "plots" / "shipped" / env / name
     assert shipped in [path for _, path in PICTURES]
     assert 0.5 < drawn.stat().st_size / shipped.stat().st_size < 2.0  # fonts and compression differ between machines
 
