@@ -116,7 +116,7 @@ class ObservedReturns:
         return Bounds(min(rewards.low, 0.0) * horizon, max(rewards.high, 0.0) * horizon)
 
     def new_outliers(self) -> list[float]:
-        """The returns that `bounds` leaves out, each once."""
+        """The outliers that `bounds` leaves out, each once."""
         ranges, bounds = self._ranges, self.bounds()
         if bounds is None:
             return []
