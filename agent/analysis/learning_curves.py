@@ -118,28 +118,32 @@ def _areas(params: CurvesParams, tests: EnvScores) -> list[str]:
 def _comparison(variants: Sequence[str], by_env: dict[str, tuple[CurvesParams, EnvScores]]) -> list[str]:
     """A line for each variant: the interquartile mean of its runs' final scores, normalised for each environment.
 
-    0 is the lowest score of any test of the compared runs in that environment, 1 the highest. Early tests count for these
-    ends, so that runs which all learned are not spread from 0 to 1 by their noise. Raises ParameterError for equal scores.
+    A final score is that of the last learner step that all runs of the environment have, else the run's last. 0 is the lowest
+    score of any test of the compared runs until then, 1 the highest. Early tests count for these ends, so that runs which all
+    learned are not spread from 0 to 1 by their noise. Raises ParameterError for equal scores.
     """
-    lines = []
-    for env, (_, tests) in by_env.items():
-        steps = [curve.learner_steps[-1] for curve in tests.curves if len(curve.x)]
-        if min(steps) < max(steps):
-            lines.append(f"{env}: the final scores are from learner steps {min(steps):,.0f} to {max(steps):,.0f}.")
+    lines, finals = [], {}
+    for env, (params, tests) in by_env.items():
+        scored = [curve for curve in tests.curves if len(curve.x)]
+        shared, last = shared_steps(scored), [curve.learner_steps[-1] for curve in scored]
+        end = shared[-1] if len(shared) else max(last)
+        if len(shared) and max(last) > end:
+            lines.append(f"{env}: the final scores are those of learner step {end:,.0f}, the last that all runs have.")
+        elif min(last) < max(last):
+            lines.append(f"{env}: the final scores are from learner steps {min(last):,.0f} to {max(last):,.0f}.")
+        scores = np.concatenate([curve.mean[curve.learner_steps <= end] for curve in scored])
+        if not scores.min() < scores.max():
+            raise ParameterError(f"all scores of {env} are {scores[0]:g}, so they cannot be normalised.")
+        for name in variants:
+            own = (curve.mean[curve.learner_steps <= end] for curve in _of_variant(params, name, tests)[1] if len(curve.x))
+            final = np.array([of_run[-1] for of_run in own])
+            finals[name, env] = (final - scores.min()) / (scores.max() - scores.min())
     lines.append(f"Interquartile mean of the normalised final scores over {', '.join(by_env)}:")
     for name in variants:
-        finals = []
-        for env, (params, tests) in by_env.items():
-            scores = np.concatenate([curve.mean for curve in tests.curves])
-            if not scores.min() < scores.max():
-                raise ParameterError(f"all scores of {env} are {scores[0]:g}, so they cannot be normalised.")
-            final = np.array([curve.mean[-1] for curve in _of_variant(params, name, tests)[1] if len(curve.x)])
-            finals.append((final - scores.min()) / (scores.max() - scores.min()))
-        mean, low, high = interquartile_mean(finals)
-        interval = (
-            "no interval, since an environment has a single run" if np.isnan(low) else f"95 % interval {low:.3f} to {high:.3f}"
-        )
-        lines.append(f"{_label(name)}: {mean:.3f}, {interval}, {' + '.join(str(len(final)) for final in finals)} runs")
+        mean, low, high = interquartile_mean(of_envs := [finals[name, env] for env in by_env])
+        known = f"95 % interval {low:.3f} to {high:.3f}"
+        interval = "no interval, since an environment has a single run" if np.isnan(low) else known
+        lines.append(f"{_label(name)}: {mean:.3f}, {interval}, {' + '.join(str(len(final)) for final in of_envs)} runs")
     return lines
 
 

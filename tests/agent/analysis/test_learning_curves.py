@@ -246,6 +246,14 @@ def test_final_scores_of_different_learner_steps_are_compared_and_said(given, ad
     assert notes[-1].startswith("b: 0.667, ")  # of 0, 1 and 1
 
 
+def test_final_scores_are_those_of_the_last_learner_step_that_all_runs_have(given, add, two_variants):
+    add("a1", 30, 4000.0)
+    add("a2", 40, -5000.0)
+    _, notes = learning_curves(given(variants=("a*", "b*"), envs=(PENDULUM, CAR)))
+    assert "Pendulum-v1: the final scores are those of learner step 20, the last that all runs have." in notes
+    assert [note.split(",")[0] for note in notes[-2:]] == ["a: 0.900", "b: 0.450"]  # as without the later ones
+
+
 def test_a_comparison_needs_variants_runs_of_each_and_scores_that_differ(given, add, two_variants):
     with pytest.raises(ParameterError, match="go with --variants only"):
         learning_curves(given(runs=("a1",), envs=(CAR,)))
