@@ -22,6 +22,7 @@ import peers
 
 ENV = "BipedalWalker-v3"
 RATIOS = (256, 64, 32)  # samples for each insert: 1, 4 and 8 environment steps for each update of 256
+ONE_CRITIC = ("--num-critics", "1", "--no-layer-norm")  # as in learner.py; the entry in ENVS has more work
 
 COUNTED = ("compiled updates/s", "run updates/s")  # of learner.py: without and with its replay
 
@@ -68,7 +69,7 @@ def learner_alone(quick: bool) -> dict[str, float]:
 def toolkit(samples_per_insert: int, quick: bool) -> loop.Rates:
     """The rates of train.py; in the quick form those of 64 learner steps, whose only row is written at their end."""
     flags = (*loop.QUICK, "--num-steps-train", "64") if quick else ()
-    with loop.training(ENV, "--samples-per-insert", str(samples_per_insert), *flags) as training:
+    with loop.training(ENV, "--samples-per-insert", str(samples_per_insert), *ONE_CRITIC, *flags) as training:
         return training.rates(rows=1, rows_of_start=0) if quick else training.rates(rows=4)
 
 

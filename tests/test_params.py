@@ -231,6 +231,8 @@ def test_differing_lists_what_is_no_class_default_with_its_source():
         "noise_scale": "0.1 (ENVS)",
         "noise_scale_per": "same (ENVS)",
         "num_critics": "2 (ENVS)",
+        "layer_norm": "True (ENVS)",
+        "reward_clip": "(-10.0, 10.0) (ENVS)",
         "v_min": "-40.0 (ENVS)",
         "v_max": "40.0 (ENVS)",
     }

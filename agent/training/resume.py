@@ -22,7 +22,7 @@ from utils.storage.run_folder import Run, move_aside, read_run
 
 _NAMING = ("env", "run", "ckpt_dir", "ckpt_file", "resume", "fresh")  # flags that select the checkpoint to continue from
 # What older records do not name had these values, whatever ENVS says today.
-_ABSENT = FIRST_VERSION | {"num_critics": 1, "learning_rate_schedule": "constant"}
+_ABSENT = FIRST_VERSION | {"num_critics": 1, "layer_norm": False, "reward_clip": None, "learning_rate_schedule": "constant"}
 _CODE = ("env", "wrapper", "train_wrapper")  # name code to run, so they are never taken from a checkpoint
 
 

@@ -297,12 +297,13 @@ def test_a_run_of_the_first_version_keeps_its_noise_ratio_and_observations(tmp_p
     assert [getattr(values, name) for name in NOISE] == ["gaussian", "same", 32.0, False]
 
 
-def test_a_run_from_before_two_critics_and_schedules_keeps_one_critic_and_its_rates(tmp_path, monkeypatch):
-    monkeypatch.setitem(ENVS, "Pendulum-v1", dict(num_critics=2, learning_rate_schedule="linear"))
+def test_a_run_from_before_two_critics_norms_clips_and_schedules_keeps_its_networks_rewards_and_rates(tmp_path, monkeypatch):
+    entry = dict(num_critics=2, layer_norm=True, reward_clip=(-10.0, 10.0), learning_rate_schedule="linear")
+    monkeypatch.setitem(ENVS, "Pendulum-v1", entry)
     saved(tmp_path / "Pendulum-v1", [10])
-    without(tmp_path / "Pendulum-v1", "num_critics", "learning_rate_schedule")
+    without(tmp_path / "Pendulum-v1", *entry)
     values = resolve_training(TrainParams, dict(ckpt_dir=str(tmp_path), resume=True)).values
-    assert (values.num_critics, values.learning_rate_schedule) == (1, "constant")
+    assert [getattr(values, name) for name in entry] == [1, False, None, "constant"]
 
 
 def test_a_new_run_from_a_checkpoint_has_the_noise_and_the_ratio_of_a_new_run(tmp_path, monkeypatch):
