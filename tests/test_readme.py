@@ -13,12 +13,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
-LINKS = [  # words, and the file that they lead to
-    (words, Path(os.path.normpath(page.parent / target)))
+LINKS = [  # words, the file that they lead to, and the heading in it
+    (words, Path(os.path.normpath(page.parent / target)), heading)
     for page, text in PAGES.items()
-    for words, target in re.findall(r"\[([^\]]*)\]\(((?!https?:)[^)#]+)\)", text)
+    for words, target, heading in re.findall(r"\[([^\]]*)\]\(((?!https?:)[^)#]+)#?([^)]*)\)", text)
 ]
-PICTURES = [(words, path) for words, path in LINKS if path.suffix in (".png", ".gif")]
+PICTURES = [(words, path) for words, path, _ in LINKS if path.suffix in (".png", ".gif")]
 NAMED_IN_TESTS = sorted(set(re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (ROOT / "tests" / "README.md").read_text())))
 DRAWN = re.findall(r"python plot\.py [^`|\n]*(?:--ckpt-dir none|--shipped)[^`|\n]*\b", "\n".join(PAGES.values()))
 
@@ -30,7 +30,18 @@ def test_its_pictures_have_words_and_are_small():
 
 
 def test_its_links_lead_to_files():
-    assert [path for _, path in LINKS if not path.exists()] == []
+    assert [path for _, path, _ in LINKS if not path.exists()] == []
+
+
+def test_its_links_lead_to_headings():
+    lost = [(path.name, name) for _, path, name in LINKS if name and name not in anchors(path.read_text())]
+    assert lost == []
+
+
+def anchors(page):
+    """The headings of a page as a link names them."""
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 def paths_of(tree):
