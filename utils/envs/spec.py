@@ -6,6 +6,7 @@ import re
 import sys
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -97,6 +98,8 @@ class EnvSpec:
         given = {} if render_mode is None else {"render_mode": render_mode}  # not every constructor takes it
         try:
             env = gymnasium.make(self.id, **self.kwargs, **given)  # type: ignore[arg-type]
+            if render_mode is not None and not self.kwargs.keys() & {"camera_id", "camera_name"}:
+                _follow_the_body(env)
             env, meter = metered(TimeLimit(wrapped(env, wrappers), self.max_ep_length), outer, reward_clip)
         except ToolkitError:
             raise
@@ -118,6 +121,14 @@ class EnvSpec:
         except RAISED as error:  # in its constructor
             raise EnvironmentFailure(f"{self.id} could not be made: {named(error)}") from error
         return Environment(env, self.id, self.action_repeat, self.action_bound, meter)
+
+
+def _follow_the_body(env: gymnasium.Env) -> None:
+    """Choose the model's camera "track" where MuJoCo's camera would stay behind: Gymnasium 1.4 takes a free one by default."""
+    renderer: Any = getattr(env.unwrapped, "mujoco_renderer", None)
+    if getattr(renderer, "camera_id", None) == -1 and "trackbodyid" not in (renderer.default_cam_config or {}):
+        with suppress(KeyError):
+            renderer.camera_id = renderer.model.camera("track").id
 
 
 def register(make: Callable[..., gymnasium.Env], env_id: str | None = None) -> str:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import faulty_envs
 import gymnasium
 import numpy as np
 import pytest
 
+from utils.envs import spec
 from utils.envs.spec import EnvSpec, parse_kwargs, register
 from utils.errors import EnvironmentFailure, ParameterError
 
@@ -180,3 +182,43 @@ def test_the_id_of_an_installed_environment_is_not_taken(registry):
     assert EnvSpec("Pendulum-v1").make().obs_size == 3
     with pytest.raises(ParameterError, match="cannot be the id of an environment"):
         register(faulty_envs.Tiny, "no id")
+
+
+# ---- MuJoCo's camera
+
+
+class Model:
+    """A MuJoCo model whose cameras have these names."""
+
+    def __init__(self, *names):
+        self.names = names
+
+    def camera(self, name):
+        if name not in self.names:
+            raise KeyError(name)
+        return SimpleNamespace(id=self.names.index(name))
+
+
+class Filmed(gymnasium.Env):
+    """An environment with Gymnasium's renderer for MuJoCo, whose default camera is free."""
+
+    metadata = {"render_modes": ["rgb_array"]}
+    observation_space = action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def __init__(self, render_mode=None, camera_id=-1, cameras=("side", "track"), config=None):
+        self.mujoco_renderer = SimpleNamespace(camera_id=camera_id, default_cam_config=config, model=Model(*cameras))
+
+
+@pytest.mark.parametrize(
+    ("camera", "kwargs"),
+    [
+        (1, {}),  # it would stay where the episode began
+        (-1, {"config": {"trackbodyid": 1}}),  # it follows a body already
+        (-1, {"cameras": ["side"]}),
+        (-1, {"camera_id": -1}),  # somebody wants it
+    ],
+)
+def test_mujocos_camera_follows_the_body(monkeypatch, camera, kwargs):
+    monkeypatch.setattr(spec, "_check_may_render", lambda env_id: None)
+    env = EnvSpec(register(Filmed), kwargs).make("rgb_array")
+    assert env.unwrapped.mujoco_renderer.camera_id == camera
