@@ -63,6 +63,10 @@ ENVS: dict[str, dict[str, Any]] = {
             reward_clip=(-10.0, 10.0), noise_scale=0.1, num_steps_train=200_000,
         ),
     ),
+    # Needs MuJoCo. The support follows the rewards.
+    "HalfCheetah-v5": dict(
+        d4pg=dict(noise="gaussian", noise_scale=0.1, learning_rate_schedule="linear", num_steps_train=500_000),
+    ),
     "BipedalWalkerHardcore-v3": dict(
         **FIRST_VERSION, reward_scale=10.0, v_min=-40.0, v_max=40.0, num_steps_train=8_000_000, d4pg=_RATES,
     ),
