@@ -30,9 +30,9 @@ RESAMPLES = 10_000  # of a bootstrap
 
 @dataclass(frozen=True)
 class Curve:
-    """Returns over a training, all float64 [n]: x, the mean, and half the width of its 95 % interval.
+    """Returns over a training, all float64 [n]: learner steps, x, the mean, and half the width of its 95 % interval.
 
-    `lowest` and `highest` are the extreme returns of single episodes, where known.
+    A learner step is nan before the first. `lowest` and `highest` are the extreme returns of single episodes, where known.
     """
 
     label: str
@@ -50,6 +50,12 @@ class Curve:
         """
         low, high = self.mean - self.half_width, self.mean + self.half_width
         return np.maximum(low, min(self.lowest, *self.mean)), np.minimum(high, max(self.highest, *self.mean))
+
+    def until(self, last_step: float | None) -> "Curve":
+        """The curve without what comes after a learner step; all of it for None."""
+        rows = slice(None) if last_step is None else ~(self.learner_steps > last_step)
+        columns = {name: getattr(self, name)[rows] for name in ("learner_steps", "x", "mean", "half_width")}
+        return replace(self, **columns)
 
 
 def run_scores(results: Path, folder: Path, x: str = "learner_step") -> list[dict[str, str]]:
@@ -139,15 +145,15 @@ def training_curve(episodes: Mapping[str, np.ndarray], learner: Mapping[str, np.
     learner steps and time. A curve over learner steps omits episodes before the first learner step.
     """
     env_step, returns = (episodes.get(name, np.zeros(0)) for name in ("env_step", "return"))
-    place = _placed(env_step, learner, x)
+    place, steps = (_placed(env_step, learner, axis) for axis in (x, "learner_step"))
     known = np.isfinite(place) & np.isfinite(returns)
     order = np.argsort(place[known], kind="stable")
-    place, returns = place[known][order], returns[known][order]
+    steps, place, returns = (column[known][order] for column in (steps, place, returns))
     window = min(max(LEAST_WINDOW, len(returns) // 50), MOST_WINDOW, max(1, len(returns) // 2))
     if not len(returns):
         return Curve("", *np.zeros((4, 0)))
-    places, means = (np.convolve(column, np.ones(window) / window, "valid") for column in (place, returns))
-    return Curve(f"{TRAINING} (mean of {window})", places, places, means, 0 * means)
+    steps, places, means = (np.convolve(column, np.ones(window) / window, "valid") for column in (steps, place, returns))
+    return Curve(f"{TRAINING} (mean of {window})", steps, places, means, 0 * means)
 
 
 def _placed(env_step: np.ndarray, learner: Mapping[str, np.ndarray], x: str) -> np.ndarray:

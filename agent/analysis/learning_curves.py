@@ -77,10 +77,10 @@ def _scores(params: CurvesParams) -> EnvScores:
     runs = selected_runs(params)
     rows = [run_scores(run.results, run.checkpoints, params.x) for run in runs]
     kind, notes = _kind_to_draw(params, [row for of_run in rows for row in of_run])
-    curves = [run_curve(run.name or "test score", found, kind, params.x) for run, found in zip(runs, rows, strict=True)]
-    notes += [
-        f"{run.results}.csv has no scores of {kind}." for run, curve in zip(runs, curves, strict=True) if not len(curve.x)
-    ]
+    whole = (run_curve(run.name or "test score", found, kind, params.x) for run, found in zip(runs, rows, strict=True))
+    curves = [curve.until(params.last_step) for curve in whole]
+    without = [run.results for run, curve in zip(runs, curves, strict=True) if not len(curve.x)]
+    notes += [f"{results}.csv has no scores of {kind}." for results in without]
     if kind is None:
         notes = ["There are no test scores; test_every_new_ckpt.py makes them."]
     return EnvScores(runs, curves, kind, notes)
@@ -131,13 +131,12 @@ def _comparison(variants: Sequence[str], by_env: dict[str, tuple[CurvesParams, E
             lines.append(f"{env}: the final scores are those of learner step {end:,.0f}, the last that all runs have.")
         elif min(last) < max(last):
             lines.append(f"{env}: the final scores are from learner steps {min(last):,.0f} to {max(last):,.0f}.")
-        scores = np.concatenate([curve.mean[curve.learner_steps <= end] for curve in scored])
+        scores = np.concatenate([curve.until(end).mean for curve in scored])
         if not scores.min() < scores.max():
             raise ParameterError(f"all scores of {env} are {scores[0]:g}, so they cannot be normalised.")
         for name in variants:
-            own = (curve.mean[curve.learner_steps <= end] for curve in _of_variant(params, name, tests)[1] if len(curve.x))
-            final = np.array([of_run[-1] for of_run in own])
-            finals[name, env] = (final - scores.min()) / (scores.max() - scores.min())
+            final = [curve.until(end).mean[-1] for curve in _of_variant(params, name, tests)[1] if len(curve.x)]
+            finals[name, env] = (np.array(final) - scores.min()) / np.ptp(scores)
     lines.append(f"Interquartile mean of the normalised final scores over {', '.join(by_env)}:")
     for name in variants:
         mean, low, high = interquartile_mean(of_envs := [finals[name, env] for env in by_env])
@@ -171,6 +170,7 @@ def curves_path(params: CurvesParams) -> Path:
         parts.append(joined if len(joined) <= LONGEST_NAME else f"{joined[:LONGEST_NAME]}-{digest}")
     parts += ["mean"] * params.mean + ["variants"] * (params.variants is not None)
     parts += [params.x] * (params.x != "learner_step")
+    parts += [f"until {params.last_step}"] * (params.last_step is not None)
     parts += [f"seed {params.first_seed}"] * (params.first_seed is not None)
     parts += [f"{params.episodes} episodes"] * (params.episodes is not None)
     parts += [Path(params.starts or "").stem] * (params.starts is not None)
@@ -201,7 +201,7 @@ def _kind_to_draw(params: CurvesParams, rows: list[dict[str, str]]) -> tuple[Sco
 def _training(run: RunFiles, params: CurvesParams) -> Curve:
     shown = params.training and not params.mean
     agents, learner = (read_log(run.logs / f"{name}.csv") if shown else {} for name in ("agents", "learner"))
-    return training_curve(agents, learner, params.x)
+    return training_curve(agents, learner, params.x).until(params.last_step)
 
 
 def _mean(runs: Sequence[RunFiles], curves: Sequence[Curve]) -> Curve:

@@ -16,7 +16,7 @@ from params import (
     RunName,
     Seed,
 )
-from utils.bounds import Count, Format, Number
+from utils.bounds import Count, Format, Number, Steps
 
 AXES = ("learner_step", "env_step", "minutes")
 Axis = Annotated[str, Predicate(AXES.__contains__), doc(f"{', '.join(AXES[:-1])} or {AXES[-1]}")]
@@ -42,6 +42,7 @@ class CurvesParams(PlotParams):
     envs: Annotated[tuple[EnvId, ...], MinLen(1)] | None = None  # compare --variants over these environments, by one number
     mean: bool = False  # one curve, the mean of the runs with its 95 % interval, instead of a curve for each
     x: Axis = "learner_step"  # what a score is drawn against: learner_step, env_step or minutes
+    last_step: Steps | None = None  # draw nothing of later learner steps
     first_seed: Seed | None = None  # draw the tests from this seed; default: the kind of test with most checkpoints
     episodes: Count | None = None  # draw the tests of this many episodes; default likewise
     starts: File | None = None  # draw the tests from this file of start states; default likewise

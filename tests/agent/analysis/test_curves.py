@@ -175,6 +175,12 @@ def test_training_returns_are_a_moving_mean_of_at_least_ten():
     assert curve.x[0] == pytest.approx(104.5)  # the middle of learner steps 100 to 109
 
 
+@pytest.mark.parametrize(("x", "places"), [("env_step", [50, 150]), ("minutes", [0.25, 0.75]), ("learner_step", [50])])
+def test_training_returns_until_a_learner_step_include_those_before_the_first(x, places):
+    curve = training_curve(training([50, 150, 250], [1, 2, 3]), LEARNER, x).until(100)
+    assert curve.x.tolist() == places
+
+
 @pytest.mark.parametrize(("episodes", "learner"), [({}, {}), ({}, LEARNER), (training([5], [1]), {})])
 def test_without_logs_there_are_no_training_returns(episodes, learner):
     assert len(training_curve(episodes, learner).x) == 0

@@ -254,6 +254,19 @@ def test_final_scores_are_those_of_the_last_learner_step_that_all_runs_have(give
     assert [note.split(",")[0] for note in notes[-2:]] == ["a: 0.900", "b: 0.450"]  # as without the later ones
 
 
+def test_nothing_of_later_learner_steps_is_drawn_or_compared(given, add, log):
+    log("a")
+    for step, score in ((40, 1.0), (60, 2.0), (80, 9.0)):
+        add("a", step, score)
+        add("b", step, 0.0)
+    axes, _ = drawn(given(run="a", last_step=60))
+    scores, training = lines(axes)["a"], lines(axes)["training episodes, with exploration noise (mean of 10)"]
+    assert [step for step, _ in scores] == [40, 60]
+    assert [step for step, _ in training] == pytest.approx([45, 55])  # of episodes 0 to 9 and 1 to 10
+    _, notes = learning_curves(given(variants=("a", "b"), last_step=60))
+    assert notes[1:] == ["Pendulum-v1: a: 1.5 (1.5)", "Pendulum-v1: b: 0.0 (0.0)"]
+
+
 def test_a_comparison_needs_variants_runs_of_each_and_scores_that_differ(given, add, two_variants):
     with pytest.raises(ParameterError, match="go with --variants only"):
         learning_curves(given(runs=("a1",), envs=(CAR,)))
@@ -291,6 +304,7 @@ def test_the_band_of_a_mean_stays_within_the_returns_of_episodes(given, add):
         ({"runs": ("*",), "mean": True}, "curves.a+b.mean.png"),
         ({"run": "a", "first_seed": 0, "episodes": 3}, "a/curves.seed-0.3-episodes.png"),
         ({"run": "a", "starts": "data/legacy.csv"}, "a/curves.legacy.png"),
+        ({"run": "a", "last_step": 10}, "a/curves.until-10.png"),
     ],
 )
 def test_pictures_of_other_runs_or_options_have_other_names(given, add, tmp_path, more, name):
