@@ -220,7 +220,6 @@ def test_the_seeds_of_an_entry_are_those_of_training_alone(monkeypatch):
 def test_differing_lists_what_is_no_class_default_with_its_source():
     assert resolve(TrainParams, dict(env="BipedalWalker-v3", tau=0.5, batch_size=256)).overrides() == {
         "env": "BipedalWalker-v3 (flag)",
-        "num_steps_train": "200000 (ENVS)",
         "reward_scale": "10.0 (ENVS)",
         "critic_learning_rate": "0.001 (ENVS)",
         "learning_rate_schedule": "linear (ENVS)",
@@ -230,6 +229,7 @@ def test_differing_lists_what_is_no_class_default_with_its_source():
         "noise": "gaussian (ENVS)",
         "noise_scale": "0.1 (ENVS)",
         "noise_scale_per": "same (ENVS)",
+        "priority_alpha": "0.0 (ENVS)",
         "num_critics": "2 (ENVS)",
         "layer_norm": "True (ENVS)",
         "reward_clip": "(-10.0, 10.0) (ENVS)",

@@ -100,7 +100,7 @@ def test_defaults_come_from_the_environment(form):
     resolved = parsed(f"{form} --v-min -1")
     assert (resolved.values.v_min, resolved.sources["v_min"]) == (-1.0, "flag")
     assert (resolved.values.v_max, resolved.sources["v_max"]) == (40.0, "ENVS")
-    assert resolved.values.num_steps_train == 200_000
+    assert resolved.values.num_steps_train == 100_000
 
 
 def test_an_old_id_gets_the_current_values_and_a_note():
