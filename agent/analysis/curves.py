@@ -51,15 +51,15 @@ class Curve:
         low, high = self.mean - self.half_width, self.mean + self.half_width
         return np.maximum(low, min(self.lowest, *self.mean)), np.minimum(high, max(self.highest, *self.mean))
 
-    def until(self, last_step: float | None) -> "Curve":
-        """The curve without what comes after a learner step; all of it for None."""
-        rows = slice(None) if last_step is None else ~(self.learner_steps > last_step)
+    def until(self, last_step: float) -> "Curve":
+        """The curve without what comes after a learner step."""
+        rows = ~(self.learner_steps > last_step)  # true where it is nan
         columns = {name: getattr(self, name)[rows] for name in ("learner_steps", "x", "mean", "half_width")}
         return replace(self, **columns)
 
 
-def run_scores(results: Path, folder: Path, x: str = "learner_step") -> list[dict[str, str]]:
-    """The rows of results of the run in `folder` with a value for `x`, one of AXES.
+def run_scores(results: Path, folder: Path, x: str = "learner_step", last_step: float = np.inf) -> list[dict[str, str]]:
+    """The rows of results of the run in `folder` with a value for `x`, one of AXES, until a learner step.
 
     `results` is the path of the scores without an ending. Without a run in `folder`, the most frequent run id is used.
     """
@@ -67,7 +67,7 @@ def run_scores(results: Path, folder: Path, x: str = "learner_step") -> list[dic
     run_id = read_run(folder).get("run_id") or newest_manifest(folder).get("run_id")
     if not run_id and rows:
         ((run_id, _),) = Counter(row["run_id"] for row in rows).most_common(1)
-    return [row for row in rows if row["run_id"] in ("", run_id)]
+    return [row for row in rows if row["run_id"] in ("", run_id) and number(row["learner_step"]) <= last_step]
 
 
 def run_curve(label: str, rows: Sequence[dict[str, str]], kind: ScoreKind | None, x: str = "learner_step") -> Curve:

@@ -75,10 +75,9 @@ def _each_env(params: CurvesParams) -> list[CurvesParams]:
 
 def _scores(params: CurvesParams) -> EnvScores:
     runs = selected_runs(params)
-    rows = [run_scores(run.results, run.checkpoints, params.x) for run in runs]
+    rows = [run_scores(run.results, run.checkpoints, params.x, params.last_step or np.inf) for run in runs]
     kind, notes = _kind_to_draw(params, [row for of_run in rows for row in of_run])
-    whole = (run_curve(run.name or "test score", found, kind, params.x) for run, found in zip(runs, rows, strict=True))
-    curves = [curve.until(params.last_step) for curve in whole]
+    curves = [run_curve(run.name or "test score", found, kind, params.x) for run, found in zip(runs, rows, strict=True)]
     without = [run.results for run, curve in zip(runs, curves, strict=True) if not len(curve.x)]
     notes += [f"{results}.csv has no scores of {kind}." for results in without]
     if kind is None:
@@ -201,7 +200,7 @@ def _kind_to_draw(params: CurvesParams, rows: list[dict[str, str]]) -> tuple[Sco
 def _training(run: RunFiles, params: CurvesParams) -> Curve:
     shown = params.training and not params.mean
     agents, learner = (read_log(run.logs / f"{name}.csv") if shown else {} for name in ("agents", "learner"))
-    return training_curve(agents, learner, params.x).until(params.last_step)
+    return training_curve(agents, learner, params.x).until(params.last_step or np.inf)
 
 
 def _mean(runs: Sequence[RunFiles], curves: Sequence[Curve]) -> Curve:

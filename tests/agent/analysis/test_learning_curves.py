@@ -267,6 +267,15 @@ def test_nothing_of_later_learner_steps_is_drawn_or_compared(given, add, log):
     assert notes[1:] == ["Pendulum-v1: a: 1.5 (1.5)", "Pendulum-v1: b: 0.0 (0.0)"]
 
 
+def test_the_kind_with_most_checkpoints_until_the_last_step_is_drawn(given, add):
+    add("a", 10, 1.0)
+    for step in (10, 20, 30):
+        add("a", step, 2.0, first_seed=0)
+    add("a", 5, 1.0)
+    axes, _ = drawn(given(run="a", last_step=15))
+    assert lines(axes)["a"] == [(5, 1.0), (10, 1.0)]
+
+
 def test_a_comparison_needs_variants_runs_of_each_and_scores_that_differ(given, add, two_variants):
     with pytest.raises(ParameterError, match="go with --variants only"):
         learning_curves(given(runs=("a1",), envs=(CAR,)))
