@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.analysis import drawings as plots
-from agent.analysis.learning_curves import curves_path
+from agent.analysis.curves.learning_curves import curves_path
 from agent.analysis.plot_params import AnimationParams, CurvesParams, MapsParams, ReportParams, SupportParams
 from agent.analysis.report import write_report
 from agent.config import resolve, run_folder

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.analysis.curves import Curve, thousands
+from agent.analysis.curves.curve import Curve
 from agent.analysis.state_slice import StateSlice
 from agent.analysis.value_maps import LAYERS, Maps, blank, draw_layer, value_maps
 from agent.evaluation import play
 from agent.loading import LoadedCheckpoint
 from utils.envs.environment import Environment
-from utils.media.figures import COLOURS, FAINT, INK, new_figure, pixels, tidy
+from utils.media.figures import COLOURS, FAINT, INK, new_figure, pixels, thousands, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from agent.analysis.animation import FPS, FRAMES_EACH, animate, scene
-from agent.analysis.curves import run_curve, run_scores
-from agent.analysis.learning_curves import learning_curves
+from agent.analysis.curves.curve import run_curve, run_scores
+from agent.analysis.curves.learning_curves import learning_curves
 from agent.analysis.plot_params import AnimationParams, CurvesParams, MapsParams, SupportParams
 from agent.analysis.state_slice import (
     StateSlice,

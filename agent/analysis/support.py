@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agent.analysis.curves import thousands
 from agent.evaluation import play
 from agent.loading import LoadedCheckpoint
 from agent.scaling import SETTLED, WARNED_MASS, support_warnings
 from utils.envs.environment import Environment
 from utils.errors import CheckpointError
-from utils.media.figures import COLOURS, FAINT, INK, new_figure, tidy
+from utils.media.figures import COLOURS, FAINT, INK, new_figure, thousands, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agent.analysis.curves import thousands
-from utils.media.figures import COLOURS, FAINT, new_figure, tidy
+from utils.media.figures import COLOURS, FAINT, new_figure, thousands, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

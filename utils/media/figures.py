@@ -37,6 +37,14 @@ def tidy(axes: "Axes") -> None:
         axes.spines[side].set_visible(False)
 
 
+def thousands(value: float) -> str:
+    """A count as an axis shows it: 20k, 1.5M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
 def png(figure: "Figure") -> bytes:
     """The figure as the content of a PNG file."""
     buffer = io.BytesIO()

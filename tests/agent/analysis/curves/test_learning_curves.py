@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from factories import save_checkpoint as save
 
-from agent.analysis.learning_curves import curves_path, learning_curves, selected_runs
+from agent.analysis.curves.learning_curves import curves_path, learning_curves
+from agent.analysis.curves.selection import selected_runs
 from agent.analysis.plot_params import CurvesParams
 from utils.envs.spec import EnvSpec
 from utils.errors import CheckpointError, ParameterError

@@ -1,0 +1,1 @@
+"""Learning curves: test scores and training returns of runs."""
