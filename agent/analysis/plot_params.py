@@ -40,6 +40,7 @@ class CurvesParams(PlotParams):
     runs: Annotated[tuple[RunName, ...], MinLen(1)] | None = None  # names of several runs, or patterns such as "seed*"
     variants: Annotated[tuple[RunName, ...], MinLen(1)] | None = None  # a curve for each pattern: the mean of the runs it names
     envs: Annotated[tuple[EnvId, ...], MinLen(1)] | None = None  # compare --variants over these environments, by one number
+    pairs: bool = False  # a panel for each variant after the first: both, and each of their runs
     mean: bool = False  # one curve, the mean of the runs with its 95 % interval, instead of a curve for each
     x: Axis = "learner_step"  # what a score is drawn against: learner_step, env_step or minutes
     last_step: Steps | None = None  # draw nothing of later learner steps

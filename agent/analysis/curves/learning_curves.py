@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,13 +31,16 @@ LONGEST_NAME = 80  # characters of run names in the name of a picture
 def learning_curves(params: CurvesParams) -> tuple["Figure", list[str]]:
     """Test scores of one kind over the training, with the training returns, and sentences to print.
 
-    With `envs` there is a panel for each of them, and the comparison of the variants is printed.
+    With `envs` there is a panel for each of them, and the comparison of the variants is printed. With `pairs` there is a row of
+    panels for each variant after the first.
     Raises CheckpointError for an unknown run or without data, ParameterError for tests or a mean that do not exist.
     """
     if params.variants is not None and (params.runs is not None or params.mean):
         raise ParameterError("variants are means of their runs: they go with neither --runs nor --mean.")
     if params.envs is not None and params.variants is None:
         raise ParameterError("envs are what variants are compared over: they go with --variants only.")
+    if params.pairs and len(params.variants or ()) < 2:
+        raise ParameterError("--pairs draws each variant beside the first: it needs two or more patterns after --variants.")
     panels: list[Panel] = []
     notes: list[str] = []
     by_env: dict[str, list[Variant]] = {}
@@ -48,7 +52,12 @@ def learning_curves(params: CurvesParams) -> tuple["Figure", list[str]]:
             notes += scores.notes
         else:
             notes += [f"{one.env}: {note}" for note in (*scores.notes, *areas(variants))]
-    return draw_curves(*panels), notes + (comparison(by_env) if params.envs is not None else [])
+    if params.envs is not None:
+        notes += comparison(by_env)
+    if not params.pairs:
+        return draw_curves(*([panel] for panel in panels)), notes
+    columns = [_pairs(panel, variants) for panel, variants in zip(panels, by_env.values(), strict=True)]
+    return draw_curves(*zip(*columns, strict=True), common=True), notes
 
 
 def _panel(params: CurvesParams, scores: EnvScores, variants: Sequence[Variant]) -> Panel:
@@ -66,6 +75,14 @@ def _panel(params: CurvesParams, scores: EnvScores, variants: Sequence[Variant])
     solved = params.solved if params.solved is not None else _solved(params)
     title = f"{params.env}: mean return of {kind}" if kind is not None else f"{params.env}: training"
     return Panel(curves, title, params.x, _published(params), solved, training)
+
+
+def _pairs(panel: Panel, variants: Sequence[Variant]) -> list[Panel]:
+    """A panel for each variant after the first, which holds the means and the runs of both."""
+    means = [replace(mean, label=variant.label) for mean, variant in zip(panel.curves, variants, strict=True)]
+    title = f"{panel.title} (each run; their mean, 95 % interval)"
+    pairs = [([means[0], means[i]], [variants[0].scored, variants[i].scored]) for i in range(1, len(variants))]
+    return [panel._replace(curves=curves, runs=runs, title=title) for curves, runs in pairs]
 
 
 def _training(run: RunFiles, params: CurvesParams) -> Curve:
@@ -121,7 +138,7 @@ def curves_path(params: CurvesParams) -> Path:
         joined = "+".join(names)
         digest = hashlib.sha256(joined.encode()).hexdigest()[:8]
         parts.append(joined if len(joined) <= LONGEST_NAME else f"{joined[:LONGEST_NAME]}-{digest}")
-    parts += ["mean"] * params.mean + ["variants"] * (params.variants is not None)
+    parts += ["mean"] * params.mean + ["variants"] * (params.variants is not None) + ["pairs"] * params.pairs
     parts += [params.x] * (params.x != "learner_step")
     parts += [f"until {params.last_step}"] * (params.last_step is not None)
     parts += [f"seed {params.first_seed}"] * (params.first_seed is not None)

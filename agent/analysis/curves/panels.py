@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 AXES = {"learner_step": "learner steps", "env_step": "environment steps", "minutes": "minutes of training"}
-TITLE_WIDTH = 80  # characters
+WIDTH, LEAST_WIDTH = 8.4, 5.0  # inches of a single column, of one of several
+HEIGHT, LEAST_HEIGHT = 4.6, 2.3  # inches of a row, of one in a column with common axes
+TITLE_WIDTH = 9.5  # characters in an inch
 
 
 class Panel(NamedTuple):
     """What is drawn in one pair of axes: curves with bands, training returns, a published curve and the score for "solved".
 
-    `training` holds the training returns of the same runs, or nothing.
+    `training` holds the training returns of the same runs, or nothing. `runs` holds the runs behind each curve that is a
+    mean, or nothing.
     """
 
     curves: Sequence[Curve]
@@ -29,16 +32,29 @@ class Panel(NamedTuple):
     published: Curve | None = None
     solved: float | None = None
     training: Sequence[Curve] = ()
+    runs: Sequence[Sequence[Curve]] = ()
 
 
-def draw_curves(*panels: Panel) -> "Figure":
-    """The panels, one below the other. Raises DependencyError without matplotlib."""
-    figure = new_figure(8.4, 4.6 * len(panels))
-    for axes, panel in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True):
-        _draw_panel(axes, panel)
-        axes.set_title("\n".join(textwrap.wrap(panel.title, TITLE_WIDTH)), fontsize=12)
-        axes.set_xlabel(AXES[panel.x])
-        axes.set_ylabel("mean return of an episode")
+def draw_curves(*rows: Sequence[Panel], common: bool = False) -> "Figure":
+    """Rows of equally many panels, from the top. Raises DependencyError without matplotlib.
+
+    With `common` the panels of a column have the same axes, the title of the first and the name of the x-axis of the last.
+    """
+    columns = len(rows[0])
+    width, height = WIDTH if columns == 1 else LEAST_WIDTH, LEAST_HEIGHT if common else HEIGHT
+    figure = new_figure(width * columns, height * len(rows))
+    share: Literal["col", "none"] = "col" if common else "none"
+    grid = figure.subplots(len(rows), columns, squeeze=False, sharex=share, sharey=share)
+    for i, row in enumerate(rows):
+        for axes, panel in zip(grid[i], row, strict=True):
+            _draw_panel(axes, panel)
+            if i == 0 or not common:
+                axes.set_title(
+                    "\n".join(textwrap.wrap(panel.title, int(TITLE_WIDTH * width))), fontsize=12 if columns == 1 else 10
+                )
+            if i == len(rows) - 1 or not common:
+                axes.set_xlabel(AXES[panel.x])
+            axes.set_ylabel("mean return" if common else "mean return of an episode")
     return figure
 
 
@@ -56,6 +72,8 @@ def _draw_panel(axes: "Axes", panel: Panel) -> None:
             label, labelled = ("_nolegend_" if scored and labelled else label), labelled or scored
             axes.plot(curve.x, curve.mean, color=COLOURS[i % len(COLOURS)], alpha=0.4, linewidth=1, label=label)
     for i, curve in enumerate(curves):
+        for run in panel.runs[i] if panel.runs else ():
+            axes.plot(run.x, run.mean, color=COLOURS[i % len(COLOURS)], alpha=0.6, linewidth=0.8)
         if len(curve.x):
             _plot(axes, curve, COLOURS[i % len(COLOURS)], slice(None), "osD^v"[i // len(COLOURS) % 5])
     if panel.solved is not None:

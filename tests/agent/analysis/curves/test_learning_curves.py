@@ -223,6 +223,29 @@ def test_variants_are_compared_by_the_interquartile_mean_of_normalised_final_sco
     assert len(notes) == 4
 
 
+def test_pairs_draw_each_variant_beside_the_first_with_a_column_for_each_environment(given, add, two_variants):
+    add("c1", 20, -300.0)
+    add("c1", 20, 10.0, env=CAR)
+    params = given(variants=("a*", "b*", "c*"), envs=(PENDULUM, CAR), pairs=True, original=False)
+    figure, notes = learning_curves(params)
+    found = [[text.get_text() for text in axes.get_legend().get_texts()][:2] for axes in figure.axes]
+    assert found == [["a", "b"], ["a", "b"], ["a", "c"], ["a", "c"]]
+    upper = figure.axes[1]
+    values = {line.get_ydata()[0] for line in upper.lines}
+    assert {100.0, 60.0, 80.0} <= values  # the runs of a, and their mean
+    assert {50.0, 0.0, 25.0} <= values  # those of b
+    assert upper.get_title().startswith(f"{CAR}: mean return of 100\nepisodes")
+    assert notes[-1].startswith("c: ")
+    assert curves_path(params).name.endswith(".variants.pairs.png")
+
+
+def test_pairs_need_two_variants(given, add):
+    add("a", 10)
+    for more in ({}, {"variants": ("a",)}):
+        with pytest.raises(ParameterError, match="it needs two or more patterns after --variants"):
+            learning_curves(given(pairs=True, **more))
+
+
 def test_variants_are_compared_by_the_area_under_each_curve(given, add):
     for run, scores in (("a1", (0, 100, 100)), ("a2", (0, 50, 50)), ("b1", (0, 0, 40))):
         for step, score in zip((10, 20, 40), scores, strict=True):
