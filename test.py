@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from agent.config import resolve, run_folder
 from agent.evaluation import evaluate, read_returns, read_starts
-from agent.loading import load_checkpoint
+from agent.loading import BEST, load_checkpoint
 from agent.names import ALIASES
 from params import TestParams
 from utils import flags
@@ -43,7 +43,7 @@ def main() -> int:
     loaded = load_checkpoint(params)
     for note in resolved.notes + loaded.notes:
         console.say(note)
-    is_shipped = params.ckpt_file is None and loaded.is_shipped  # also where the run has no checkpoint
+    is_shipped = params.ckpt_file in (None, BEST) and loaded.is_shipped  # also where the run has no checkpoint
     results = run_folder(params.results_dir, dataclasses.replace(params, shipped=is_shipped))
     check_writable({"--results-dir": result_files(results)})
     with threadpool_limits(1, "blas"):

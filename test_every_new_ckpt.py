@@ -27,7 +27,7 @@ from utils.console import Console
 from utils.errors import CheckpointError, EnvMismatchError, ToolkitError
 from utils.script import Signals, run_script
 from utils.storage.checkpoints import Checkpoint
-from utils.storage.results import IDENTITY, LEDGER_ENDING, Ledger, read_scores, result_files
+from utils.storage.results import IDENTITY, ledger_of, read_scores, result_files
 from utils.storage.watcher import Watcher
 from utils.storage.writable import check_writable
 from utils.tensorboard import TensorBoardWriter
@@ -43,7 +43,7 @@ def main() -> int:
     for note in resolved.notes:
         console.say(note)
     folder, results = run_folder(params.ckpt_dir, params), run_folder(params.results_dir, params)
-    ledger = Ledger(results.with_name(results.name + LEDGER_ENDING))
+    ledger = ledger_of(results)
     check_writable({"--results-dir": [*result_files(results), ledger.path]})
     console.say(f"Watching {folder}; scores go to {results}.csv. Ctrl-C ends it.")
     stop = threading.Event()

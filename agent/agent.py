@@ -16,6 +16,8 @@ from utils.errors import EnvironmentFailure
 from utils.replay.returns import PIECE, ReturnRange, ReturnTracker
 from utils.replay.transitions import Episode, NStep, Step, Transition, TransitionBatch, rollout
 
+FIRST_SEED = 10_000_000  # of training episodes: lower ones are of tests
+
 
 class Agent:
     """Collects N-step transitions by following a policy with exploration noise.
@@ -97,7 +99,7 @@ class Agent:
         for i, window in enumerate(self._windows):
             self._ready += window.truncate()
             if self._lengths[i]:
-                self._finish_episode(i)
+                self.noise.finish_episode(i)  # its return is not that of an episode, so it is not reported
         batch = self._batch(len(self._ready)) if self._ready else None
         self._episodes, self._ranges = [], []
         self.restart()
@@ -150,7 +152,7 @@ class Agent:
                 self._envs.append(self._make())
             finally:
                 self._making_since = None
-        yield from rollout(self._envs, self._act, lambda: int(self._generators["resets"].integers(2**31)))
+        yield from rollout(self._envs, self._act, lambda: int(self._generators["resets"].integers(FIRST_SEED, 2**31)))
 
     def _act(self, obs: np.ndarray) -> np.ndarray:
         if self._policy is None:

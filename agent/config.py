@@ -114,6 +114,8 @@ def broken_rules(config: Any) -> Iterator[tuple[set[str], str]]:
         yield from _training_rules(config)
     if isinstance(config, PlayParams):
         yield from _film_rules(config)
+    if isinstance(config, TestParams) and config.starts is not None and config.versus is not None:
+        yield {"starts", "versus"}, "starts and versus exclude each other: versus compares episodes of equal seeds"
 
 
 # The value of another parameter that leaves a parameter without effect.
@@ -181,6 +183,9 @@ def _training_rules(config: TrainParams) -> Iterator[tuple[set[str], str]]:
     if config.synchronous and not ratio:
         fields = {"synchronous", "samples_per_insert"}
         yield fields, "synchronous takes turns by the ratio, so samples_per_insert must not be 0"
+    if config.target_update_period % config.policy_delay:
+        pair = f"{config.target_update_period} and {config.policy_delay}"
+        yield {"target_update_period", "policy_delay"}, f"target_update_period must be a multiple of policy_delay, got {pair}"
     if config.reward_clip is not None and not config.reward_clip[0] < config.reward_clip[1]:
         yield {"reward_clip"}, "reward_clip must be the lowest and the highest reward, in this order"
     if config.use_batch_norm and config.layer_norm:

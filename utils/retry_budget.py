@@ -21,5 +21,6 @@ class RetryBudget:
         """Use one restart. Returns the seconds to wait before it, or None when none is left."""
         if not self._left:
             return None
+        used = self._budget - self._left
         self._left -= 1
-        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (self._budget - self._left - 1))
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(used, 10))  # a greater power could overflow

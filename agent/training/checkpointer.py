@@ -1,6 +1,7 @@
 """What a checkpoint of a run holds, when it is saved, and how a run continues from one."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -75,12 +76,14 @@ class Checkpointer:
 
     def save_last(self, patience: float = SLOW_DISK) -> Path:
         """Save the learner, which has ended, with the replay; returns where. Raises StorageError."""
+        deadline = time.monotonic() + patience
+        self.finish(patience)  # then it is known what the disk holds
         step = self._parts.learner.learner_step
         if self._submitted_step != step or self._failure is not None:
             self._submit(with_replay=True)
         elif self._replay_step != step and self._params.save_replay:
             self._writer.submit(partial(self._write_replay, step))
-        self.finish(patience)
+        self.finish(max(0.0, deadline - time.monotonic()))
         if self._failure is not None:
             raise self._failure
         return self.path(step)

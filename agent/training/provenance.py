@@ -14,8 +14,15 @@ from utils.parameters import fields_of_kind
 
 def provenance() -> dict[str, Any]:
     """The entries for the manifest of a checkpoint, in JSON types."""
-    versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "gymnasium")}
+    versions = {name: _version(name) for name in ("tensorflow", "keras", "numpy", "gymnasium")}
     return {"versions": versions, "command": command_line(sys.argv), "hardware": hardware()}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # installed under another name, such as tensorflow-cpu
+        return str(getattr(sys.modules.get(package), "__version__", "unknown"))
 
 
 def command_line(argv: list[str]) -> str:

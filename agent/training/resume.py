@@ -17,6 +17,7 @@ from utils.storage.checkpoints import (
     named_checkpoint,
     newest_checkpoint,
     newest_manifest,
+    step_of,
 )
 from utils.storage.run_folder import Run, move_aside, read_run
 
@@ -129,7 +130,7 @@ def checkpoint_to_resume(run: Run, params: TrainParams) -> tuple[Checkpoint | No
     if named is not None:
         checkpoint = named
         if checkpoint.run_id == run.run_id and params.resume:
-            newer = [path for path in list_checkpoints(run.folder) if Checkpoint(path).step > checkpoint.step]
+            newer = [path for path in list_checkpoints(run.folder) if step_of(path) > checkpoint.step]
             if newer:
                 notes.append(f"{len(newer)} newer checkpoints of this run are set aside in {move_aside(newer)}.")
         else:

@@ -1,5 +1,6 @@
 """Training from Python: `train(**parameters)` for one run, `train_seeds` for the same run with several seeds."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,9 @@ def prepare(resolved: Resolved, callbacks: Sequence[Callback], console: Console)
 
 
 def run(resolved: Resolved, callbacks: Sequence[Callback], console: Console) -> Result:
-    """Train with checked parameters."""
+    """Train with checked parameters. A run that is complete already is scored again, so that its result has a score too."""
     with prepare(resolved, callbacks, console) as trainer:
-        return trainer.run()
+        return trainer.run(scores_again=True)
 
 
 def standard_callbacks(params: TrainParams) -> list[Callback]:
@@ -122,7 +123,14 @@ def _folder(params: TrainParams) -> Path:
 
 
 def _unused_name(params: TrainParams) -> str:
-    number = 1
-    while (_folder(params) / f"run{number}").exists():
-        number += 1
-    return f"run{number}"
+    """The first of run1, run2, ... without a folder. The folder is made at once, so that no other process takes the name."""
+    for number in itertools.count(1):
+        folder = _folder(params) / f"run{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError:
+            pass  # the trainer will say it
+        break
+    return folder.name

@@ -28,11 +28,11 @@ from agent.training.workers.synchronous import SynchronousLoop
 from params import TestParams, TrainParams
 from utils.console import Console
 from utils.envs.environment import select_renderer
-from utils.errors import EnvironmentFailure
+from utils.errors import EnvironmentFailure, ToolkitError
 from utils.memory import check_replay
 from utils.replay.transitions import TransitionBatch
 from utils.storage.checkpoints import Checkpoint
-from utils.storage.results import append_result, result_files
+from utils.storage.results import append_result, ledger_of, result_files, retract_results
 from utils.storage.run_folder import RUN_FILE, Run
 from utils.storage.writable import check_writable
 from utils.threads import ThreadGroup, write_thread_dumps
@@ -90,16 +90,16 @@ class Trainer:
         if self._cluster is not None:
             self._cluster.close()
 
-    def run(self, is_interrupted: Callable[[], bool] = lambda: False) -> Result:
+    def run(self, is_interrupted: Callable[[], bool] = lambda: False, scores_again: bool = False) -> Result:
         """Train until num_steps_train, or until `stop` is set; then save and score the last checkpoint.
 
         `is_interrupted()` tells whether a signal asked for the end. Then the save has HURRY seconds, and there is no score.
-        Raises the error of the failed part, after a last save where that is possible. Does nothing if the checkpoint to
-        continue from has already reached num_steps_train.
+        Raises the error of the failed part, after a last save where that is possible. If the checkpoint to continue from has
+        already reached num_steps_train, it is only scored, and not even that without `scores_again`.
         """
         if sentence := nothing_to_do(self._checkpoint, self.config):
             self._console.say(sentence)
-            return self._earlier_result()
+            return self._earlier_result(is_interrupted if scores_again else None)
         self._say_sizes()
         self._build()
         self._run.report("training", self._parts.learner.learner_step)
@@ -161,6 +161,9 @@ class Trainer:
                 raise
             for note in notes:
                 console.say(note)
+            if self._checkpoint.run_id == self._run.run_id:
+                retract_results(self._results, self._run.run_id, self._checkpoint.step)
+                ledger_of(self._results).rewind(self._run.run_id, self._checkpoint.step)
         self._measurements = Measurements(config, self._parts, self._checkpointer, console)
         self._threads = ThreadGroup(self._loops())
 
@@ -233,23 +236,27 @@ class Trainer:
             self._dispatcher.end(result)
         return result
 
-    def _earlier_result(self) -> Result:
+    def _earlier_result(self, is_interrupted: Callable[[], bool] | None) -> Result:
         checkpoint = cast(Checkpoint, self._checkpoint)
         counts = int(checkpoint.manifest.get("env_step", 0)), float(checkpoint.manifest.get("seconds", 0.0))
-        return Result(checkpoint.path, None, checkpoint.step, *counts, "done")
+        score = None if is_interrupted is None else self._score(checkpoint.path, is_interrupted)
+        return Result(checkpoint.path, score, checkpoint.step, *counts, "done")
 
     def _score(self, path: Path, is_interrupted: Callable[[], bool]) -> Score | None:
-        """Score a checkpoint as test.py does."""
+        """Score a checkpoint as test.py does. What fails is printed: the training itself is complete."""
         test = TestParams(**env_flags(self.config), ckpt_file=str(path))
-        loaded = load_checkpoint(test)
         seeds = range(test.random_seed, test.random_seed + test.num_eps_test)
+        score = None
         try:
+            loaded = load_checkpoint(test)
             score = evaluate(loaded.policy, self._make_env, seeds, stop=is_interrupted)
-        except EnvironmentFailure as error:  # the training itself is complete
-            self._console.say(f"{path.name} could not be scored: {error}. Try python test.py.")
-            return None
-        if len(score.episodes) < test.num_eps_test:
-            return None
-        append_result(self._results, score.row(loaded, test.random_seed))
-        self._console.say(f"{path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {test.num_eps_test} noise-free episodes.")
+            if len(score.episodes) < test.num_eps_test:
+                return None
+            self._console.say(
+                f"{path.name}: {score.mean:.2f} +/- {score.sem:.2f} over {test.num_eps_test} noise-free episodes."
+            )
+            append_result(self._results, score.row(loaded, test.random_seed))
+        except ToolkitError as error:
+            failed = "could not be scored" if score is None else "has a score that is not in the results"
+            self._console.say(f"{path.name} {failed}: {str(error).rstrip('.')}. Try python test.py.")
         return score

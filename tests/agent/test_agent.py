@@ -5,7 +5,7 @@ import pytest
 from factories import make_scaling
 from faulty_envs import Deaf
 
-from agent.agent import Agent
+from agent.agent import FIRST_SEED, Agent
 from params import TrainParams
 from utils.envs.environment import Environment
 from utils.envs.spec import EnvSpec
@@ -159,6 +159,22 @@ def test_an_agent_restored_after_truncation_acts_as_the_one_that_goes_on(changes
     first, second = agent.collect(50, Constant(1.0)), other.collect(50, Constant(1.0))
     np.testing.assert_array_equal(first.action, second.action)
     assert first.noise == second.noise
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_an_episode_that_was_cut_off_is_not_reported(steps):
+    agent = make([Counter(10)], n_step_returns=steps)
+    agent.collect(12, Constant(1.0))
+    cut = agent.truncate()
+    reported = [] if cut is None else [episode.length for episode in cut.episodes]
+    assert reported == []
+    assert [episode.length for episode in agent.collect(30, Constant(1.0)).episodes] == [10, 10, 10]
+
+
+def test_training_uses_no_seed_of_a_test():
+    env = Counter(1)
+    make([env]).collect(100, None)
+    assert min(seed for seed in env.seeds if seed is not None) >= FIRST_SEED > 2_000_000 + 1000
 
 
 def test_a_failed_environment_starts_with_new_noise():

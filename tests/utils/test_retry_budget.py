@@ -13,6 +13,11 @@ def test_no_pause_is_longer_than_the_longest():
     assert max(restarts.next_pause() for _ in range(50)) == LONGEST_PAUSE
 
 
+def test_a_large_budget_can_be_used_up():
+    budget = RetryBudget(2000)
+    assert [budget.next_pause() for _ in range(2001)][-2:] == [LONGEST_PAUSE, None]
+
+
 def test_a_budget_of_zero_allows_no_restart():
     assert RetryBudget(0).next_pause() is None
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from utils.errors import StorageError
-from utils.storage.lines import append_lines, csv_line, read_rows
+from utils.storage.lines import append_lines, csv_line, number, read_rows
 
 LEDGER_ENDING = ".tested.jsonl"
+REWOUND = "rewound"
 COLUMNS = (
     "learner_step",
     "env_step",
@@ -89,6 +90,21 @@ def append_result(path: Path, row: dict[str, Any]) -> None:
         raise StorageError(f"the result could not be written to {path.parent}: {error}.") from None
 
 
+def retract_results(path: Path, run_id: str, after_step: int) -> None:
+    """Append an empty row for each score in <path>.csv of a run's learner steps after `after_step`, which replaces it.
+
+    The run goes on from that step, so the scores are of weights that it will not have. Raises StorageError.
+    """
+    rows = [
+        row for row in read_scores(path) if row["run_id"] == run_id and row["mean"] and number(row["learner_step"]) > after_step
+    ]
+    try:
+        for row in rows:
+            append_lines(result_files(path)[1], csv_line(row[column] if column in IDENTITY else "" for column in COLUMNS))
+    except OSError as error:
+        raise StorageError(f"{path}.csv could not be written: {error}.") from None
+
+
 def read_results(path: Path) -> list[dict[str, str]]:
     """The valid rows of a results CSV, as text by column. Incomplete rows (after a kill) are skipped."""
     return list({tuple(row.get(column, "") for column in IDENTITY): row for row in read_rows(path)}.values())
@@ -110,8 +126,16 @@ def read_scores(path: Path) -> list[dict[str, str]]:
     return [dict.fromkeys(COLUMNS, "") | row for row in found]
 
 
+def ledger_of(path: Path) -> "Ledger":
+    """The ledger beside the results at `path`."""
+    return Ledger(path.with_name(path.name + LEDGER_ENDING))
+
+
 class Ledger:
-    """The tested checkpoints: a line of JSON for each, keyed by (run_id, learner_step)."""
+    """The tested checkpoints: a line of JSON for each, keyed by (run_id, learner_step).
+
+    A line with the outcome REWOUND says that the run went on from its learner step: later steps will have other weights.
+    """
 
     def __init__(self, path: Path):
         self.path = path
@@ -123,15 +147,29 @@ class Ledger:
         return self._entries(self._lines(0))
 
     def keys(self) -> set[tuple[str, int]]:
-        """The (run_id, learner_step) of every line. Reads only the lines added since the last call."""
+        """The (run_id, learner_step) of every tested checkpoint. Reads only the lines added since the last call."""
         if self.path.exists() and self.path.stat().st_size < self._read:
             self._known, self._read = set(), 0  # the file was replaced
         lines = self._lines(self._read)
         complete = lines[: lines.rfind(b"\n") + 1]
         self._read += len(complete)
-        self._known |= {(entry["run_id"], entry["learner_step"]) for entry in self._entries(complete)}
-        last = self._entries(lines[len(complete) :])  # without a newline yet, so it is read again next time
-        return self._known | {(entry["run_id"], entry["learner_step"]) for entry in last}
+        self._known = self._with(self._known, complete)
+        return self._with(self._known, lines[len(complete) :])  # a line without a newline yet is read again next time
+
+    def _with(self, keys: set[tuple[str, int]], lines: bytes) -> set[tuple[str, int]]:
+        keys = set(keys)
+        for entry in self._entries(lines):
+            run_id, step = entry["run_id"], entry["learner_step"]
+            if entry.get("outcome") == REWOUND:
+                keys = {(run, tested) for run, tested in keys if run != run_id or tested <= step}
+            else:
+                keys.add((run_id, step))
+        return keys
+
+    def rewind(self, run_id: str, learner_step: int) -> None:
+        """Note that the run goes on from this learner step, if later ones have been tested. Raises StorageError."""
+        if any(run == run_id and tested > learner_step for run, tested in self.keys()):  # noqa: SIM118 (a ledger is no dict)
+            self.add(run_id, learner_step, REWOUND)
 
     def _lines(self, start: int) -> bytes:
         try:
@@ -154,7 +192,7 @@ class Ledger:
                 continue
 
     def add(self, run_id: str, learner_step: int, outcome: str, **more: Any) -> None:
-        """Append a line; `outcome` is "tested", "failed" or "gone". Raises StorageError."""
+        """Append a line; `outcome` is "tested", "failed", "gone" or REWOUND. Raises StorageError."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             entry = {"run_id": run_id, "learner_step": learner_step, "outcome": outcome, **more}

@@ -6,7 +6,7 @@ from pathlib import Path
 from utils.errors import StorageError
 from utils.storage.checkpoints import step_of
 from utils.storage.lines import number
-from utils.storage.results import LEDGER_ENDING, Ledger, ScoreKind, main_kind, read_scores
+from utils.storage.results import ScoreKind, ledger_of, main_kind, read_scores
 
 
 def superfluous(paths: list[Path], most: int, tested: set[int], best: int | None) -> list[Path]:
@@ -36,7 +36,7 @@ def judged(results: Path, run_id: str, published_seed: int, watcher_seed: int) -
 
     `results` is the path of the scores without an ending. Files that cannot be read protect nothing.
     """
-    ledger = Ledger(results.with_name(results.name + LEDGER_ENDING))
+    ledger = ledger_of(results)
     try:
         tested = {step for run, step in ledger.keys() if run == run_id}  # noqa: SIM118 (a ledger is no dict)
         scores = selection_scores(results, run_id, published_seed, watcher_seed)

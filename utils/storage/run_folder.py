@@ -26,11 +26,13 @@ class Run:
         Raises FolderInUseError naming the process that holds it, and StorageError.
         """
         self.folder = folder
+        self._lock = -1  # a file descriptor while it is held
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # The lock is held until the process ends.
             self._lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             if not self._acquire():
+                self.close()
                 holder = (folder / LOCK_FILE).read_text() or "another process"
                 raise FolderInUseError(f"{folder} is in use by {holder}; give this training its own folder with --run NAME.")
             os.truncate(self._lock, 0)
@@ -91,8 +93,10 @@ class Run:
                 time.sleep(0.05)
 
     def close(self) -> None:
-        """Release the lock."""
-        os.close(self._lock)
+        """Release the lock. Further calls do nothing."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
 
 def move_aside(paths: list[Path]) -> Path | None:

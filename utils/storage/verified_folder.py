@@ -3,7 +3,9 @@
 Loading one can never run code: it uses neither pickle nor a Keras loader.
 """
 
+import contextlib
 import hashlib
+import itertools
 import json
 import os
 import stat
@@ -20,6 +22,7 @@ from utils.storage.files import atomic_write, remove_quietly, sync_folder, write
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 4 * 2**20
+_REPLACED = ".replaced"  # the ending of a folder while a new one takes its place
 
 
 class VerifiedFolder:
@@ -101,6 +104,7 @@ def write_verified(
     Named arrays become an .npz, an object a .json; anything else is an iterable of the parts of a file. `manifest` must
     hold learner_step and run_id. When this returns, everything is on the disk, the rename too. Raises StorageError.
     """
+    replaced = path.with_name(f".{path.name}{_REPLACED}")
     try:
         with atomic_write(path, durable=True) as partial:
             partial.mkdir(parents=True)
@@ -108,9 +112,12 @@ def write_verified(
             manifest = {"format_version": FORMAT_VERSION, **manifest, "files": entries}
             _write(partial / MANIFEST, [_json({**manifest, "seal": manifest_checksum(manifest)})])
             sync_folder(partial)
-            if path.is_dir():  # a damaged one
-                remove_verified(path)
+            if path.is_dir():  # a damaged one, or one whose run.json could not be written
+                remove_quietly(replaced)
+                os.rename(path, replaced)
+        remove_quietly(replaced)
     except OSError as error:
+        _put_back(replaced, path)
         raise StorageError(f"{path} could not be saved: {error}.") from error
 
 
@@ -126,9 +133,20 @@ def remove_verified(path: Path) -> None:
 
 
 def remove_remains(folder: Path) -> None:
-    """Remove partial folders and files of killed processes. The caller must hold the lock of the folder."""
-    for remains in [*folder.glob(".*.partial"), *folder.glob(".*.removed")]:
+    """Remove partial folders and files of killed processes. The caller must hold the lock of the folder.
+
+    A folder that was about to be replaced takes its place again.
+    """
+    for replaced in folder.glob(f".*{_REPLACED}"):
+        _put_back(replaced, folder / replaced.name[1:].removesuffix(_REPLACED))
+    for remains in itertools.chain(*(folder.glob(f".*{ending}") for ending in (".partial", ".removed", _REPLACED))):
         remove_quietly(remains)
+
+
+def _put_back(replaced: Path, path: Path) -> None:
+    if not path.exists():
+        with contextlib.suppress(OSError):
+            os.rename(replaced, path)
 
 
 def _read(path: Path, at_most: int) -> bytes:

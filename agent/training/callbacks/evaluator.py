@@ -12,7 +12,7 @@ from params import WatchParams
 from utils.child import INTERRUPTED, Child
 from utils.errors import StorageError
 from utils.storage.checkpoints import step_of
-from utils.storage.results import LEDGER_ENDING, Ledger
+from utils.storage.results import ledger_of
 
 if TYPE_CHECKING:
     from agent.training.result import Result
@@ -40,8 +40,7 @@ class Evaluator(Callback):
     def on_start(self, run: RunInfo) -> None:
         """Open the ledger."""
         self._run = run
-        results = run_folder(run.config.results_dir, run.config)
-        self._ledger = Ledger(results.with_name(results.name + LEDGER_ENDING))
+        self._ledger = ledger_of(run_folder(run.config.results_dir, run.config))
         self._seen = run.resumed_step[0] if run.resumed_step else 0  # learner step of the newest known checkpoint
 
     def on_checkpoint(self, path: Path) -> None:

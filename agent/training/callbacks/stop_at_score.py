@@ -5,7 +5,7 @@ from pathlib import Path
 from agent.evaluation import evaluate
 from agent.policy import Policy
 from agent.training.callbacks.callback import Callback, RunInfo
-from utils.errors import CheckpointError
+from utils.errors import CheckpointError, EnvironmentFailure
 from utils.storage.checkpoints import Checkpoint
 
 EPISODES = 20
@@ -31,7 +31,11 @@ class StopAtScore(Callback):
         except CheckpointError:
             return False  # it was pruned, so a newer one exists
         seeds = range(FIRST_SEED, FIRST_SEED + EPISODES)
-        score = evaluate(policy, self._run.make_env, seeds, stop=self._run.stop.is_set)
+        try:
+            score = evaluate(policy, self._run.make_env, seeds, stop=self._run.stop.is_set)
+        except EnvironmentFailure as error:  # the training replaces such an environment and goes on
+            self._run.console.say(f"{path.name} could not be scored: {error}.")
+            return False
         if len(score.episodes) < EPISODES:
             return False
         self._run.console.say(f"Learner step {policy.version:,}: {score.mean:.1f} over {EPISODES} noise-free episodes.")

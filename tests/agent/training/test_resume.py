@@ -94,6 +94,15 @@ def test_an_older_checkpoint_of_the_run_sets_the_newer_ones_aside(tmp_path):
     assert notes[0].startswith("2 newer")
 
 
+def test_an_older_checkpoint_can_be_chosen_though_a_newer_one_is_damaged(tmp_path):
+    saved(tmp_path / "E", [10, 20])
+    manifest = tmp_path / "E/Pendulum-v1.ckpt-20/manifest.json"
+    manifest.write_text(manifest.read_text()[:50])
+    checkpoint, notes = checkpoint_to_resume(Run(tmp_path / "E"), small(resume=True, ckpt_file="Pendulum-v1.ckpt-10"))
+    assert checkpoint.step == 10
+    assert notes[0].startswith("1 newer")
+
+
 def test_a_foreign_checkpoint_begins_a_run_in_an_empty_folder_only(tmp_path):
     saved(tmp_path / "E", [10])
     path = str(tmp_path / "E" / "Pendulum-v1.ckpt-10")

@@ -10,6 +10,8 @@ from fake_learner import omit_recording, use_fake_learner
 from threadpoolctl import threadpool_info
 
 from agent.training import Callback, train, train_seeds
+from agent.training.runs import _unused_name
+from params import TrainParams
 from utils.errors import ParameterError
 from utils.storage.run_folder import Run, read_run
 
@@ -133,11 +135,22 @@ def test_another_process_cannot_make_what_a_callable_makes(small, given):
         train(make_env=lambda: gymnasium.make("Pendulum-v1"), **small, **given)
 
 
+def test_runs_at_the_same_time_take_different_names(small):
+    params, taken = TrainParams(ckpt_dir=small["ckpt_dir"]), []
+    threads = [threading.Thread(target=lambda: taken.append(_unused_name(params))) for _ in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == ["run1", "run2", "run3", "run4"]
+
+
 def test_seeds_have_a_folder_each_and_finished_ones_are_skipped(small, monkeypatch):
     use_fake_learner(monkeypatch)
     first = train_seeds([1, 2], **small)
     again = train_seeds([1, 2, 3], **small)
     names = [result.checkpoint.parent.name for result in again]
     assert names == ["seed1", "seed2", "seed3"]
-    assert [result.score is None for result in again] == [True, True, False]  # a finished run is not trained or scored again
+    scores = [result.score.mean for result in first]
+    assert [result.score.mean for result in again[:2]] == scores  # scored again, not trained again
     assert [result.checkpoint for result in first] == [result.checkpoint for result in again[:2]]

@@ -8,7 +8,8 @@ from fake_learner import FakeTrainerLearner, use_fake_learner
 
 from agent.training import Callback, train
 from agent.training.result import Result
-from utils.errors import CheckpointError
+from utils.errors import CheckpointError, StorageError
+from utils.storage.results import ledger_of, read_scores
 from utils.threads import ThreadGroup
 
 
@@ -62,6 +63,35 @@ def test_an_error_while_restoring_leaves_no_thread(small, monkeypatch):
     with pytest.raises(CheckpointError, match="these arrays do not fit"):
         train(**small | {"num_steps_train": 48, "resume": True})
     assert set(threading.enumerate()) <= before
+
+
+def test_scores_of_an_abandoned_branch_are_retracted(small, monkeypatch, tmp_path):
+    use_fake_learner(monkeypatch)
+    result = train(**small)
+    results = tmp_path / "results/Pendulum-v1/a"
+    ledger = ledger_of(results)
+    run_id = read_scores(results)[0]["run_id"]
+    for step in (16, 32):
+        ledger.add(run_id, step, "tested")
+    older = result.checkpoint.with_name("Pendulum-v1.ckpt-16")
+    train(**small | {"resume": True, "ckpt_file": str(older), "num_steps_train": 48})
+    scores = {row["learner_step"]: row["mean"] for row in read_scores(results)}
+    assert scores["32"] == ""
+    assert scores["48"] != ""
+    assert ledger.keys() == {(run_id, 16)}
+
+
+def test_a_score_that_cannot_be_written_does_not_fail_the_training(small, monkeypatch, capsys):
+    def full(*_):
+        raise StorageError("the disk is full.")
+
+    use_fake_learner(monkeypatch)
+    monkeypatch.setattr("agent.training.trainer.append_result", full)
+    recorder = Recorder()
+    result = train(callbacks=[recorder], verbose=True, **small)
+    assert result.score is not None
+    assert recorder.calls[-1] is result
+    assert "has a score that is not in the results: the disk is full. Try python test.py." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("hangs_at", "name"), [(8, None), (24, "Pendulum-v1.ckpt-16")])

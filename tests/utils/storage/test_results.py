@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from utils.errors import StorageError
-from utils.storage.results import COLUMNS, Ledger, ScoreKind, append_result, main_kind, read_results, read_scores
+from utils.storage.results import (
+    COLUMNS,
+    Ledger,
+    ScoreKind,
+    append_result,
+    main_kind,
+    read_results,
+    read_scores,
+    retract_results,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 ROW = {
@@ -205,6 +214,33 @@ def test_the_key_is_run_and_step_together(tmp_path):
     ledger.add("two", 5, "gone")
     ledger.add("one", 5, "tested")
     assert ledger.keys() == {("one", 5), ("two", 5)}
+
+
+def test_a_run_that_went_on_from_an_earlier_step_has_not_tested_the_later_ones(tmp_path):
+    ledger = Ledger(tmp_path / "ledger")
+    for run, step in (("one", 5), ("one", 10), ("one", 15), ("two", 15)):
+        ledger.add(run, step, "tested")
+    ledger.rewind("one", 5)
+    assert ledger.keys() == Ledger(ledger.path).keys() == {("one", 5), ("two", 15)}
+    ledger.add("one", 10, "tested")
+    assert ledger.keys() == Ledger(ledger.path).keys() == {("one", 5), ("one", 10), ("two", 15)}
+    lines = ledger.path.read_text()
+    ledger.rewind("one", 10)  # there is nothing later
+    assert ledger.path.read_text() == lines
+
+
+def test_scores_of_abandoned_steps_are_replaced_by_empty_rows(tmp_path):
+    for run, step in (("r-1", 5), ("r-1", 10), ("r-2", 10)):
+        append_result(tmp_path / "x", ROW | {"run_id": run, "learner_step": step})
+    retract_results(tmp_path / "x", "r-1", 5)
+    retract_results(tmp_path / "x", "r-1", 5)
+    retract_results(tmp_path / "missing", "r-1", 5)
+    found = {(row["run_id"], row["learner_step"]): row["mean"] for row in read_results(tmp_path / "x.csv")}
+    mean = str(ROW["mean"])
+    assert found == {("r-1", "5"): mean, ("r-1", "10"): "", ("r-2", "10"): mean}
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 5
+    append_result(tmp_path / "x", ROW | {"run_id": "r-1", "learner_step": 10, "mean": -7.0})
+    assert [row["mean"] for row in read_results(tmp_path / "x.csv") if row["run_id"] == "r-1"] == [mean, "-7.0"]
 
 
 def test_a_ledger_that_does_not_exist_is_empty(tmp_path):

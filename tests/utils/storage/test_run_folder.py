@@ -28,6 +28,15 @@ time.sleep(600)
 """
 
 
+def test_closing_twice_closes_no_file_of_others(tmp_path):
+    run = Run(tmp_path / "E")
+    run.close()
+    with open(tmp_path / "other", "w") as other:
+        run.close()
+        other.write("still open")
+    assert not run.is_held()
+
+
 @pytest.fixture
 def open_run():
     """Opens runs, and lets go of those that the test has not closed."""

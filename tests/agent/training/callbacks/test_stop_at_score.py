@@ -7,6 +7,7 @@ from factories import save_checkpoint
 import params
 from agent.training.callbacks import stop_at_score
 from agent.training.callbacks.stop_at_score import StopAtScore
+from utils.errors import EnvironmentFailure
 
 
 @pytest.fixture
@@ -33,6 +34,16 @@ def test_checkpoint_that_reaches_the_goal_asks_for_the_stop(started, tmp_path, g
 
 def test_checkpoint_that_was_removed_is_passed_over(started, tmp_path):
     assert started(-1000.0).on_checkpoint(tmp_path / "E.ckpt-10") is False
+
+
+def test_an_environment_that_fails_in_a_test_does_not_end_the_training(started, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise EnvironmentFailure("it fell over")
+
+    monkeypatch.setattr(stop_at_score, "evaluate", fail)
+    path = save_checkpoint(tmp_path / "E.ckpt-10", make_pendulum())
+    assert started(-1000.0).on_checkpoint(path) is False
+    assert started.run.console.said == ["E.ckpt-10 could not be scored: it fell over."]
 
 
 def test_scoring_ends_with_the_run(started, tmp_path):
