@@ -14,6 +14,7 @@ if __name__ == "__main__":
 
     quiet_signals()
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from agent.analysis.recording import AGES, Make, record_episode, record_pair, record_series, recording_seed
 from agent.config import resolve, run_folder
+from agent.environment import env_problem
 from agent.evaluation import play
 from agent.loading import LoadedCheckpoint, at_step, load_checkpoint, load_series
 from agent.names import ALIASES
@@ -28,7 +30,6 @@ from params import PlayParams
 from utils import flags
 from utils.console import Console
 from utils.envs.environment import has_screen, select_renderer
-from utils.envs.spec import env_problem
 from utils.errors import DependencyError
 from utils.replay.transitions import Episode
 from utils.script import run_script
@@ -46,13 +47,14 @@ def main() -> int:
         raise DependencyError("--render needs a screen and there is none here; without it a recording is written to video/.")
     series = requested(params)
     make = series[-1].env_spec.make
-    env = make()
-    if params.render and "human" not in env.render_modes:
-        raise DependencyError(f"{params.env} cannot open a window (it offers {env.render_modes}); leave --render out.")
-    show = "human" in env.render_modes and (has_screen() if params.render is None else params.render)
+    with contextlib.closing(make()) as unused:
+        modes = unused.render_modes
+    if params.render and "human" not in modes:
+        raise DependencyError(f"{params.env} cannot open a window (it offers {modes}); leave --render out.")
+    show = "human" in modes and (has_screen() if params.render is None else params.render)
     if params.record:
-        if "rgb_array" not in env.render_modes:
-            raise DependencyError(f"{params.env} cannot draw into a picture (it offers {env.render_modes}); use --no-record.")
+        if "rgb_array" not in modes:
+            raise DependencyError(f"{params.env} cannot draw into a picture (it offers {modes}); use --no-record.")
         check_writable({"--record-dir": [recording_path(params)]})
     for note in resolved.notes + series[-1].notes:
         console.say(note)

@@ -19,13 +19,13 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from agent.config import resolve, run_folder
+from agent.environment import env_problem
 from agent.evaluation import evaluate, read_returns, read_starts
 from agent.loading import BEST, load_checkpoint
 from agent.names import ALIASES
 from params import TestParams
 from utils import flags
 from utils.console import Console
-from utils.envs.spec import env_problem
 from utils.script import Signals, run_script
 from utils.storage.results import append_result, result_files
 from utils.storage.writable import check_writable

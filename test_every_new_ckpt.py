@@ -11,18 +11,16 @@ if __name__ == "__main__":
     quiet_signals()
 
 import contextlib
-import subprocess
-import sys
 import threading
-import time
 from functools import partial
 from pathlib import Path
 
 from agent.config import resolve, run_folder
 from agent.environment import env_flags, trained_env_spec
 from agent.names import ALIASES
-from params import HERE, WatchParams
+from params import WatchParams
 from utils import flags
+from utils.child import INTERRUPTED, Child
 from utils.console import Console
 from utils.errors import CheckpointError, EnvMismatchError, ToolkitError
 from utils.script import Signals, run_script
@@ -92,30 +90,24 @@ def start(
     params: WatchParams, stop: threading.Event, console: Console, words: list[str], names: tuple[str, ...], path: Path | None
 ) -> bool:
     """Run a script with the parameters `names`, and a checkpoint unless it is None. Returns whether it succeeded."""
-    command = [sys.executable, str(HERE / words[0]), *words[1:]]
     given = env_flags(params) | {name: getattr(params, name) for name in names}
-    for name, value in (given | ({"ckpt_file": path} if path is not None else {})).items():
-        command += ["--" + name.replace("_", "-"), str(value)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    output: list[str] = []
-    reader = threading.Thread(target=lambda: output.extend(process.stdout or ()), daemon=True)
-    reader.start()
-    deadline = time.monotonic() + params.test_timeout
-    while process.poll() is None and time.monotonic() < deadline and not stop.is_set():
-        stop.wait(0.1)
-    if late := process.poll() is None:
-        process.kill()
-        process.wait()
-    elif process.returncode == 130:
-        stop.wait(1.0)  # Ctrl-C reaches both processes, this one perhaps later
-    if stop.is_set() and process.returncode != 0:
+    what = " ".join(words)
+    if path is not None:
+        given["ckpt_file"], what = path, path.name
+    try:
+        child = Child(*words, **given)
+    except OSError as error:
+        console.say(f"{what}: {words[0]} could not be started: {error}.")
+        return False
+    with child:
+        code = child.wait(params.test_timeout, stop.is_set)
+        if code in INTERRUPTED:
+            stop.wait(1.0)  # Ctrl-C reaches both processes, this one perhaps later
+    if stop.is_set() and code != 0:
         return False  # interrupted: no message, and the watcher does not count it
-    what = path.name if path is not None else " ".join(words)
-    if late:
-        output.append(f"{what}: ended after {params.test_timeout:g} seconds.")
-    reader.join(1.0)
-    console.say("".join(output).strip() or f"{what}: {words[0]} printed nothing.")
-    return process.returncode == 0
+    late = [f"{what}: ended after {params.test_timeout:g} seconds."] if code is None else []
+    console.say("\n".join(filter(None, [child.output, *late])) or f"{what}: {words[0]} printed nothing.")
+    return code == 0
 
 
 if __name__ == "__main__":

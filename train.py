@@ -15,6 +15,7 @@ if __name__ == "__main__":
 
 from agent.analysis.env_check import print_check
 from agent.analysis.summary import print_summary
+from agent.environment import env_problem
 from agent.names import ALIASES
 from agent.training.callbacks.live_view import LiveView
 from agent.training.resume import resolve_training
@@ -23,7 +24,6 @@ from params import TrainParams
 from utils import flags
 from utils.console import Console
 from utils.envs.environment import has_screen
-from utils.envs.spec import env_problem
 from utils.errors import DependencyError
 from utils.parameters import Resolved
 from utils.script import Signals, run_script

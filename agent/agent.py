@@ -54,10 +54,8 @@ class Agent:
 
     def restart(self) -> None:
         """Close the environments and drop their unfinished steps. New environments are made at the next step."""
-        for env in self._envs:
-            env.close()
+        self.close()
         count = self._params.envs_per_agent
-        self._envs = []
         self._windows = [NStep(self._params.n_step_returns, self._params.discount_rate) for _ in range(count)]
         self._trackers = [self._tracker() for _ in range(count)]
         self._returns = [0.0] * count  # of the episodes in progress
@@ -104,6 +102,12 @@ class Agent:
         self._episodes, self._ranges = [], []
         self.restart()
         return batch
+
+    def close(self) -> None:
+        """Close the environments, in the thread that steps them."""
+        for env in self._envs:
+            env.close()
+        self._envs = []
 
     def abandon(self) -> None:
         """Do nothing: who calls this leaves an agent that hangs behind, in its thread."""

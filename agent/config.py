@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from params import (
     ARCHITECTURE,
     ENVS,
     FILE,
+    FIRST_VERSION,
     FOLDER,
     RUN,
     SEED,
@@ -24,12 +25,14 @@ from params import (
 )
 from utils import parameters
 from utils.bounds import LARGE
-from utils.parameters import Resolved, fields_of_kind, nearest
+from utils.parameters import EnvProblem, Resolved, fields_of_kind, nearest
 
 # With another value of these a checkpoint cannot be continued.
 ARCHITECTURE_FIELDS = fields_of_kind(TrainParams, ARCHITECTURE)
 # Parameters of one call of train.py. A checkpoint does not record them.
 RUN_FIELDS = fields_of_kind(TrainParams, RUN, FOLDER, FILE)
+# What older records do not name had these values, whatever ENVS says today.
+ABSENT = FIRST_VERSION | {"num_critics": 1, "layer_norm": False, "reward_clip": None, "learning_rate_schedule": "constant"}
 # What an entry of ENVS says of these is for training alone; a checkpoint records the last two for the other scripts.
 _NOT_SHARED = (*fields_of_kind(TrainParams, RUN, FILE, SEED), "action_repeat", "max_ep_length")
 # First seeds of the published scores and of those that choose a checkpoint: of test.py and of the watcher.
@@ -43,7 +46,7 @@ def resolve(
     cls: type,
     given: Mapping[str, Any],
     record: Mapping[str, Any] | None = None,
-    env_problem: Callable[[str], str | None] = lambda env: None,
+    env_problem: EnvProblem = lambda params: None,
 ) -> Resolved:
     """Each parameter from the first of these: `given` (flags or keywords), the run's `record`, ENVS, ALGORITHMS, the default.
 
@@ -127,6 +130,7 @@ _IDLE_WITH: dict[str, tuple[str, Any]] = {
     "target_noise_clip": ("target_noise", 0.0),
     "noise_scale_min": ("noise_scale_per", "same"),
     "ou_theta": ("noise", "gaussian"),
+    "env_timeout": ("synchronous", True),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from params import TrainParams
 from utils.envs.environment import Environment
 from utils.envs.spec import EnvSpec, parse_kwargs
-from utils.errors import CheckpointError, EnvMismatchError, ParameterError
+from utils.errors import CheckpointError, EnvMismatchError, ParameterError, ToolkitError
 from utils.storage.checkpoints import Checkpoint
 
 NUMBERS = ("action_repeat", "max_ep_length", "action_bound")  # taken from a checkpoint where no flag is given
@@ -67,6 +67,15 @@ def trained_env_spec(checkpoint: Checkpoint, params: DescribesEnv) -> EnvSpec:
 def training_env(params: TrainParams) -> Environment:
     """Make the environment with what changes it for the training alone. Raises as EnvSpec.make does."""
     return env_spec(params).make(train_wrappers=_names(params.train_wrapper), reward_clip=params.reward_clip)
+
+
+def env_problem(params: DescribesEnv) -> str | None:
+    """Why the environment that the parameters describe cannot be used here, in words; None if it can."""
+    try:
+        env_spec(params).make().close()
+    except ToolkitError as error:
+        return str(error).removesuffix(".")
+    return None
 
 
 def env_flags(params: DescribesEnv) -> dict[str, Any]:

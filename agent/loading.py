@@ -1,5 +1,6 @@
 """Loads the requested checkpoint: by name, the best or the newest of a run, or the shipped one."""
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -182,8 +183,8 @@ def _load(
     make: Callable[[EnvSpec], Environment] = EnvSpec.make,
 ) -> LoadedCheckpoint:
     spec = trained_env_spec(checkpoint, params)
-    env = make(spec)
-    policy, critic = Policy.of(checkpoint), Critic.of(checkpoint)
+    with contextlib.closing(make(spec)) as env:
+        policy, critic = Policy.of(checkpoint), Critic.of(checkpoint)
     scaling, wrong = policy.scaling, []
     if len(scaling.obs_mean) != env.obs_size:
         wrong.append(f"observations of {len(scaling.obs_mean)} numbers, not {env.obs_size}")
@@ -209,8 +210,8 @@ def _load(
 def _original(path: Path, params: CheckpointRequest) -> LoadedCheckpoint:
     from agent.original import load_original, step_of
 
-    env = env_spec(params).make()
-    train: TrainParams = resolve(TrainParams, {"env": env.id}).values
+    with contextlib.closing(env_spec(params).make()) as env:
+        train: TrainParams = resolve(TrainParams, {"env": env.id}).values
     if train.has_automatic_support:
         raise CheckpointError(f"{path} is a checkpoint of the original; its scaling for {env.id} is not in ENVS of params.py.")
     atoms = np.linspace(*train.support, train.num_atoms, dtype=np.float32)

@@ -46,7 +46,7 @@ class Rollout:
 
 
 @dataclass
-class Measurements:
+class RandomPlay:
     """What is known of an environment. Filled step by step, so that it can be read while a call hangs."""
 
     call: str | None = "its constructor"  # in progress; None when all is done
@@ -64,14 +64,14 @@ class Measurements:
         return env.env.observation_space if isinstance(env, FlattenObservation) else env.observation_space
 
 
-def measure(params: TrainParams, seconds: float, patience: float) -> Measurements:
+def measure(params: TrainParams, seconds: float, patience: float) -> RandomPlay:
     """Play random actions for at most `seconds`. An environment that fails or hangs is noted in `failure`.
 
     A call that takes `patience` seconds longer hangs, and is left behind in its thread. This cannot be done for native code
     that never releases the interpreter's lock. Raises ParameterError, DependencyError and EnvironmentFailure where the
     environment cannot be made.
     """
-    found, stop = Measurements(), threading.Event()
+    found, stop = RandomPlay(), threading.Event()
     loops: dict[str, Callable[[], object]] = {
         "random play": lambda: _measure(found, params, seconds),
         "limit": lambda: stop.wait(seconds + patience),
@@ -84,7 +84,7 @@ def measure(params: TrainParams, seconds: float, patience: float) -> Measurement
     return found
 
 
-def _measure(found: Measurements, params: TrainParams, seconds: float) -> None:
+def _measure(found: RandomPlay, params: TrainParams, seconds: float) -> None:
     began, rng = time.monotonic(), np.random.default_rng(params.random_seed)
     found.env = env = training_env(params)
     found.scaling, found.own_limit = Scaling.from_env(env, params), _own_limit(env)
@@ -106,7 +106,7 @@ def _measure(found: Measurements, params: TrainParams, seconds: float) -> None:
     found.call = None
 
 
-def _play(found: Measurements, rollout: Rollout, seed: int, actions: Iterable[np.ndarray], until: float) -> None:
+def _play(found: RandomPlay, rollout: Rollout, seed: int, actions: Iterable[np.ndarray], until: float) -> None:
     """Take the actions from a reset on, until they or the episode or the time ends."""
     env, found.call = cast(Environment, found.env), "a reset"
     began = time.perf_counter()

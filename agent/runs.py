@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from agent.config import folder_name
+from agent.config import ABSENT, RUN_FIELDS, folder_name
 from params import SHIPPED
 from utils.errors import CheckpointError
 from utils.storage.checkpoints import list_checkpoints, newest_manifest
@@ -15,9 +15,9 @@ from utils.storage.run_folder import RUN_FILE
 
 # Parameters that may differ between the runs of a mean, since they are not part of the algorithm.
 MAY_DIFFER = {
-    *("random_seed", "run", "resume", "fresh", "ckpt_file", "ckpt_dir", "log_dir", "results_dir", "debug", "render", "summary"),
-    *("num_steps_train", "max_minutes", "stop_at_score", "save_ckpt_step", "max_ckpts", "save_replay", "save_replay_every"),
-    *("env_timeout", "env_restarts", "check_env"),
+    *RUN_FIELDS,
+    *("random_seed", "num_steps_train", "save_ckpt_step", "max_ckpts", "save_replay", "save_replay_every"),
+    *("env_timeout", "env_restarts"),
 }
 
 
@@ -82,7 +82,7 @@ def run_files(roots: Roots, name: str) -> RunFiles:
 def differing_parameters(runs: Sequence[RunFiles]) -> list[str]:
     """Each parameter that differs between the checkpoints of these runs, other than MAY_DIFFER, with its values."""
     settings = {run.name: newest_manifest(run.checkpoints).get("params", {}) for run in runs}
-    known = {name: of_run for name, of_run in settings.items() if of_run}
+    known = {name: ABSENT | of_run for name, of_run in settings.items() if of_run}
     names = set.intersection(*(set(of_run) for of_run in known.values())) if known else set()
     return [
         f"{name}: " + ", ".join(f"{of_run[name]} in {run}" for run, of_run in known.items())

@@ -70,6 +70,9 @@ class NoiseAgent:
     def restart(self) -> None:
         """Nothing to do."""
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def abandon(self) -> None:
         """Nothing to do."""
 

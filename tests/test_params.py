@@ -543,8 +543,8 @@ def test_an_id_without_a_version_is_answered_with_the_entry():
 
 def test_who_misspelt_an_environment_is_told_that_instead_of_what_to_give_for_it():
     with pytest.raises(ParameterError, match="^Foo is no environment; num_agents must be at least 1, got 0$"):
-        resolve(TrainParams, {"env": "Foo", "num_agents": 0}, env_problem=lambda env: f"{env} is no environment")
-    assert resolve(TrainParams, {}, env_problem=lambda env: "not asked where there is no problem").values.env == params.ENV
+        resolve(TrainParams, {"env": "Foo", "num_agents": 0}, env_problem=lambda params: f"{params.env} is no environment")
+    assert resolve(TrainParams, {}, env_problem=lambda params: "not asked where there is no problem").values.env == params.ENV
 
 
 @pytest.mark.parametrize("name", ["max_minutes", "test_timeout"])

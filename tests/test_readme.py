@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.training.callbacks.logs import EPISODE_GROUPS, GROUPS
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))}
+PAGES = {
+    path: path.read_text() for path in (ROOT / "README.md", ROOT / "benchmarks/README.md", *sorted(ROOT.glob("docs/*.md")))
+}
 LINKS = [  # words, the file that they lead to, and the heading in it
     (words, Path(os.path.normpath(page.parent / target)), heading)
     for page, text in PAGES.items()
@@ -120,3 +124,9 @@ def test_its_environment_in_ten_lines_trains(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "my_rocket_Rocket-v0.ckpt-64" in done.stdout
+
+
+def test_every_column_of_the_logs_is_explained():
+    cells = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", PAGES[ROOT / "docs/logs.md"], re.MULTILINE)
+    explained = {name for cell in cells for name in re.findall(r"\w+", cell)}
+    assert explained == {"learner_step", "env_step", "agent", *GROUPS, *EPISODE_GROUPS}

@@ -16,21 +16,20 @@ from typing import Annotated, Any, Union
 import tyro
 
 from utils.errors import ParameterError
-from utils.parameters import Resolved, nearest
+from utils.parameters import EnvProblem, Resolved, nearest
 
 _DECIDING = ("env", "algorithm")  # flags that other defaults depend on
 NARROWEST = 40  # columns; with fewer, tyro hangs while it formats the help
 NO_ALIASES: Mapping[str, tuple[str, ...]] = {}
 
 Resolve = Callable[..., Resolved]  # called as resolve(cls, given, env_problem=env_problem)
-EnvProblem = Callable[[str], str | None]
 
 
 def parse(
     cls: type,
     resolve: Resolve,
     argv: list[str] | None = None,
-    env_problem: EnvProblem = lambda env: None,
+    env_problem: EnvProblem = lambda params: None,
     aliases: Mapping[str, tuple[str, ...]] = NO_ALIASES,
 ) -> Resolved:
     """The parameters that `resolve` returns for the flags in `argv` (default: the arguments of the process).
@@ -49,7 +48,7 @@ def parse_command(
     commands: dict[str, type],
     resolve: Resolve,
     argv: list[str] | None = None,
-    env_problem: EnvProblem = lambda env: None,
+    env_problem: EnvProblem = lambda params: None,
     aliases: Mapping[str, tuple[str, ...]] = NO_ALIASES,
 ) -> Resolved:
     """The same for a command line that starts with one of `commands`; the class of the values tells which one."""

@@ -18,6 +18,7 @@ from annotated_types import DocInfo, Ge, Gt, Le, Lt, MinLen, Predicate
 
 from utils.errors import ParameterError
 
+EnvProblem = Callable[[Any], str | None]  # why the environment of parameters cannot be used
 Rules = Callable[[Any], Iterator[tuple[set[str], str]]]  # of parameters: the fields of each broken rule, and a sentence
 
 
@@ -44,12 +45,13 @@ def resolve(
     layers: Mapping[str, Mapping[str, Any]],
     rules: Rules,
     problems: list[str],
-    env_problem: Callable[[str], str | None],
+    env_problem: EnvProblem,
 ) -> tuple[Any, dict[str, str]]:
     """Take each field from the first layer that has it, else its default. Returns the parameters and the layer of each.
 
     Raises ParameterError with all problems: `problems`, those of single values, and the broken rules across valid values.
-    If there is any, `env_problem(env)` is called too, so that a misspelt id is not reported as missing bounds.
+    If there is any, `env_problem` is called too, with the default in place of each bad value: then a misspelt id is not
+    reported as missing bounds.
     """
     values, sources = {}, {}
     for field in dataclasses.fields(cls):
@@ -58,7 +60,7 @@ def resolve(
     bad = value_problems(cls, values)
     config = cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     broken = _broken(rules, config, set(bad))
-    if (problems or bad or broken) and "env" not in bad and (problem := env_problem(config.env)):
+    if (problems or bad or broken) and "env" not in bad and (problem := env_problem(_without(config, set(bad)))):
         bad["env"] = [problem]
         broken = _broken(rules, config, set(bad))
     found = [*problems, *(sentence for name in values for sentence in bad.get(name, [])), *broken]
@@ -102,9 +104,13 @@ def nearest(name: str, known: typing.Iterable[str], aliases: Mapping[str, tuple[
 
 
 def _broken(rules: Rules, config: Any, bad: set[str]) -> list[str]:
-    # A rule compares values, so it counts only if all of them are valid. Defaults replace the invalid values.
-    defaults = {name: type(config).__dataclass_fields__[name].default for name in bad}
-    return [sentence for names, sentence in rules(dataclasses.replace(config, **defaults)) if not names & bad]
+    # A rule compares values, so it counts only if all of them are valid.
+    return [sentence for names, sentence in rules(_without(config, bad)) if not names & bad]
+
+
+def _without(config: Any, bad: set[str]) -> Any:
+    """The parameters with the defaults in place of the bad values."""
+    return dataclasses.replace(config, **{name: type(config).__dataclass_fields__[name].default for name in bad})
 
 
 def _value_problems(name: str, value: Any, hint: Any) -> Iterator[str]:

@@ -21,7 +21,8 @@ _NUMBERS = count()  # of the files of this process
 class TensorBoardWriter:
     """One event file in `folder`. Any thread may write.
 
-    All files of a folder are one run in TensorBoard, so several processes may write to the same folder.
+    All files of a folder are one run in TensorBoard, so several processes may write to the same folder. It follows them at the
+    same time with `--reload_multifile true` only.
     Every method raises OSError when a write fails; the file cannot be read past that point.
     """
 

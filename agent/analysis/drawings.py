@@ -1,5 +1,6 @@
 """The drawings of plot.py: functions from its parameters to figures, also for use from Python."""
 
+import contextlib
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -55,8 +56,8 @@ def curves(params: CurvesParams) -> Drawing:
 def maps(params: MapsParams) -> Drawing:
     """Value maps of one checkpoint. Raises CheckpointError without one, ParameterError for an invalid dimension."""
     loaded = load_checkpoint(params)
-    env = loaded.env_spec.make()
-    plane, action = plane_of(params, env, loaded)
+    with contextlib.closing(loaded.env_spec.make()) as env:
+        plane, action = plane_of(params, env, loaded)
     found = value_maps(loaded.policy, loaded.critic, plane, action, params.action_dim, params.resolution)
     draw = functools.partial(draw_maps, found, f"{params.env}, learner step {loaded.learner_step:,}")
     return Drawing(draw(), loaded.notes, functools.partial(draw, narrow=True))
@@ -77,9 +78,10 @@ def support(params: SupportParams) -> Drawing:
 def animation(params: AnimationParams, path: Path) -> tuple[Recording, list[str]]:
     """The maps over a run's checkpoints as a recording that is not saved yet, and sentences to print."""
     series = load_series(params, params.num_ckpts)
-    env = series[-1].env_spec.make()
-    plane, action = plane_of(params, env, series[-1])
-    scenes = [scene(loaded, env, params.random_seed, plane, action, params.action_dim, params.resolution) for loaded in series]
+    with contextlib.closing(series[-1].env_spec.make()) as env:
+        plane, action = plane_of(params, env, series[-1])
+        shown = params.random_seed, plane, action, params.action_dim, params.resolution
+        scenes = [scene(loaded, env, *shown) for loaded in series]
     scores = run_scores(run_folder(params.results_dir, params), checkpoint_folder(params))
     curve = run_curve("Test score", scores, main_kind(scores, WatchParams.random_seed))
     seconds = len(scenes) * FRAMES_EACH / FPS

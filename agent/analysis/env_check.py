@@ -11,7 +11,7 @@ from gymnasium.spaces import Space
 from agent.config import horizon
 from agent.evaluation import Score
 from agent.learning.support import WIDTH, AutomaticSupport, make_support, with_headroom
-from agent.random_play import Measurements, Rollout, discounted_returns, dtypes, end_of, first_difference, lost_digits, measure
+from agent.random_play import RandomPlay, Rollout, discounted_returns, dtypes, end_of, first_difference, lost_digits, measure
 from agent.scaling import WARNED_MASS, Scaling
 from params import TrainParams
 from utils.console import Console
@@ -55,7 +55,7 @@ def print_check(resolved: Resolved, console: Console, seconds: float = SECONDS, 
     return 0
 
 
-def spaces(found: Measurements, params: TrainParams) -> Iterator[str]:
+def spaces(found: RandomPlay, params: TrainParams) -> Iterator[str]:
     """The spaces and the time limit."""
     env, space, own = cast(Environment, found.env), found.observation_space, found.own_limit
     kinds = " and ".join(sorted(dtypes(space)))
@@ -101,7 +101,7 @@ def observations(obs: np.ndarray) -> Iterator[str]:
         yield f"They reach {greatest:.4g}, where two float32 numbers are {np.spacing(greatest):.2g} apart."
 
 
-def repeats(found: Measurements) -> Iterator[str]:
+def repeats(found: RandomPlay) -> Iterator[str]:
     """Whether a seed repeats an episode, and whether another seed changes its start."""
     first, again = found.rollouts[0], found.repeated
     if again.actions:
@@ -129,7 +129,7 @@ def speed(rollouts: Sequence[Rollout], params: TrainParams) -> Iterator[str]:
     yield f"The learner uses about {_number(needed)} a second on two cores (--samples-per-insert {ratio:g}); {verdict}."
 
 
-def inputs(found: Measurements, resolved: Resolved) -> Iterator[str]:
+def inputs(found: RandomPlay, resolved: Resolved) -> Iterator[str]:
     """What training does about observations."""
     if resolved.values.has_running_observations:
         yield "Observations will be scaled by their running mean and standard deviation, and clipped."

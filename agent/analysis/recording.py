@@ -58,16 +58,15 @@ def record_episode(
     A GIF has at most `gif_bytes` bytes. Raises DependencyError when the environment cannot render or an encoder is missing,
     and StorageError.
     """
-    env = drawing(make)
-    recording = _new_recording(path, env, most_bytes=gif_bytes)
     length, score = 0, 0.0
-    with contextlib.closing(recording), contextlib.closing(env):
+    with contextlib.closing(drawing(make)) as env:
         window = returns_window([loaded], env, seed) if overlay else None
-        for step, score in play(loaded.policy, env, seed):
-            length += step.env_steps
-            if recording.wants_more():
-                recording.add(picture(loaded.critic, env.render(), recording.width, step, score, overlay, window))
-        recording.save()
+        with contextlib.closing(_new_recording(path, env, most_bytes=gif_bytes)) as recording:
+            for step, score in play(loaded.policy, env, seed):
+                length += step.env_steps
+                if recording.wants_more():
+                    recording.add(picture(loaded.critic, env.render(), recording.width, step, score, overlay, window))
+            recording.save()
     return Episode(score, length)
 
 
@@ -84,32 +83,33 @@ def record_pair(
     make: Make, pair: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True, gif_bytes: int = GIF_BYTES
 ) -> None:
     """Record two checkpoints side by side from the same start. The shorter episode repeats its last frame."""
-    envs = [drawing(make) for _ in pair]
-    recording = _new_recording(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * gif_bytes)
-    half = _new_recording(path, envs[0]).width if isinstance(recording, Gif) else recording.width
-    window = returns_window(pair, envs[0], seed) if overlay else None
-    halves = [
-        frames(loaded, env, seed, half, overlay, f"learner step {loaded.learner_step:,}", window)
-        for loaded, env in zip(pair, envs, strict=True)
-    ]
-    _shoot(recording, side_by_side(*halves))
+    with contextlib.ExitStack() as opened:
+        envs = [opened.enter_context(contextlib.closing(drawing(make))) for _ in pair]
+        window = returns_window(pair, envs[0], seed) if overlay else None
+        recording = _new_recording(path, envs[0], widest=2 * GIF_WIDTH + GAP, most_bytes=2 * gif_bytes)
+        half = _new_recording(path, envs[0]).width if isinstance(recording, Gif) else recording.width
+        halves = [
+            frames(loaded, env, seed, half, overlay, f"learner step {loaded.learner_step:,}", window)
+            for loaded, env in zip(pair, envs, strict=True)
+        ]
+        _shoot(recording, side_by_side(*halves))
 
 
 def record_series(
     make: Make, series: Sequence[LoadedCheckpoint], seed: int, path: Path, overlay: bool = True, gif_bytes: int = GIF_BYTES
 ) -> None:
     """Record the checkpoints one after the other from the same start, with the learner step in the frame."""
-    env = drawing(make)
     seconds = SECONDS_EACH * len(series)
-    recording = _new_recording(path, env, seconds=seconds, most_bytes=round(gif_bytes * max(1.0, seconds / GIF_SECONDS)))
-    limit = round(SECONDS_EACH * env.fps) if isinstance(recording, Gif) else None
-    window = returns_window(series, env, seed) if overlay else None
+    with contextlib.closing(drawing(make)) as env:
+        window = returns_window(series, env, seed) if overlay else None
+        recording = _new_recording(path, env, seconds=seconds, most_bytes=round(gif_bytes * max(1.0, seconds / GIF_SECONDS)))
+        limit = round(SECONDS_EACH * env.fps) if isinstance(recording, Gif) else None
 
-    def part(loaded: LoadedCheckpoint) -> Iterator[np.ndarray]:
-        shots = frames(loaded, env, seed, recording.width, overlay, f"learner step {loaded.learner_step:,}", window)
-        return itertools.islice(_held(shots, round(HOLD * env.fps)), limit)
+        def part(loaded: LoadedCheckpoint) -> Iterator[np.ndarray]:
+            shots = frames(loaded, env, seed, recording.width, overlay, f"learner step {loaded.learner_step:,}", window)
+            return itertools.islice(_held(shots, round(HOLD * env.fps)), limit)
 
-    _shoot(recording, itertools.chain.from_iterable(map(part, series)))
+        _shoot(recording, itertools.chain.from_iterable(map(part, series)))
 
 
 def _held(shots: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:

@@ -1,5 +1,7 @@
 """Prints both networks and every parameter with its source."""
 
+import contextlib
+
 import numpy as np
 
 from agent.environment import env_spec
@@ -13,7 +15,8 @@ def print_summary(resolved: Resolved, console: Console) -> int:
     """Print the layers and sizes of actor and critic, then the parameters. Nothing is trained and no file written."""
     params = resolved.values
     select_renderer(renders=False)
-    scaling = Scaling.from_env(env_spec(params).make(), params)
+    with contextlib.closing(env_spec(params).make()) as env:
+        scaling = Scaling.from_env(env, params)
     with quiet_stderr():
         from agent.learning import networks
         from agent.learning.update import CompiledUpdate

@@ -1,5 +1,6 @@
 """The support: where the return distributions lie between v_min and v_max over a training, and whether that is enough."""
 
+import contextlib
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,9 +59,8 @@ def support_of(series: Sequence[LoadedCheckpoint], make: Callable[[], Environmen
     if (newest := series[-1].critic.atoms) is None:
         raise CheckpointError(f"{series[-1].path} has a scalar critic, which has no support and no distribution to draw.")
     series = [loaded for loaded in series if loaded.critic.atoms is not None and len(loaded.critic.atoms) == len(newest)]
-    env = make()
-    probs = [np.asarray(loaded.critic.distribution(*visited(loaded, env, seeds))).mean(axis=0) for loaded in series]
-    env.close()
+    with contextlib.closing(make()) as env:
+        probs = [np.asarray(loaded.critic.distribution(*visited(loaded, env, seeds))).mean(axis=0) for loaded in series]
     atoms = np.array([loaded.critic.atoms for loaded in series])
     return Support(np.array([loaded.learner_step for loaded in series]), atoms, np.array(probs))
 

@@ -67,7 +67,7 @@ class Learner:
         self._skipped_in_a_row = 0
         self._has_reloaded = False
         self.policy: Policy | None = None
-        self.averages = Averages()
+        self.averages = MetricMeans()
 
     # ---- learning
 
@@ -198,7 +198,7 @@ class Learner:
         return Policy(networks.named_arrays(self.update.actor), self.scaling.current, self.learner_step)
 
 
-class Averages:
+class MetricMeans:
     """Means of an update's metrics since they were last taken. The learner adds, another thread takes."""
 
     def __init__(self) -> None:

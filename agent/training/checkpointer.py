@@ -184,10 +184,10 @@ class Checkpointer:
             write_verified(path, files, manifest)
             Checkpoint(path).verify()
             self._saved_step, self._failure = step, None
+            self._on_saved(path)
             self._run.report("training", step)
             self._prune()
             self._prune_replays()
-            self._on_saved(path)
         except (StorageError, CheckpointError) as error:
             self._failure = StorageError(str(error))
             self._console.say(f"{error} The checkpoints before it are kept, and the next one will be tried.")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from params import FOLDER, TrainParams
+from params import FILE, FOLDER, TrainParams
 from utils.parameters import fields_of_kind
 
 
@@ -26,15 +26,15 @@ def _version(package: str) -> str:
 
 
 def command_line(argv: list[str]) -> str:
-    """The command without flags that name folders, so that no path of this machine is recorded."""
-    folders = {name.replace("_", "-") for name in fields_of_kind(TrainParams, FOLDER)}
+    """The command without flags that name folders or files, so that these record no path of this machine."""
+    folders = {name.replace("_", "-") for name in fields_of_kind(TrainParams, FOLDER, FILE)}
     kept, words = [Path(argv[0]).name], iter(argv[1:])
     for word in words:
         flag, equals, _ = word.removeprefix("--").replace("_", "-").partition("=")
         if not word.startswith("--") or flag not in folders:
             kept.append(word)
         elif not equals:
-            next(words, None)  # the folder
+            next(words, None)  # the path
     return shlex.join(kept)
 
 

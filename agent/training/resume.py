@@ -1,15 +1,15 @@
 """Resuming: the recorded parameters of a run, the checkpoint to continue from, and the folder it needs."""
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from agent.config import ARCHITECTURE_FIELDS, RUN_FIELDS, resolve, run_folder
+from agent.config import ABSENT, ARCHITECTURE_FIELDS, RUN_FIELDS, resolve, run_folder
 from agent.environment import env_spec, trained_env_spec
 from agent.training.checkpointer import LEARNER, STATE
-from params import FIRST_VERSION, TrainParams
+from params import TrainParams
 from utils.errors import CheckpointError, EnvMismatchError, ParameterError
-from utils.parameters import Resolved
+from utils.parameters import EnvProblem, Resolved
 from utils.storage.checkpoints import (
     Checkpoint,
     is_tensorflow_1,
@@ -22,13 +22,11 @@ from utils.storage.checkpoints import (
 from utils.storage.run_folder import Run, move_aside, read_run
 
 _NAMING = ("env", "run", "ckpt_dir", "ckpt_file", "resume", "fresh")  # flags that select the checkpoint to continue from
-# What older records do not name had these values, whatever ENVS says today.
-_ABSENT = FIRST_VERSION | {"num_critics": 1, "layer_norm": False, "reward_clip": None, "learning_rate_schedule": "constant"}
 _CODE = ("env", "wrapper", "train_wrapper")  # name code to run, so they are never taken from a checkpoint
 
 
 def resolve_training(
-    cls: type[TrainParams], given: Mapping[str, Any], env_problem: Callable[[str], str | None] = lambda env: None
+    cls: type[TrainParams], given: Mapping[str, Any], env_problem: EnvProblem = lambda params: None
 ) -> Resolved:
     """The parameters of a training: `given`, then those recorded in the checkpoint to continue from, then the defaults.
 
@@ -91,7 +89,7 @@ def _record(checkpoint: Checkpoint, env: str) -> dict[str, Any]:
         raise CheckpointError(f"the parameters recorded in {checkpoint.path} cannot be used: they are {params!r}.")
     if params.get("env", env) != env:
         raise CheckpointError(f"{checkpoint.path} was trained on {params['env']}, not on {env}; add --env {params['env']}.")
-    known = _ABSENT | params if params else {}
+    known = ABSENT | params if params else {}
     record = {name: value for name, value in known.items() if name not in (*_CODE, *RUN_FIELDS)}
     try:
         values = resolve(TrainParams, {"env": env}, record).values

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium
 
 from agent.config import run_folder
+from agent.environment import env_problem
 from agent.training.callbacks.callback import Callback
 from agent.training.callbacks.evaluator import Evaluator
 from agent.training.callbacks.logs import Logs
@@ -19,7 +20,7 @@ from agent.training.resume import resolve_training
 from agent.training.trainer import Trainer
 from params import TrainParams
 from utils.console import Console
-from utils.envs.spec import env_problem, register
+from utils.envs.spec import register
 from utils.errors import ParameterError
 from utils.parameters import Resolved
 from utils.storage.run_folder import read_run

@@ -1,5 +1,6 @@
 """One training run: its parts are built, run together, saved and scored."""
 
+import contextlib
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -54,28 +55,26 @@ class Trainer:
         self._console = console or Console(silent=True)
         select_renderer(renders=False)
         self._make_env = env_spec(config).make  # for scores; the agents' are those of training_env
-        self._env = training_env(config)
-        self._scaling = Scaling.from_env(self._env, config)
-        check_replay(config.replay_mem_size, self._env.obs_size, self._env.action_size)
-        check_resumable(config)
         folder, self._logs, self._results = (
             run_folder(root, config) for root in (config.ckpt_dir, config.log_dir, config.results_dir)
         )
         self._thread_dumps = self._logs / "stacks.txt"
-        check_writable(
-            {
-                "--ckpt-dir": [folder / RUN_FILE],
-                "--log-dir": [self._logs / "learner.csv"],
-                "--results-dir": result_files(self._results),
-            }
-        )
-        self._run, self._cluster = Run(folder), None
-        try:
+        with contextlib.ExitStack() as undo:  # what an error leaves open
+            self._env = undo.enter_context(contextlib.closing(training_env(config)))
+            self._scaling = Scaling.from_env(self._env, config)
+            check_replay(config.replay_mem_size, self._env.obs_size, self._env.action_size)
+            check_resumable(config)
+            check_writable(
+                {
+                    "--ckpt-dir": [folder / RUN_FILE],
+                    "--log-dir": [self._logs / "learner.csv"],
+                    "--results-dir": result_files(self._results),
+                }
+            )
+            self._run = undo.enter_context(contextlib.closing(Run(folder)))
             self._checkpoint, self.notes = checkpoint_to_resume(self._run, config)
             self._cluster = RayCluster(config, self._console) if config.runner == "ray" else None
-        except BaseException:
-            self._run.close()
-            raise
+            undo.pop_all()
         self._dispatcher = Dispatcher(callbacks, self.stop, self._console)
 
     def __enter__(self) -> "Trainer":
@@ -99,6 +98,7 @@ class Trainer:
         """
         if sentence := nothing_to_do(self._checkpoint, self.config):
             self._console.say(sentence)
+            self._env.close()
             return self._earlier_result(is_interrupted if scores_again else None)
         self._say_sizes()
         self._build()

@@ -10,7 +10,7 @@ from factories import save_checkpoint as save
 from fake_learner import use_fake_learner
 from trainings import PATHS, ROOT, SMALL, flags_of
 
-from agent.environment import env_flags, env_spec, trained_env_spec
+from agent.environment import env_flags, env_problem, env_spec, trained_env_spec
 from agent.loading import load_checkpoint
 from agent.training import Callback, train
 from params import TestParams as Params
@@ -28,6 +28,24 @@ def checkpoint(tmp_path, **spec):
 
 def trained(path, **flags):
     return trained_env_spec(Checkpoint(path), Params(env=ID, **flags))
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"env": "Healthy-v0"}, None),
+        ({"env": "Helthy-v0"}, "'Helthy-v0' is not an environment that Gymnasium can make: "),
+        ({"env": "Pendulum-v1", "env_kwargs": '{"g": 9.8}'}, None),
+        (
+            {"env": "Pendulum-v1", "env_kwargs": '{"weight": 9.8}'},
+            "'Pendulum-v1' is not an environment that Gymnasium can make: ",
+        ),
+        ({"env": "no_such_package:X-v0"}, "no_such_package:X-v0 needs a missing module: "),
+    ],
+)
+def test_the_problem_of_an_environment_takes_all_its_parameters_into_account(given, problem):
+    found = env_problem(Params(**given))
+    assert found is None if problem is None else found.startswith(problem)
 
 
 def test_numbers_are_taken_from_the_checkpoint_unless_flags_give_them(tmp_path):

@@ -102,8 +102,8 @@ class Environment(gymnasium.Wrapper):
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Take `action` [A], clipped to the bounds, for `action_repeat` environment steps or until the episode ends.
 
-        Returns (last observation, sum of the rewards, terminated, truncated, info). Raises EnvironmentFailure for an
-        action, reward or observation that is not finite in float32 or has another shape.
+        Returns (last observation, sum of the rewards, terminated, truncated, info). Raises EnvironmentFailure for an action
+        that is nan or has another shape, and for a reward or an observation that is not finite or has another shape.
         """
         action = np.asarray(action)
         if action.shape != self.action_low.shape or np.isnan(action).any():

@@ -177,18 +177,6 @@ def parse_kwargs(text: str) -> dict[str, Any]:
     return kwargs
 
 
-def env_problem(env_id: str) -> str | None:
-    """Why an environment cannot be used here, in words; None if it can.
-
-    Raises DependencyError and EnvironmentFailure as EnvSpec.make does.
-    """
-    try:
-        EnvSpec(env_id).make().close()
-    except ParameterError as error:
-        return str(error).removesuffix(".")
-    return None
-
-
 def _check_may_render(env_id: str) -> None:
     if "tensorflow" in sys.modules:
         raise RuntimeError(f"{env_id} cannot be rendered in a process that has loaded TensorFlow; run play.py instead.")

@@ -166,9 +166,9 @@ class PrioritisedReplay:
         generator = type(self._rng.bit_generator)()
         generator.state = counters["generator"]  # raises when it is none, before anything has changed
         if counters["capacity"] != self.capacity:
-            oldest = added % len(rows) if added > len(rows) else 0
-            rows = np.roll(rows, -oldest)[-self.capacity :]
-            added = len(rows)
+            kept = min(len(rows), self.capacity)
+            rows = rows[np.arange(added - kept, added) % max(1, len(rows))]
+            added = kept
         mass = rows["mass"] if alpha == self._alpha else rows["mass"] ** (self._alpha / (alpha or 1.0))
         with self._lock:
             for name, column in zip(self.row.names or (), self._columns(), strict=False):

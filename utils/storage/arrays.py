@@ -4,6 +4,7 @@ import io
 import math
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -37,12 +38,14 @@ def npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
     return buffer.getvalue()
 
 
-def read_npy(content: bytes, origin: Path) -> np.ndarray:
-    """The array of an .npy, read-only. Raises CheckpointError that names `origin` for anything else."""
+def map_npy(path: Path) -> np.ndarray:
+    """The array of an .npy, mapped and read-only. Raises CheckpointError that names `path` for anything else."""
     try:
-        return _array(content, origin.name)
+        with open(path, "rb") as file:
+            dtype, shape = _header(file, path.stat().st_size, path.name)
+            return np.memmap(path, dtype, "r", file.tell(), shape)
     except Exception as error:
-        raise CheckpointError(f"{origin} cannot be used: {error}.") from None
+        raise CheckpointError(f"{path} cannot be used: {error}.") from None
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
@@ -52,12 +55,16 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
 
 
 def _array(content: bytes, name: str) -> np.ndarray:
-    # The header must match the number of bytes before an array is created.
     stream = io.BytesIO(content)
+    dtype, shape = _header(stream, len(content), name)
+    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
+
+
+def _header(stream: BinaryIO, size: int, name: str) -> tuple[np.dtype, tuple[int, ...]]:
+    """Type and shape of the array of `size` bytes with its header, which must match before an array is created."""
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError(f"{name} is not an array of version 1.0")
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-    size = len(content) - stream.tell()
-    if dtype.hasobject or fortran or math.prod(shape) * dtype.itemsize != size:
+    if dtype.hasobject or fortran or math.prod(shape) * dtype.itemsize != size - stream.tell():
         raise ValueError(f"{name} does not hold the {dtype} {shape} of its header")
-    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
+    return dtype, shape

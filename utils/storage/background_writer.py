@@ -19,7 +19,7 @@ class BackgroundWriter:
         self._thread.start()
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Queue a job. Waits while MOST_WAITING others wait. Raises the exception of an earlier job."""
+        """Queue a job. Waits while MOST_WAITING others wait, without a limit. Raises the exception of an earlier job."""
         self._raise_error()
         self._jobs.put(job)
 

@@ -9,16 +9,18 @@ import itertools
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
 from utils.errors import CheckpointError, StorageError
-from utils.storage.arrays import Arrays, npz, read_npy, read_npz
+from utils.storage.arrays import Arrays, map_npy, npz, read_npz
 from utils.storage.files import atomic_write, remove_quietly, sync_folder, write_synced
 
+Content = TypeVar("Content")
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 _LARGEST_MANIFEST = 4 * 2**20
@@ -31,7 +33,8 @@ class VerifiedFolder:
     def __init__(self, path: Path | str):
         self.path = Path(path)
         try:
-            self.manifest: dict[str, Any] = json.loads(_read(self.path / MANIFEST, at_most=_LARGEST_MANIFEST))
+            with _opened(self.path / MANIFEST, at_most=_LARGEST_MANIFEST) as file:
+                self.manifest: dict[str, Any] = json.load(file)
             files = self.manifest["files"]
             if any(name != os.path.basename(name) for name in files):
                 raise ValueError("it names a file in another folder")
@@ -49,19 +52,29 @@ class VerifiedFolder:
 
     def bytes(self, name: str) -> bytes:
         """The content of a file. Raises CheckpointError if its size or checksum differs from the manifest."""
+
+        def read(file: BufferedReader) -> tuple[bytes, str]:
+            content = file.read()
+            return content, hashlib.sha256(content).hexdigest()
+
+        return self._verified(name, read)
+
+    def _verified(self, name: str, read: Callable[[BufferedReader], tuple[Content, str]]) -> Content:
+        """What `read(file)` returns beside the checksum, once size and checksum have been found to be right."""
         path = self.path / name
         if name not in self._files:
             raise CheckpointError(f"{self.path} has no {name} in its manifest.")
         size, checksum = self._files[name]
         try:
-            content = _read(path, at_most=size)
+            with _opened(path, at_most=size) as file:
+                found, (content, digest) = os.fstat(file.fileno()).st_size, read(file)
         except FileNotFoundError:
             raise CheckpointError(f"{path} is missing.") from None
         except (OSError, ValueError, MemoryError) as error:
             raise CheckpointError(f"{path} cannot be read: {error}.") from None
-        if len(content) != size:
-            raise CheckpointError(f"{path} is damaged: the manifest says {size} bytes, it has {len(content)}.")
-        if hashlib.sha256(content).hexdigest() != checksum:
+        if found != size:
+            raise CheckpointError(f"{path} is damaged: the manifest says {size} bytes, it has {found}.")
+        if digest != checksum:
             raise CheckpointError(f"{path} is damaged: its checksum differs from the manifest.")
         return content
 
@@ -70,8 +83,9 @@ class VerifiedFolder:
         return read_npz(self.bytes(name), self.path / name)
 
     def array(self, name: str) -> np.ndarray:
-        """The array of an .npy file, read-only."""
-        return read_npy(self.bytes(name), self.path / name)
+        """The array of an .npy file, mapped and read-only: of a large one only what is used is in memory."""
+        self._verified(name, _digested)
+        return map_npy(self.path / name)
 
     def json(self, name: str) -> dict[str, Any]:
         """The content of a .json file."""
@@ -86,7 +100,7 @@ class VerifiedFolder:
     def verify(self) -> Self:
         """Check every file's size and checksum."""
         for name in self._files:
-            self.bytes(name)
+            self._verified(name, _digested)
         return self
 
 
@@ -149,8 +163,13 @@ def _put_back(replaced: Path, path: Path) -> None:
             os.rename(replaced, path)
 
 
-def _read(path: Path, at_most: int) -> bytes:
-    """The content of a regular file. Raises ValueError, before reading, if it is larger or not a regular file."""
+def _digested(file: BufferedReader) -> tuple[None, str]:
+    return None, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _opened(path: Path, at_most: int) -> Iterator[BufferedReader]:
+    """A regular file, open for reading. Raises ValueError if it is larger or not a regular file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe with this name must not block
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -158,7 +177,7 @@ def _read(path: Path, at_most: int) -> bytes:
             raise ValueError("it is no regular file")
         if status.st_size > at_most:
             raise ValueError(f"it is damaged: it has {status.st_size} bytes, more than the {at_most} it should")
-        return file.read()
+        yield file
 
 
 def _parts(name: str, content: Any) -> Iterable[bytes]:

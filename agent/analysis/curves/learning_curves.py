@@ -1,5 +1,6 @@
 """Learning curves for plot.py: the figure, the sentences beside it, and the name of the picture."""
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -110,7 +111,8 @@ def _published(params: CurvesParams) -> Curve | None:
 def _solved(params: CurvesParams) -> float | None:
     same = RunPlotParams(env=params.env, env_kwargs=params.env_kwargs, wrapper=params.wrapper)
     try:
-        spec = env_spec(same).make().unwrapped.spec
+        with contextlib.closing(env_spec(same).make()) as env:
+            spec = env.unwrapped.spec
     except ToolkitError:  # it needs a package or a flag that the scores do not
         return None
     return spec.reward_threshold if spec is not None else None

@@ -95,7 +95,7 @@ class Callback:
         """Called after each checkpoint, once all of it is on the disk."""
 
     def on_end(self, result: "Result") -> None:
-        """Called once, after the last checkpoint has been saved and scored. Not called when the run fails."""
+        """Called once, after the last checkpoint has been saved and scored. Not called when the run fails or was complete."""
 
     def close(self) -> None:
         """Called last, also when the run has failed: release files and processes."""

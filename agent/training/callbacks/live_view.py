@@ -19,51 +19,11 @@ RETURN_BINS = 40  # at most, for all returns
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The numbers of a training at one moment. Steps, episodes and seconds count across restarts."""
+    """What is shown of a training at one moment: its status, and the returns of its training episodes."""
 
-    seconds: float
-    learner_step: int
-    first_learner_step: int  # where this process started
-    num_steps_train: int
-    inserts: int  # transitions collected
-    learning_starts: int
-    env_step: int
-    episodes: int
-    recent_returns: tuple[float, ...]
-    binned_returns: tuple[float, ...]  # of all episodes of this process, oldest first
-    critic_loss: float | None
-    replay_size: int
-    replay_capacity: int
-    saved_step: int | None
-    policy_lag: float | None = None  # learner steps
-    is_ending: bool = False  # asked to stop
-    has_ended: bool = False
-
-    @property
-    def is_done(self) -> bool:
-        """Whether all learner steps are done."""
-        return self.learner_step >= self.num_steps_train
-
-    @property
-    def has_updated(self) -> bool:
-        """Whether this process has finished its first update."""
-        return self.learner_step > self.first_learner_step
-
-    @property
-    def phase(self) -> str:
-        """The current phase, in words."""
-        if self.is_done:
-            return "done"
-        if self.has_ended:
-            return "stopped"
-        if self.is_ending:
-            return "stopping: waiting for the learner and the agents"
-        if self.has_updated:
-            return "learning"
-        if self.inserts < self.learning_starts:
-            kind = "transitions" if self.first_learner_step else "random transitions"  # a resumed run has a policy
-            return f"collecting {kind}: {self.inserts:,} of {self.learning_starts:,}"
-        return "compiling the update (about 10 s)"
+    status: Status
+    recent_returns: tuple[float, ...] = ()
+    binned_returns: tuple[float, ...] = ()  # of all episodes of this process, oldest first
 
 
 class Rate:
@@ -118,28 +78,10 @@ class LiveView(Callback):
 
     def on_tick(self, status: Status) -> None:
         """Show the status. The last status shows the rates from before the end."""
-        snapshot = Snapshot(
-            seconds=status.seconds,
-            learner_step=status.learner_step,
-            first_learner_step=status.first_learner_step,
-            num_steps_train=status.num_steps_train,
-            inserts=status.inserts,
-            learning_starts=status.learning_starts,
-            env_step=status.env_steps,
-            episodes=status.episodes,
-            recent_returns=tuple(self._recent),
-            binned_returns=self._returns.means,
-            critic_loss=status.metrics.get("critic_loss"),
-            policy_lag=status.metrics.get("policy_lag"),
-            replay_size=status.replay_size,
-            replay_capacity=status.replay_capacity,
-            saved_step=status.saved_step,
-            is_ending=status.is_ending,
-            has_ended=status.has_ended,
-        )
+        snapshot = Snapshot(status, tuple(self._recent), self._returns.means)
         if not status.has_ended:
             self._env_steps.count(status.seconds, status.env_steps)
-            if snapshot.has_updated:  # before that the update is compiled
+            if _has_updated(status):  # before that the update is compiled
                 self._updates.count(status.seconds, status.learner_step)
         rates = Rates(self._updates.per_second, self._env_steps.per_second)
         self._console.show(rows(snapshot, rates), line(snapshot, rates), is_last=status.has_ended)
@@ -153,53 +95,79 @@ class LiveView(Callback):
 
 def rows(snapshot: Snapshot, rates: Rates) -> dict[str, list[RenderableType]]:
     """The rows of the table, by name: progress, speed and score first."""
-    done, total = snapshot.learner_step, snapshot.num_steps_train
+    status = snapshot.status
+    done, total = status.learner_step, status.num_steps_train
     speed = [
         f"{rate:,.0f} {name}/s"
         for rate, name in ((rates.updates, "updates"), (rates.env_steps, "environment steps"))
         if rate is not None
     ]
-    if snapshot.policy_lag:
-        speed.append(f"agents {snapshot.policy_lag:,.0f} updates behind")
+    if policy_lag := status.metrics.get("policy_lag"):
+        speed.append(f"agents {policy_lag:,.0f} updates behind")
     score: list[RenderableType] = ["no episode has finished yet"]
     if returns := snapshot.recent_returns:
         score = [f"{_mean(returns):,.1f}, mean return of the last {_counted(len(returns), 'training episode')}"]
     if len(binned := snapshot.binned_returns) > 1:
         score += [Sparkline(binned), f"since the start, from {min(binned):,.1f} to {max(binned):,.1f}"]
     shown: dict[str, list[RenderableType]] = {
-        "phase": [snapshot.phase],
+        "phase": [phase(status)],
         "progress": [
             ProgressBar(total=total, completed=done, width=BAR_WIDTH),
             f"{_percent(done, total)}, {done:,} of {total:,} learner steps",
-            f"{snapshot.env_step:,} environment steps, {_counted(snapshot.episodes, 'episode')}",
+            f"{status.env_steps:,} environment steps, {_counted(status.episodes, 'episode')}",
         ],
-        "time": [", ".join(_times(snapshot, rates))],
+        "time": [", ".join(_times(status, rates))],
         "speed": [", ".join(speed) or "-"],
         "score": score,
-        "critic": ["-" if snapshot.critic_loss is None else f"loss {snapshot.critic_loss:.3f}"],
-        "replay": [f"{snapshot.replay_size:,} of {snapshot.replay_capacity:,} transitions"],
-        "saved": ["-" if snapshot.saved_step is None else f"learner step {snapshot.saved_step:,}"],
+        "critic": [f"loss {status.metrics['critic_loss']:.3f}" if "critic_loss" in status.metrics else "-"],
+        "replay": [f"{status.replay_size:,} of {status.replay_capacity:,} transitions"],
+        "saved": ["-" if status.saved_step is None else f"learner step {status.saved_step:,}"],
     }
     return shown
 
 
 def line(snapshot: Snapshot, rates: Rates) -> str:
     """The most important numbers in one line, for output to a file."""
-    done, total = snapshot.learner_step, snapshot.num_steps_train
-    fields = [snapshot.phase]
+    done, total = snapshot.status.learner_step, snapshot.status.num_steps_train
+    fields = [phase(snapshot.status)]
     if done:
         fields.append(f"{done:,} of {total:,} learner steps ({_percent(done, total)})")
     if snapshot.recent_returns:
         fields.append(f"return {_mean(snapshot.recent_returns):,.1f}")
     if rates.updates is not None:
         fields.append(f"{rates.updates:,.0f} updates/s")
-    return " | ".join([*fields, *_times(snapshot, rates)])
+    return " | ".join([*fields, *_times(snapshot.status, rates)])
 
 
-def _times(snapshot: Snapshot, rates: Rates) -> list[str]:
-    times = [f"{clock(snapshot.seconds)} elapsed"]
-    if rates.updates and not snapshot.has_ended and not snapshot.is_done:
-        times.append(f"{clock((snapshot.num_steps_train - snapshot.learner_step) / rates.updates)} left")
+def phase(status: Status) -> str:
+    """The current phase, in words."""
+    if _is_done(status):
+        return "done"
+    if status.has_ended:
+        return "stopped"
+    if status.is_ending:
+        return "stopping: waiting for the learner and the agents"
+    if _has_updated(status):
+        return "learning"
+    if status.inserts < status.learning_starts:
+        kind = "transitions" if status.first_learner_step else "random transitions"  # a resumed run has a policy
+        return f"collecting {kind}: {status.inserts:,} of {status.learning_starts:,}"
+    return "compiling the update (about 10 s)"
+
+
+def _is_done(status: Status) -> bool:
+    return status.learner_step >= status.num_steps_train
+
+
+def _has_updated(status: Status) -> bool:
+    """Whether this process has finished its first update."""
+    return status.learner_step > status.first_learner_step
+
+
+def _times(status: Status, rates: Rates) -> list[str]:
+    times = [f"{clock(status.seconds)} elapsed"]
+    if rates.updates and not status.has_ended and not _is_done(status):
+        times.append(f"{clock((status.num_steps_train - status.learner_step) / rates.updates)} left")
     return times
 
 

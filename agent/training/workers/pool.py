@@ -33,6 +33,7 @@ class AgentLike(Protocol):
     def waiting_since(self) -> float | None: ...  # noqa: D102
     def collect(self, transitions: int, policy: Policy | None) -> TransitionBatch: ...  # noqa: D102
     def restart(self) -> None: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
     def abandon(self) -> None: ...  # noqa: D102
     def state(self) -> dict[str, Any]: ...  # noqa: D102
     def restore(self, state: dict[str, Any]) -> None: ...  # noqa: D102
@@ -137,6 +138,8 @@ class WorkerPool:
                 work(worker)
             except BaseException as error:
                 worker.error = error
+            finally:
+                worker.agent.close()
 
         thread = threading.Thread(target=guarded, name=f"agent {worker.agent.index}", daemon=True)
         thread.start()

@@ -85,6 +85,9 @@ class ProcessAgent:
             self._child.end()
             self._child = self._channel = self._policy = None
 
+    def close(self) -> None:
+        """Do nothing: `abandon` ends the process, which then closes its environments."""
+
     def abandon(self) -> None:
         """End the process, with its environments. One in the middle of a call writes its stacks first."""
         if self._child is None:

@@ -34,14 +34,18 @@ class SynchronousLoop:
 
     def run(self, batch_size: int, stop: Event) -> None:
         """Run until num_steps_train or until `stop` is set."""
-        while (updates := self._learner.updates_due(self._learner.learner_step)) and not stop.is_set():
-            samples = updates * batch_size
-            while (due := self._limiter.inserts_due(samples)) and not stop.is_set():
-                batch = next(self._order).collect(min(BATCH_LENGTH, due), self._learner.policy, stop)
-                if batch is not None:
-                    self._writer.add(batch)
-            if self._limiter.may_sample(samples, stop):
-                self._learner.advance(self)
+        try:
+            while (updates := self._learner.updates_due(self._learner.learner_step)) and not stop.is_set():
+                samples = updates * batch_size
+                while (due := self._limiter.inserts_due(samples)) and not stop.is_set():
+                    batch = next(self._order).collect(min(BATCH_LENGTH, due), self._learner.policy, stop)
+                    if batch is not None:
+                        self._writer.add(batch)
+                if self._limiter.may_sample(samples, stop):
+                    self._learner.advance(self)
+        finally:
+            for worker in self._workers:
+                worker.agent.close()
 
     def save(self) -> None:
         """Truncate all episodes, then save a checkpoint."""

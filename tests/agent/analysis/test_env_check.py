@@ -6,7 +6,7 @@ import pytest
 
 from agent.analysis.env_check import SAMPLE_SECONDS, advice, episodes, observations, print_check, repeats, speed, support
 from agent.config import resolve
-from agent.random_play import Measurements, Rollout
+from agent.random_play import RandomPlay, Rollout
 from params import HERE, TrainParams
 from utils.console import Console
 from utils.errors import EnvironmentFailure, ParameterError
@@ -106,7 +106,7 @@ def test_an_offset_that_costs_digits_is_named():
 
 
 def test_what_does_not_repeat_is_named():
-    found = Measurements(rollouts=[rollout(1.0, 2.0), rollout(1.0)], repeated=rollout(1.0, 3.0))
+    found = RandomPlay(rollouts=[rollout(1.0, 2.0), rollout(1.0)], repeated=rollout(1.0, 3.0))
     assert list(repeats(found)) == [
         "Not deterministic: the same seed and 2 actions differ from action 2 on, so test scores will differ too.",
         "Different seeds give the same start.",

@@ -7,7 +7,7 @@ import pytest
 from small_learners import bandit, batch_of, make, small
 
 from agent.learning.heads import CategoricalHead
-from agent.learning.learner import Averages
+from agent.learning.learner import MetricMeans
 from agent.learning.update import METRICS
 from agent.policy import Policy
 from agent.training.callbacks.logs import GROUPS
@@ -496,7 +496,7 @@ def test_every_metric_has_a_place_in_tensorboard():
 
 
 def test_averages_lose_no_update_when_another_thread_takes_them():
-    averages, taken = Averages(), []
+    averages, taken = MetricMeans(), []
     taker = threading.Thread(target=lambda: taken.append(averages.take()))
 
     class TakenMeanwhile(float):

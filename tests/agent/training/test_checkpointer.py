@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from agent.agent import Agent
 from agent.learning.learner import Learner
 from agent.policy import Critic, Policy
 from agent.scaling import Scaling
+from agent.training import checkpointer as checkpointer_file
 from agent.training.checkpointer import Checkpointer, Parts
 from agent.training.counters import RunCounters
 from agent.training.workers.pool import WorkerPool
@@ -19,8 +21,10 @@ from utils.console import Console
 from utils.envs.spec import EnvSpec
 from utils.errors import CheckpointError, StorageError
 from utils.replay.rate_limiter import RateLimiter
+from utils.replay.snapshots import write_snapshot
 from utils.storage.checkpoints import Checkpoint, list_checkpoints, newest_checkpoint
 from utils.storage.run_folder import Run, read_run
+from utils.storage.verified_folder import write_verified
 
 
 def checkpointer_in(folder, params, seed=0, resume_count=0):
@@ -140,6 +144,40 @@ def test_the_first_checkpoint_has_the_replay_and_every_so_many_and_the_last(tmp_
     assert said == ["The replay is that of learner step 30, 48 transitions."]
     assert sorted(numbers_of(other.replay.sample(1, 512, 0.5)).ravel().tolist())[::511] == [0.0, 47.0]
     assert (other.limiter.inserts, other.counters.env_steps, other.learner.learner_step) == (48, 48, 30)
+
+
+def test_the_last_save_waits_for_the_writer_and_writes_no_replay_twice(tmp_path, monkeypatch):
+    written = []
+
+    def slow(folder, run_id, step, *rest):
+        time.sleep(0.3)
+        written.append(step)
+        return write_snapshot(folder, run_id, step, *rest)
+
+    monkeypatch.setattr(checkpointer_file, "write_snapshot", slow)
+    run = FakeRun(tmp_path / "E", save_replay_every=1)
+    run.learner.learner_step = 10
+    run.checkpointer.save()
+    run.checkpointer.save_last()
+    assert written == [10]
+
+
+def test_the_last_save_tries_again_when_the_one_before_it_fails_meanwhile(tmp_path, monkeypatch):
+    tries = []
+
+    def full_at_first(path, files, manifest):
+        time.sleep(0.3)
+        tries.append(path.name)
+        if len(tries) == 1:
+            raise StorageError("the disk is full.")
+        write_verified(path, files, manifest)
+
+    monkeypatch.setattr(checkpointer_file, "write_verified", full_at_first)
+    run = FakeRun(tmp_path / "E")
+    run.learner.learner_step = 10
+    run.checkpointer.save()
+    assert run.checkpointer.save_last().exists()
+    assert tries == ["Pendulum-v1.ckpt-10"] * 2
 
 
 def test_environment_steps_are_recorded_and_restored(tmp_path):

@@ -17,10 +17,11 @@ from agent.training.provenance import command_line, hardware, provenance
         (["/home/someone/train.py", "--tau", "0.01"], "train.py --tau 0.01"),
         (["train.py", "--ckpt-dir", "/tmp/x", "--tau", "0.01", "--log_dir=/tmp/y"], "train.py --tau 0.01"),
         (["train.py", "--run", "two words"], "train.py --run 'two words'"),
+        (["train.py", "--ckpt-file", "/home/someone/E.ckpt-5", "--tau", "0.01"], "train.py --tau 0.01"),
         (["train.py"], "train.py"),
     ],
 )
-def test_the_command_is_recorded_without_folders(argv, recorded):
+def test_the_command_is_recorded_without_folders_and_files(argv, recorded):
     assert command_line(argv) == recorded
 
 

@@ -128,6 +128,15 @@ def test_all_agents_act_until_told_to_stop(tmp_path):
     assert (work.error, work.made, work.failures) == (None, [1, 1, 1], [])
 
 
+def test_environments_are_closed_at_the_end(tmp_path):
+    closed = []
+    work = Work(tmp_path, lambda index, before: Simulator(closing=lambda: closed.append(index)), size=2, envs_per_agent=2)
+    work.until(lambda: min(agent.env_steps for agent in work.agents()) > 20)
+    assert closed == []
+    work.end()
+    work.until(lambda: sorted(closed) == [0, 0, 1, 1])
+
+
 def test_an_agent_whose_environment_hangs_is_replaced_and_its_stack_is_written(tmp_path, never, capsys):
     work = Work(tmp_path, lambda index, before: Simulator(never if index == 1 and before == 0 else lambda: None))
     hanging = work.pool.workers[1]
