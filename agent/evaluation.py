@@ -31,6 +31,11 @@ class Difference(NamedTuple):
     sem: float
 
 
+def standard_error(values: np.ndarray) -> float:
+    """Standard error of the mean of values [n], with ddof 1; 0 for a single one."""
+    return float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
+
+
 @dataclass(frozen=True)
 class Score:
     """The returns of some episodes, in raw rewards, in the order of their seeds."""
@@ -49,13 +54,13 @@ class Score:
 
     @property
     def sem(self) -> float:
-        """Standard error of the mean, with ddof 1; 0 for a single episode."""
-        return float(self.returns.std(ddof=1) / len(self.returns) ** 0.5) if len(self.returns) > 1 else 0.0
+        """Standard error of the mean."""
+        return standard_error(self.returns)
 
     def minus(self, others: np.ndarray) -> "Difference":
         """The difference to the returns `others` [episodes] from the same starts."""
         gaps = self.returns - others
-        return Difference(float(gaps.mean()), float(gaps.std(ddof=1) / len(gaps) ** 0.5) if len(gaps) > 1 else 0.0)
+        return Difference(float(gaps.mean()), standard_error(gaps))
 
     def row(self, loaded: LoadedCheckpoint, first_seed: int | None, starts: str = "") -> dict[str, Any]:
         """A row of the results; `starts` names the file of the start states, if there is one."""

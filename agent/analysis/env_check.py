@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.spaces import Space
 
 from agent.config import horizon
-from agent.evaluation import Score
+from agent.evaluation import standard_error
 from agent.learning.support import WIDTH, AutomaticSupport, make_support, with_headroom
 from agent.random_play import RandomPlay, Rollout, discounted_returns, dtypes, end_of, first_difference, lost_digits, measure
 from agent.scaling import WARNED_MASS, Scaling
@@ -19,7 +19,6 @@ from utils.envs.environment import Environment
 from utils.memory import check_replay
 from utils.parameters import Resolved
 from utils.replay.returns import Bounds, ReturnRange
-from utils.replay.transitions import Episode
 
 SECONDS, PATIENCE = 7.0, 7.0  # of random actions, and more until a call counts as hanging
 LARGE_INPUT = 10.0  # of a network
@@ -192,8 +191,7 @@ def _listed(dimensions: np.ndarray) -> str:
 
 
 def _mean(values: Sequence[float]) -> str:
-    score = Score([Episode(value, 0) for value in values])
-    return f"{score.mean:.5g}" + (f" +/- {score.sem:.3g}" if len(values) > 1 else "")
+    return f"{np.mean(values):.5g}" + (f" +/- {standard_error(np.array(values)):.3g}" if len(values) > 1 else "")
 
 
 def _number(value: float) -> str:

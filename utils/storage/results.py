@@ -91,13 +91,11 @@ def append_result(path: Path, row: dict[str, Any]) -> None:
 
 
 def retract_results(path: Path, run_id: str, after_step: int) -> None:
-    """Append an empty row for each score in <path>.csv of a run's learner steps after `after_step`, which replaces it.
+    """Append a row without a mean for each score in <path>.csv of a run's learner steps after `after_step`, which replaces it.
 
     The run goes on from that step, so the scores are of weights that it will not have. Raises StorageError.
     """
-    rows = [
-        row for row in read_scores(path) if row["run_id"] == run_id and row["mean"] and number(row["learner_step"]) > after_step
-    ]
+    rows = [row for row in read_scores(path) if row["run_id"] == run_id and number(row["learner_step"]) > after_step]
     try:
         for row in rows:
             append_lines(result_files(path)[1], csv_line(row[column] if column in IDENTITY else "" for column in COLUMNS))
@@ -106,8 +104,9 @@ def retract_results(path: Path, run_id: str, after_step: int) -> None:
 
 
 def read_results(path: Path) -> list[dict[str, str]]:
-    """The valid rows of a results CSV, as text by column. Incomplete rows (after a kill) are skipped."""
-    return list({tuple(row.get(column, "") for column in IDENTITY): row for row in read_rows(path)}.values())
+    """The valid rows of a results CSV, as text by column. Incomplete rows (after a kill) and retracted ones are skipped."""
+    rows = {tuple(row.get(column, "") for column in IDENTITY): row for row in read_rows(path)}
+    return [row for row in rows.values() if row.get("mean")]
 
 
 def read_scores(path: Path) -> list[dict[str, str]]:

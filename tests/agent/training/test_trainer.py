@@ -76,8 +76,7 @@ def test_scores_of_an_abandoned_branch_are_retracted(small, monkeypatch, tmp_pat
     older = result.checkpoint.with_name("Pendulum-v1.ckpt-16")
     train(**small | {"resume": True, "ckpt_file": str(older), "num_steps_train": 48})
     scores = {row["learner_step"]: row["mean"] for row in read_scores(results)}
-    assert scores["32"] == ""
-    assert scores["48"] != ""
+    assert list(scores) == ["48"]
     assert ledger.keys() == {(run_id, 16)}
 
 

@@ -229,7 +229,7 @@ def test_a_run_that_went_on_from_an_earlier_step_has_not_tested_the_later_ones(t
     assert ledger.path.read_text() == lines
 
 
-def test_scores_of_abandoned_steps_are_replaced_by_empty_rows(tmp_path):
+def test_scores_of_abandoned_steps_are_retracted(tmp_path):
     for run, step in (("r-1", 5), ("r-1", 10), ("r-2", 10)):
         append_result(tmp_path / "x", ROW | {"run_id": run, "learner_step": step})
     retract_results(tmp_path / "x", "r-1", 5)
@@ -237,7 +237,7 @@ def test_scores_of_abandoned_steps_are_replaced_by_empty_rows(tmp_path):
     retract_results(tmp_path / "missing", "r-1", 5)
     found = {(row["run_id"], row["learner_step"]): row["mean"] for row in read_results(tmp_path / "x.csv")}
     mean = str(ROW["mean"])
-    assert found == {("r-1", "5"): mean, ("r-1", "10"): "", ("r-2", "10"): mean}
+    assert found == {("r-1", "5"): mean, ("r-2", "10"): mean}
     assert len((tmp_path / "x.csv").read_text().splitlines()) == 5
     append_result(tmp_path / "x", ROW | {"run_id": "r-1", "learner_step": 10, "mean": -7.0})
     assert [row["mean"] for row in read_results(tmp_path / "x.csv") if row["run_id"] == "r-1"] == [mean, "-7.0"]
