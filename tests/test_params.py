@@ -672,12 +672,22 @@ def good_parameters(cls):
     fields.pop("layer_norm", None)  # goes without use_batch_norm
     fields.pop("runner", None)  # goes without synchronous
     fields.pop("ray_address", None)  # goes with runner ray
+    fields.pop("versus", None)  # goes without starts
+    if "policy_delay" in fields:
+        fields["policy_delay"] = st.just(1)  # divides every target_update_period
     if "samples_per_insert" in fields:
         fields["samples_per_insert"] = st.floats(0.001, 1e6)  # 0 does not go with synchronous
     if "compare" in fields:  # a film, which goes with neither of these
         for name in ("grow", "record", "render"):
             del fields[name]
     return st.fixed_dictionaries(needed, optional=fields).map(lambda values: (cls, values))
+
+
+def test_what_cannot_go_together_is_refused():
+    assert "exclude each other: versus compares" in str(problems(params.TestParams, starts="a.csv", versus="b.csv"))
+    said = "target_update_period must be a multiple of policy_delay, got 75 and 2"
+    assert problems(TrainParams, target_update_period=75, policy_delay=2) == [said]
+    assert resolve(TrainParams, {"target_update_period": 76, "policy_delay": 2}).values.target_update_period == 76
 
 
 @settings(max_examples=150, deadline=None)

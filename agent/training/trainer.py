@@ -33,7 +33,7 @@ from utils.errors import EnvironmentFailure, ToolkitError
 from utils.memory import check_replay
 from utils.replay.transitions import TransitionBatch
 from utils.storage.checkpoints import Checkpoint
-from utils.storage.results import append_result, ledger_of, result_files, retract_results
+from utils.storage.results import append_result, result_files, rewind_results
 from utils.storage.run_folder import RUN_FILE, Run
 from utils.storage.writable import check_writable
 from utils.threads import ThreadGroup, write_thread_dumps
@@ -99,7 +99,8 @@ class Trainer:
         if sentence := nothing_to_do(self._checkpoint, self.config):
             self._console.say(sentence)
             self._env.close()
-            return self._earlier_result(is_interrupted if scores_again else None)
+            complete = cast(Checkpoint, self._checkpoint)
+            return self._earlier_result(complete, self._score(complete.path, is_interrupted) if scores_again else None)
         self._say_sizes()
         self._build()
         self._run.report("training", self._parts.learner.learner_step)
@@ -162,8 +163,7 @@ class Trainer:
             for note in notes:
                 console.say(note)
             if self._checkpoint.run_id == self._run.run_id:
-                retract_results(self._results, self._run.run_id, self._checkpoint.step)
-                ledger_of(self._results).rewind(self._run.run_id, self._checkpoint.step)
+                rewind_results(self._results, self._run.run_id, self._checkpoint.step)
         self._measurements = Measurements(config, self._parts, self._checkpointer, console)
         self._threads = ThreadGroup(self._loops())
 
@@ -236,10 +236,8 @@ class Trainer:
             self._dispatcher.end(result)
         return result
 
-    def _earlier_result(self, is_interrupted: Callable[[], bool] | None) -> Result:
-        checkpoint = cast(Checkpoint, self._checkpoint)
+    def _earlier_result(self, checkpoint: Checkpoint, score: Score | None) -> Result:
         counts = int(checkpoint.manifest.get("env_step", 0)), float(checkpoint.manifest.get("seconds", 0.0))
-        score = None if is_interrupted is None else self._score(checkpoint.path, is_interrupted)
         return Result(checkpoint.path, score, checkpoint.step, *counts, "done")
 
     def _score(self, path: Path, is_interrupted: Callable[[], bool]) -> Score | None:

@@ -90,17 +90,18 @@ def append_result(path: Path, row: dict[str, Any]) -> None:
         raise StorageError(f"the result could not be written to {path.parent}: {error}.") from None
 
 
-def retract_results(path: Path, run_id: str, after_step: int) -> None:
-    """Append a row without a mean for each score in <path>.csv of a run's learner steps after `after_step`, which replaces it.
+def rewind_results(path: Path, run_id: str, learner_step: int) -> None:
+    """Retract what results and ledger hold of a run's later learner steps: it goes on from this one, with other weights.
 
-    The run goes on from that step, so the scores are of weights that it will not have. Raises StorageError.
+    A score is retracted by a row without a mean, which replaces it. Raises StorageError.
     """
-    rows = [row for row in read_scores(path) if row["run_id"] == run_id and number(row["learner_step"]) > after_step]
+    rows = [row for row in read_scores(path) if row["run_id"] == run_id and number(row["learner_step"]) > learner_step]
     try:
         for row in rows:
             append_lines(result_files(path)[1], csv_line(row[column] if column in IDENTITY else "" for column in COLUMNS))
     except OSError as error:
         raise StorageError(f"{path}.csv could not be written: {error}.") from None
+    ledger_of(path).rewind(run_id, learner_step)
 
 
 def read_results(path: Path) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ from utils.storage.results import (
     main_kind,
     read_results,
     read_scores,
-    retract_results,
+    rewind_results,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -232,9 +232,9 @@ def test_a_run_that_went_on_from_an_earlier_step_has_not_tested_the_later_ones(t
 def test_scores_of_abandoned_steps_are_retracted(tmp_path):
     for run, step in (("r-1", 5), ("r-1", 10), ("r-2", 10)):
         append_result(tmp_path / "x", ROW | {"run_id": run, "learner_step": step})
-    retract_results(tmp_path / "x", "r-1", 5)
-    retract_results(tmp_path / "x", "r-1", 5)
-    retract_results(tmp_path / "missing", "r-1", 5)
+    rewind_results(tmp_path / "x", "r-1", 5)
+    rewind_results(tmp_path / "x", "r-1", 5)
+    rewind_results(tmp_path / "missing", "r-1", 5)
     found = {(row["run_id"], row["learner_step"]): row["mean"] for row in read_results(tmp_path / "x.csv")}
     mean = str(ROW["mean"])
     assert found == {("r-1", "5"): mean, ("r-2", "10"): mean}

@@ -95,10 +95,8 @@ def test_at_a_checkpoint_all_episodes_end_and_the_first_agent_is_next():
     synchronous, learner, checkpointer, replay, limiter, episodes, _ = synchronous_of("Endless-v0", total=8)
     synchronous.run(8, NEVER)
     assert checkpointer.saved == ["saved"] * 2
-    assert [index for index, *_ in episodes] == [0, 1, 0, 1]
-    assert (
-        sum(length for *_, length in episodes) == sum(worker.agent.env_steps for worker in synchronous._workers) == replay.added
-    )
+    assert episodes == []  # a cut one is not reported
+    assert sum(worker.agent.env_steps for worker in synchronous._workers) == replay.added
     assert all(worker.agent.noise.episodes == 2 for worker in synchronous._workers)
     discounts = replay.sample(1, 256, 0.5).discount
     assert discounts.min() > 0.0  # truncated, not terminated
