@@ -39,7 +39,6 @@ class ActorCritic:
         self._critic_optimisers = [keras.optimizers.Adam(rate, epsilon=1e-8, name="adam") for _ in self.critics]
         for optimiser, critic in zip(self._critic_optimisers, self.critics, strict=True):
             optimiser.build(critic.trainable_variables)
-        self._rate_factor = 1.0
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def fit_critics(self, old: np.ndarray, new: np.ndarray) -> None:
@@ -60,9 +59,6 @@ class ActorCritic:
 
     def set_rate_factor(self, factor: float) -> None:
         """Multiply both learning rates by `factor` from the next call on. Nothing is compiled again."""
-        if factor == self._rate_factor:
-            return
-        self._rate_factor = factor
         # float32 of NumPy: TensorFlow keeps each new Python float in a cache that never shrinks.
         self._actor_optimiser.learning_rate = np.float32(self._params.actor_learning_rate * factor)
         for optimiser in self._critic_optimisers:
