@@ -96,9 +96,10 @@ def rewind_results(path: Path, run_id: str, learner_step: int) -> None:
     A score is retracted by a row without a mean, which replaces it. Raises StorageError.
     """
     rows = [row for row in read_scores(path) if row["run_id"] == run_id and number(row["learner_step"]) > learner_step]
+    empty = "".join(csv_line(row[column] if column in IDENTITY else "" for column in COLUMNS) for row in rows)
     try:
-        for row in rows:
-            append_lines(result_files(path)[1], csv_line(row[column] if column in IDENTITY else "" for column in COLUMNS))
+        if empty:
+            append_lines(result_files(path)[1], empty)
     except OSError as error:
         raise StorageError(f"{path}.csv could not be written: {error}.") from None
     ledger_of(path).rewind(run_id, learner_step)
