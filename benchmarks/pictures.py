@@ -61,9 +61,9 @@ def time_to_score(runs: list[dict[str, Any]]) -> "Figure":
             if run["reached"]:
                 axes.plot(minutes[-1], scores[-1], "o", color=colour)
         axes.set_title(env, fontsize=10)
-        axes.set_xlabel("minutes since the start of the process")
         axes.set_xlim(left=0)
     figure.axes[0].set_ylabel("mean of 20 noise-free episodes")
+    figure.supxlabel("minutes since the start of the process", fontsize=10)
     _legend(figure, contenders)
     return figure
 
