@@ -39,7 +39,7 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     "td3": dict(value_head="scalar", num_critics=2, policy_delay=2, target_noise=0.2, n_step_returns=1, priority_alpha=0.0),
 }
 
-# What fits an environment: any field of TrainParams, and under the name of an algorithm what is used with that one only.
+# Values for an environment: any field of TrainParams. Those under the name of an algorithm are used with that one only.
 # Scales are divisors; v_min and v_max bound the discounted return in *scaled* rewards. The scales and supports are those of
 # msinto93/D4PG.
 ENVS: dict[str, dict[str, Any]] = {
@@ -232,7 +232,7 @@ class TrainParams:
 
 @dataclass(frozen=True)
 class PolicyParams:
-    """What all scripts that use a trained policy share."""
+    """The parameters that all scripts with a trained policy share."""
 
     env: EnvId = ENV  # Gymnasium id of the environment
     env_kwargs: str = ""  # JSON object of keyword arguments for its constructor

@@ -110,10 +110,10 @@ class Agent:
         self._envs = []
 
     def abandon(self) -> None:
-        """Do nothing: who calls this leaves an agent that hangs behind, in its thread."""
+        """Do nothing. The caller drops an agent that hangs; its thread stays."""
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs to continue from the start of an episode."""
+        """The state for `restore`, which continues from the start of an episode."""
         return {
             "episodes": self.noise.episodes,
             "env_steps": self.env_steps,

@@ -1,4 +1,4 @@
-"""From the parameters of params.py to what they describe: values and rules, the folders of a run."""
+"""Resolves the parameters of params.py: their values, the rules between them, and the folders of a run."""
 
 import contextlib
 import dataclasses
@@ -31,9 +31,9 @@ from utils.parameters import EnvProblem, Resolved, fields_of_kind, nearest
 ARCHITECTURE_FIELDS = fields_of_kind(TrainParams, ARCHITECTURE)
 # Parameters of one call of train.py. A checkpoint does not record them.
 RUN_FIELDS = fields_of_kind(TrainParams, RUN, FOLDER, FILE)
-# What older records do not name had these values, whatever ENVS says today.
+# Values of the parameters that older records lack; the present values in ENVS do not apply to those runs.
 ABSENT = FIRST_VERSION | {"num_critics": 1, "layer_norm": False, "reward_clip": None, "learning_rate_schedule": "constant"}
-# What an entry of ENVS says of these is for training alone; a checkpoint records the last two for the other scripts.
+# In an entry of ENVS these are for training alone. A checkpoint records the last two for the other scripts.
 _NOT_SHARED = (*fields_of_kind(TrainParams, RUN, FILE, SEED), "action_repeat", "max_ep_length")
 # First seeds of the published scores and of those that choose a checkpoint: of test.py and of the watcher.
 SCORE_SEEDS = (TestParams.random_seed, WatchParams.random_seed)
@@ -50,8 +50,8 @@ def resolve(
 ) -> Resolved:
     """Each parameter from the first of these: `given` (flags or keywords), the run's `record`, ENVS, ALGORITHMS, the default.
 
-    What an entry of ENVS has under the name of an algorithm is used with that one only. None in `given` and in ENVS means
-    "not given"; in `record` it is a value. Raises ParameterError with all problems; `env_problem` as in
+    The values in an entry of ENVS under the name of an algorithm are used with that algorithm only. None in `given` and
+    in ENVS means "not given"; in `record` it is a value. Raises ParameterError with all problems; `env_problem` as in
     utils.parameters.resolve.
     """
     fields = {field.name: field for field in dataclasses.fields(cls)}
@@ -111,7 +111,7 @@ def recorded(config: TrainParams) -> dict[str, Any]:
 
 
 def broken_rules(config: Any) -> Iterator[tuple[set[str], str]]:
-    """Rules across fields that are broken: the fields, and what is wrong."""
+    """Broken rules across fields: the fields of each, and a sentence."""
     if isinstance(config, TrainParams):
         yield from _support_rules(config)
         yield from _training_rules(config)
@@ -207,10 +207,10 @@ def _film_rules(config: PlayParams) -> Iterator[tuple[set[str], str]]:
 
 
 def _present(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is given. In Python env_kwargs may be a dictionary of what JSON knows; it becomes text."""
+    """The values that are given. In Python env_kwargs may be a dictionary of JSON types; it becomes text."""
     given = {name: value for name, value in values.items() if value is not None}
     if isinstance(kwargs := given.get("env_kwargs"), dict):
-        with contextlib.suppress(TypeError, ValueError, RecursionError):  # then it is refused as no text
+        with contextlib.suppress(TypeError, ValueError, RecursionError):  # then it is refused, since it is not text
             given["env_kwargs"] = json.dumps(kwargs)
     return given
 

@@ -9,7 +9,7 @@ RENAMED = {
     "BipedalWalkerHardcore-v2": ("BipedalWalkerHardcore-v3", "the lidar now reports the nearest point instead of the furthest"),
 }
 
-# What some parameters are called elsewhere: a name that is none is answered with these.
+# Other libraries' names of parameters. The message about an unknown parameter suggests these.
 ALIASES: dict[str, tuple[str, ...]] = {
     "lr": ("critic_learning_rate", "actor_learning_rate"), "gamma": ("discount_rate",), "buffer_size": ("replay_mem_size",),
     "total_timesteps": ("num_steps_train",), "episodes": ("num_eps_test", "num_eps_play"), "warmup": ("learning_starts",),

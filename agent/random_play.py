@@ -1,4 +1,4 @@
-"""Plays random actions in an environment and measures what it does, within a time limit."""
+"""Plays random actions in an environment and measures its behaviour, within a time limit."""
 
 import threading
 import time
@@ -47,7 +47,7 @@ class Rollout:
 
 @dataclass
 class RandomPlay:
-    """What is known of an environment. Filled step by step, so that it can be read while a call hangs."""
+    """Measurements of an environment. Filled step by step, so that they can be read while a call hangs."""
 
     call: str | None = "its constructor"  # in progress; None when all is done
     env: Environment | None = None

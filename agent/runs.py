@@ -1,4 +1,4 @@
-"""The runs of an environment: their paths, and those that a name or a pattern stands for."""
+"""The runs of an environment: their paths, and the selection by a name or a pattern."""
 
 import re
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class RunFiles(NamedTuple):
 
 
 def named_runs(roots: Roots, name: str) -> list[str]:
-    """The runs that a name or a pattern stands for. Raises CheckpointError where there is none."""
+    """The runs that match a name or a pattern. Raises CheckpointError where there is none."""
     known = known_runs(roots)
     found = [one for one in known if one and fnmatchcase(one, name)] if re.search(r"[*?\[]", name) else [name]
     if not found or name and found == [name] and not run_files(roots, name).exist():

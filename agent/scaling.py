@@ -19,7 +19,7 @@ _PREFIX = "scaling/"  # of the arrays' names in a checkpoint
 
 @dataclass(frozen=True)
 class Scaling:
-    """Immutable: a change is a new object, and everybody swaps the reference.
+    """Numbers that scale observations, rewards and actions. Immutable: a change makes a new object.
 
     obs_mean, obs_scale float32 [S]; obs_clip and reward_scale scalars; action_low, action_high float32 [A]. A field that
     is added later needs a default, so that older checkpoints load.

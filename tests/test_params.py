@@ -193,7 +193,7 @@ def test_none_in_envs_means_not_given_either(monkeypatch):
 
 
 @pytest.mark.parametrize("value", [False, 0, 0.0, ""])
-def test_a_falsy_value_is_given_all_the_same(monkeypatch, value):
+def test_falsy_values_count_as_given(monkeypatch, value):
     name = {bool: "use_batch_norm", int: "target_update_period", float: "critic_l2_lambda", str: "run"}[type(value)]
     other = {bool: True, int: 100, float: 0.5, str: "else"}[type(value)]
     monkeypatch.setitem(ENVS, "Toy-v0", {"v_min": -1.0, "v_max": 1.0, name: other})
@@ -202,7 +202,7 @@ def test_a_falsy_value_is_given_all_the_same(monkeypatch, value):
     assert (getattr(resolved.values, name), resolved.sources[name]) == (value, "flag")
 
 
-def test_what_an_entry_says_of_training_reaches_the_other_scripts_where_they_share_it(monkeypatch):
+def test_entry_values_reach_the_other_scripts_where_shared(monkeypatch):
     monkeypatch.setitem(ENVS, "Toy-v0", dict(v_min=-1.0, v_max=1.0, wrapper="mine:Wrapper"))
     sharing = [cls for cls in CLASSES if (cls, "wrapper") in FIELDS]
     assert len(sharing) >= 4
@@ -376,17 +376,17 @@ def test_an_array_in_place_of_an_id_is_a_bad_value_like_any_other():
     assert problems(TrainParams, env=np.ones(3)) == [f"env must be text, got {np.ones(3)!r}"]
 
 
-def test_a_whole_number_may_stand_for_any_number():
+def test_integer_is_valid_for_a_float_parameter():
     assert resolve(TrainParams, dict(tau=1, obs_scale=[1, 2, 3])).values.tau == 1
 
 
 @pytest.mark.parametrize("name", ["noise_scale", "reward_scale", "v_max", "max_minutes"])
-def test_a_whole_number_too_large_for_a_float_is_a_bad_value_like_any_other(name):
+def test_integer_beyond_float_range_is_a_bad_value(name):
     assert accused(TrainParams, {name: 10**400}) == {name}
 
 
 @pytest.mark.parametrize("name", ["obs_mean", "obs_scale"])
-def test_a_list_with_a_whole_number_too_large_for_a_float_is_a_bad_value_too(name):
+def test_integer_in_a_list_beyond_float_range_is_a_bad_value(name):
     assert accused(TrainParams, {name: [1, 10**400, 1]}) == {name}
 
 
@@ -541,14 +541,14 @@ def test_an_id_without_a_version_is_answered_with_the_entry():
     assert problems(TrainParams, env="Pendulum") == ["Pendulum lacks its version, did you mean Pendulum-v1?"]
 
 
-def test_who_misspelt_an_environment_is_told_that_instead_of_what_to_give_for_it():
+def test_misspelt_env_id_is_not_reported_as_missing_bounds():
     with pytest.raises(ParameterError, match="^Foo is no environment; num_agents must be at least 1, got 0$"):
         resolve(TrainParams, {"env": "Foo", "num_agents": 0}, env_problem=lambda params: f"{params.env} is no environment")
     assert resolve(TrainParams, {}, env_problem=lambda params: "not asked where there is no problem").values.env == params.ENV
 
 
 @pytest.mark.parametrize("name", ["max_minutes", "test_timeout"])
-def test_what_ends_in_a_wait_is_no_longer_than_a_wait_can_be(name):
+def test_time_parameters_fit_into_a_threading_timeout(name):
     seconds = bounds_of(TrainParams if name == "max_minutes" else WatchParams, name)[1] * (60 if name == "max_minutes" else 1)
     assert seconds < threading.TIMEOUT_MAX / 10
 
@@ -683,7 +683,7 @@ def good_parameters(cls):
     return st.fixed_dictionaries(needed, optional=fields).map(lambda values: (cls, values))
 
 
-def test_what_cannot_go_together_is_refused():
+def test_conflicting_parameters_are_refused():
     assert "exclude each other: versus compares" in str(problems(params.TestParams, starts="a.csv", versus="b.csv"))
     said = "target_update_period must be a multiple of policy_delay, got 75 and 2"
     assert problems(TrainParams, target_update_period=75, policy_delay=2) == [said]

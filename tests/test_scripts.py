@@ -471,7 +471,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_work_and_nothing_is_
         ("train.py", ["--ckpt-file", "of-2018.ckpt"], 7, "of-2018.ckpt is a checkpoint of the original: it lacks"),
     ],
 )
-def test_what_cannot_work_is_one_sentence_before_anything_is_made(tmp_path, without_tensorflow, script, flags, code, says):
+def test_invalid_input_fails_with_one_sentence_before_any_output(tmp_path, without_tensorflow, script, flags, code, says):
     (tmp_path / "of-2018.ckpt.index").write_text("")
     done = run(script, tmp_path, *flags, env=without_tensorflow)
     assert done.returncode == code, done.stdout + done.stderr
@@ -507,7 +507,7 @@ def checkpoint_for(tmp_path):
         ("CrashInClose-v0", None),
     ],
 )
-def test_what_an_environment_does_in_a_test_is_its_own_failure(tmp_path, checkpoint_for, name, says):
+def test_environment_error_during_a_test_is_an_environment_failure(tmp_path, checkpoint_for, name, says):
     checkpoint_for(f"faulty_envs:{name}")
     done = run("test.py", tmp_path, "--env", f"faulty_envs:{name}", "--num-eps-test", "2", env=WITH_FAULTY)
     assert done.returncode == (4 if says else 0), done.stdout + done.stderr
@@ -518,7 +518,7 @@ def test_what_an_environment_does_in_a_test_is_its_own_failure(tmp_path, checkpo
 
 @pytest.mark.parametrize("name", ["NoPicture-v0", "CrashInRender-v0", "LatePicture-v0", "CrashInStep-v0"])
 @pytest.mark.parametrize("form", ["gif", "mp4"])
-def test_what_an_environment_draws_in_a_film_is_its_own_failure_and_leaves_nothing(tmp_path, checkpoint_for, name, form):
+def test_invalid_frame_is_an_environment_failure_and_leaves_no_file(tmp_path, checkpoint_for, name, form):
     checkpoint_for(f"faulty_envs:{name}")
     done = run("play.py", tmp_path, "--env", f"faulty_envs:{name}", "--format", form, env=WITH_FAULTY)
     assert done.returncode == 4, done.stdout + done.stderr
@@ -604,14 +604,14 @@ SCRIPTS = ["train.py", "test.py", "play.py", "test_every_new_ckpt.py"]
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("shell", ["--help | head -1", "--help >&-", "--help >/dev/full", "--help 2>&-", "--help >&- 2>&- <&-"])
-def test_help_for_nobody_is_no_error(script, shell, tmp_path):
+def test_help_survives_a_closed_pipe(script, shell, tmp_path):
     line = f'"{sys.executable}" "{ROOT / script}" {shell}; exit ${{PIPESTATUS[0]}}'
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=TIMEOUT, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_misspelt_flag_for_nobody_is_code_2_and_no_traceback(script, tmp_path):
+def test_misspelt_flag_with_closed_stderr_exits_with_code_2(script, tmp_path):
     line = f'"{sys.executable}" "{ROOT / script}" --evn X 2>&- >&-'
     assert subprocess.run(["bash", "-c", line], timeout=TIMEOUT, cwd=tmp_path).returncode == 2
 

@@ -1,4 +1,4 @@
-"""Prints what random actions show of an environment, and what training does about it."""
+"""Prints measurements of an environment under random actions, and how training treats them."""
 
 import textwrap
 from collections import Counter
@@ -114,7 +114,7 @@ def repeats(found: RandomPlay) -> Iterator[str]:
 
 
 def speed(rollouts: Sequence[Rollout], params: TrainParams) -> Iterator[str]:
-    """How long the environment takes, beside the learner."""
+    """The speed of the environment, compared with the learner's."""
     steps, actions = sum(rollout.env_steps for rollout in rollouts), sum(len(rollout.actions) for rollout in rollouts)
     resets, stepping = (sum(getattr(rollout, name) for rollout in rollouts) for name in ("reset_seconds", "step_seconds"))
     rate, ratio = steps / (resets + stepping), params.samples_per_insert
@@ -129,7 +129,7 @@ def speed(rollouts: Sequence[Rollout], params: TrainParams) -> Iterator[str]:
 
 
 def inputs(found: RandomPlay, resolved: Resolved) -> Iterator[str]:
-    """What training does about observations."""
+    """How training treats the observations."""
     if resolved.values.has_running_observations:
         yield "Observations will be scaled by their running mean and standard deviation, and clipped."
         return
@@ -142,7 +142,7 @@ def inputs(found: RandomPlay, resolved: Resolved) -> Iterator[str]:
 
 
 def support(rollouts: Sequence[Rollout], resolved: Resolved) -> Iterator[str]:
-    """What training does about rewards, and whether a given support fits them."""
+    """How training treats the rewards, and whether a given support fits them."""
     params, chosen = resolved.values, make_support(resolved.values)
     pairs = [(discounted_returns(rollout, params), rollout.rewards) for rollout in rollouts]
     ranges = [ReturnRange(min(returns), max(returns), min(rewards), max(rewards)) for returns, rewards in pairs]
@@ -167,7 +167,7 @@ def support(rollouts: Sequence[Rollout], resolved: Resolved) -> Iterator[str]:
 
 
 def advice(rollouts: Sequence[Rollout], own_limit: int | None, params: TrainParams) -> Iterator[str]:
-    """What to try for rewards that are all 0 and for episodes without an end."""
+    """Advice on rewards that are all 0 and on episodes without an end."""
     if not any(any(rollout.rewards) for rollout in rollouts):
         yield "All rewards were 0. Try more exploration: --noise-scale 1 --noise-decay-per none, or --action-repeat 4."
     ends = {end_of(rollout, own_limit, params) for rollout in rollouts if rollout.has_ended}

@@ -26,7 +26,7 @@ Points = Annotated[int, Ge(2), Le(1000)]
 
 @dataclass(frozen=True)
 class PlotParams(PolicyParams):
-    """What all drawings share."""
+    """The parameters that all drawings share."""
 
     show: bool = False  # open what was written in the desktop's own viewer
     log_dir: Folder = str(HERE / "logs")  # root of the training's logs
@@ -55,7 +55,7 @@ class CurvesParams(PlotParams):
 
 @dataclass(frozen=True)
 class RunPlotParams(CheckpointFields, EpisodeFields, PlotParams):
-    """What the drawings of one run share."""
+    """The parameters that the drawings of one run share."""
 
     ckpt_file: File | None = None  # a path, a name in the run's folder, or "best"; default: the newest, or all
     random_seed: Seed = 999_999  # episodes that are played for a drawing start with this seed and the next

@@ -165,7 +165,7 @@ def _draw_edges(axes: "Axes", support: Support, log: Mapping[str, np.ndarray]) -
 
 
 def _judged(share: float | None) -> str:
-    """What mass on an edge atom means, by the target mass beyond that edge: it may belong there, or be cut off."""
+    """The meaning of mass on an edge atom, by the target mass beyond that edge: it belongs there, or is cut off."""
     if share is None:
         return ""
     return " (targets are cut off)" if share > WARNED_MASS else " (no fault)"

@@ -1,1 +1,1 @@
-"""What the learner does with batches: networks, losses, the compiled update, the support. TensorFlow is imported here."""
+"""Learning from batches: networks, losses, the compiled update and the support. Imports TensorFlow."""

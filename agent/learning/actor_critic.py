@@ -64,14 +64,14 @@ class ActorCritic:
         for optimiser in self._critic_optimisers:
             optimiser.learning_rate = np.float32(self._params.critic_learning_rate * factor)
 
-    # ---- keeping
+    # ---- checkpoints
 
     def arrays(self) -> Arrays:
-        """A copy of all that updating on needs."""
+        """A copy of every variable that later updates depend on."""
         return {name: variable.numpy() for name, variable in self._variables().items()}
 
     def restore(self, arrays: Arrays, step: int) -> None:
-        """Take over what `arrays` gave at a step. Raises CheckpointError naming every array that does not fit."""
+        """Load the arrays of `arrays` and their learner step. Raises CheckpointError naming every array that does not fit."""
         variables = self._variables()
         wrong = [f"{name} is missing" for name in variables.keys() - arrays.keys()]
         wrong += [f"{name} is unknown" for name in arrays.keys() - variables.keys()]
@@ -95,11 +95,11 @@ class ActorCritic:
         named = {
             f"{owner}/{variable.path}": variable.value for owner, holder in owners.items() for variable in holder.variables
         }
-        # A learning rate is a parameter: the one that holds now, not the one that held when it was saved.
+        # Learning rates are parameters, so the current ones are used and not those of the checkpoint.
         return {name: value for name, value in named.items() if not name.endswith("/learning_rate")}
 
     def _learned(self) -> list[keras.Variable]:
-        """What one update changes besides the targets: the networks, with their moving statistics, and the optimisers."""
+        """The variables that an update changes, apart from the targets: networks with moving statistics, and optimisers."""
         holders = [self.actor, *self.critics, self._actor_optimiser, *self._critic_optimisers]
         return [variable for holder in holders for variable in holder.variables if variable.name != "learning_rate"]
 

@@ -1,4 +1,4 @@
-"""Moving averages of what the updates say about the support."""
+"""Moving averages of the statistics by which a support is judged."""
 
 import math
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Value heads: what a critic's outputs mean. Pure functions of tensors, no state. B is the batch, K the atoms.
+"""Value heads: the meaning of a critic's outputs. Pure functions of tensors, no state. B is the batch, K the atoms.
 
 A head turns rewards and the outputs of the target critics into a target, and a target and the outputs into losses. Outputs
 of several critics are lists. Rewards and values are scaled. A support is the atoms [K]; that of the targets can differ from
@@ -34,7 +34,7 @@ class CategoricalHead:
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Projected return distribution [B, K] over `support`, for rewards and discounts [B].
 
-        And scalars that are logged of it: its mass outside the support, before it is projected.
+        Also returns metrics for the log: the target mass outside the support, before the projection.
         """
         next_probs = self._lower_probs(next_outputs, target_support)  # [B, K]
         moved_support = reward[:, None] + discount[:, None] * target_support  # [B, K]
@@ -67,7 +67,7 @@ class CategoricalHead:
         return cross_entropies if self._priority == "cross_entropy" else _kl(cross_entropies, losses.entropies(target))
 
     def metrics(self, target: tf.Tensor, outputs: list[tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Scalars that are logged of the losses: critic_loss, without importance weights, is kl_divergence + target_entropy."""
+        """Metrics of the losses for the log: critic_loss, without importance weights, is kl_divergence + target_entropy."""
         cross_entropies, entropies = self._cross_entropies(target, outputs), losses.entropies(target)  # [B]
         return {
             "critic_loss": tf.reduce_mean(cross_entropies),
@@ -103,7 +103,7 @@ class ScalarHead:
         target_support: tf.Tensor,
         support: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Value [B] for rewards and discounts [B], by the lower critic (Fujimoto et al., 2018). Nothing is logged of it."""
+        """Value [B] for rewards and discounts [B], by the lower critic (Fujimoto et al., 2018). No metrics."""
         lower = tf.reduce_min(tf.stack([output[:, 0] for output in next_outputs]), axis=0)
         return reward + discount * lower, {}
 
@@ -128,7 +128,7 @@ class ScalarHead:
         return tf.add_n([tf.abs(target - output[:, 0]) for output in outputs]) / len(outputs)
 
     def metrics(self, target: tf.Tensor, outputs: list[tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Scalars that are logged of the losses: their mean, without importance weights."""
+        """Metrics of the losses for the log: their mean, without importance weights."""
         errors = tf.stack([target - output[:, 0] for output in outputs])
         return {"critic_loss": tf.reduce_mean(losses.half_squares(errors, self._loss == "huber"))}
 

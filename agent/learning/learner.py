@@ -1,4 +1,4 @@
-"""The learner: draws batches, has the networks updated, gives the losses back as priorities and publishes the policy."""
+"""The learner: samples batches, updates the networks, returns the losses as priorities and publishes the policy."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -27,16 +27,16 @@ class CheckpointSaver(Protocol):
     """Saves and reloads the learner's checkpoints (agent/training/checkpointer.py)."""
 
     def save(self) -> None:
-        """Keep the learner as it is now."""
+        """Save the learner's current state."""
         ...
 
     def reload(self) -> bool:
-        """Put the learner back to the newest whole checkpoint; False when there is none."""
+        """Load the newest valid checkpoint into the learner; False when there is none."""
         ...
 
 
 class Call(NamedTuple):
-    """A compiled call that was made: the transitions it drew, ids [updates, B], the learner step after it, and its scaling."""
+    """A finished compiled call: the ids of its transitions [updates, B], the learner step after it, and its scaling."""
 
     ids: np.ndarray
     result: UpdateResult
@@ -47,7 +47,7 @@ class Call(NamedTuple):
 class Learner:
     """Owns the `update` and with it the networks. Publishes `policy`, an immutable copy, after each call.
 
-    `policy` is None until the first update or restore: there is nothing worth following yet.
+    `policy` is None until the first update or restore; until then agents act at random.
     """
 
     def __init__(
@@ -74,16 +74,15 @@ class Learner:
     def step(self, sample: Sample | None = None) -> None:
         """One compiled call: as many updates as are due (at most updates_per_call), in the order of their batches.
 
-        Draws the batches itself when `sample` is not given. Priorities go back to the replay, and `policy` is swapped
-        for the new one as a whole. An update whose numbers are not finite changes no weight and is counted.
+        Draws the batches itself when `sample` is not given. Priorities go back to the replay, and `policy` is replaced by
+        a new object. An update whose numbers are not finite changes no weight and is counted.
         """
         self._hand_over(self._call(sample or self._draw(self.learner_step)))
 
     def advance(self, checkpointer: CheckpointSaver) -> None:
-        """One step, and what follows from it: a checkpoint where one is due, the last one reloaded where numbers went bad.
+        """One step. Saves a checkpoint where one is due; reloads the last one after MOST_SKIPPED skipped updates in a row.
 
-        They have gone bad after MOST_SKIPPED skipped updates in a row. Raises DivergenceError the second time, and where
-        there is no checkpoint.
+        Raises DivergenceError where a second reload would be needed, and where there is no checkpoint.
         """
         self.step()
         self._settle(checkpointer)
@@ -91,8 +90,8 @@ class Learner:
     def run(self, limiter: RateLimiter, stop: Event, checkpointer: CheckpointSaver) -> None:
         """Advance until num_steps_train or until told to stop, at the pace the limiter allows.
 
-        The compiled call does not hold the interpreter's lock. While it computes, a thread beside it hands over what came
-        of the call before and then draws for the call after: the learner itself does next to nothing between two calls.
+        The compiled call does not hold the interpreter's lock. While it computes, a second thread hands over the results
+        of the previous call and draws the batches of the next. The learner's thread does almost nothing between two calls.
         """
 
         def draw(learner_step: int) -> Sample | None:
@@ -107,7 +106,7 @@ class Learner:
                 drawing = beside.submit(draw, self.learner_step + self.updates_due(self.learner_step))
                 call = self._call(sample)
                 handing.result()
-                if self._is_bad() or self._is_save_due():  # which concern all that has been done
+                if self._is_bad() or self._is_save_due():  # a checkpoint includes the results of this call
                     self._hand_over(call)
                     call = None
                     self._settle(checkpointer)
@@ -147,7 +146,7 @@ class Learner:
         return call
 
     def _hand_over(self, call: Call | None) -> None:
-        """Give what came of a call to the replay, to those who act, and to those who report."""
+        """Hand the results of a call over: priorities to the replay, the policy to the agents, metrics to the averages."""
         if call is not None:
             self._replay.update_priorities(call.ids, call.result.priorities)
             self.policy = Policy(call.result.actor, call.scaling, call.learner_step)
@@ -170,31 +169,31 @@ class Learner:
     def _is_save_due(self) -> bool:
         return self.learner_step % self._params.save_ckpt_step == 0
 
-    # ---- keeping
+    # ---- checkpoints
 
     def snapshot(self) -> tuple[Policy, Critic, Arrays]:
-        """What acts, what judges, and all that learning on needs. Call it from the learner's own thread."""
-        policy, judge = self._acting(), networks.named_arrays(self.update.critics[0])
+        """The policy, the first critic, and all arrays of the learner's state. Call it from the learner's own thread."""
+        policy, arrays = self._current_policy(), networks.named_arrays(self.update.critics[0])
         if self._params.value_head == "categorical":
-            judge["atoms"] = self.update.atoms
-        critic = Critic(judge, self.scaling.current, self.learner_step)
+            arrays["atoms"] = self.update.atoms
+        critic = Critic(arrays, self.scaling.current, self.learner_step)
         if not all(np.isfinite(array).all() for network in (policy, critic) for array in network.weights().values()):
             raise DivergenceError("the networks hold numbers that are not finite; they are not saved.")
         return policy, critic, self.update.arrays()
 
     def restore(self, arrays: Arrays, learner_step: int, scaling: dict[str, Any] | None = None) -> None:
-        """Take over the arrays of a snapshot, and the state of its `scaling`; without one that stays as it is.
+        """Load the arrays of a snapshot, and the state of its `scaling` where it is given.
 
-        Raises CheckpointError naming every array that does not fit, and KeyError, TypeError or ValueError where `scaling` is no
-        state.
+        Raises CheckpointError naming every array that does not fit, and KeyError, TypeError or ValueError where `scaling` is
+        invalid.
         """
         self.update.restore(arrays, learner_step)
         if scaling is not None:
             self.scaling.restore(scaling)
         self.learner_step = learner_step
-        self.policy = self._acting()
+        self.policy = self._current_policy()
 
-    def _acting(self) -> Policy:
+    def _current_policy(self) -> Policy:
         return Policy(networks.named_arrays(self.update.actor), self.scaling.current, self.learner_step)
 
 

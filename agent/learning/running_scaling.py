@@ -19,7 +19,7 @@ CLIP = 10.0  # standard deviations to which running observations are clipped, wh
 
 
 class RunningScaling:
-    """Gives the update its scaling and supports: what the parameters say, or what follows the data.
+    """Gives the update its scaling and supports: fixed ones of the parameters, or ones that follow the data.
 
     The support follows the rewards where it is automatic, and the reward scale with it. Observations are scaled by their
     running mean and standard deviation with normalise_observations.
@@ -34,7 +34,7 @@ class RunningScaling:
         self._rescale()
 
     def observe(self, batch: TransitionBatch) -> None:
-        """Take note of a batch that enters the replay. Any thread may call this."""
+        """Include a batch that enters the replay in the statistics. Any thread may call this."""
         self.support.observed.add(batch.returns)
         if self._moments is not None:
             self._moments.add(batch.obs)  # each step is the first of exactly one transition
@@ -66,7 +66,7 @@ class RunningScaling:
             self._move(move)
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs, as JSON knows it."""
+        """The state for `restore`, of JSON types."""
         if self._moments is None:
             return {"support": self.support.state()}
         used = {name: np.asarray(getattr(self.current, name)).tolist() for name in ("obs_mean", "obs_scale", "obs_clip")}

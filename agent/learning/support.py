@@ -21,19 +21,20 @@ HEADROOM = 0.25  # share of the width that is added on either side
 FIRST_ROOM = 0.1  # share of the width that lies above the mean of the first critic, at least
 OUTSIDE = 0.01  # mean target mass beyond a bound from which that side grows
 USED = 0.99  # share of the target mass that a smaller support must hold
-SHRINK = 0.4  # of the width: a support of at most this share that would do replaces it
+SHRINK = 0.4  # share of the width: the support shrinks when one of at most this width suffices
 SETTLED = 2000  # learner steps from one move to the next that makes it smaller
 AGREEMENT = 100  # learner steps after a move, at least, until the target critic follows again
 PATIENCE = 3000  # the same, at most
 HOPELESS = 0.9  # mean target mass outside a given support from which training stops
-JUDGED = 1000  # learner steps after which this is judged
+JUDGED = 1000  # learner steps after which HOPELESS is checked
 
 
 class Move(NamedTuple):
     """New bounds for the learner.
 
-    After a move `moved_from` is what the critics' outputs still refer to. Then the target critics keep their weights and
-    bounds, until a Move with `has_agreed` lets them copy the critics. The first one has the mean that a new critic predicts.
+    After a move, `moved_from` are the bounds to which the critics' outputs still refer. The target critics then keep their
+    weights and bounds, until a Move with `has_agreed` lets them copy the critics. `first_mean` is the mean that a new critic
+    predicts, in the first Move alone.
     """
 
     first_mean: float | None = None
@@ -70,7 +71,7 @@ class FixedSupport:
         return None
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs, as JSON knows it."""
+        """The state for `restore`, of JSON types."""
         return {"returns": self.observed.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -86,8 +87,7 @@ class AutomaticSupport:
       like the worst, and BipedalWalker stood still.
     * A side grows when observed returns lie beyond it (low ones: of more than a tenth of the episodes), or when more than
       OUTSIDE of the target mass does so for long. Mass alone moves it at most one width beyond the observed returns, so that
-      an overestimating critic cannot run away. No bound exceeds what the rewards that were seen allow (greatest reward /
-      (1 - discount_rate)).
+      the estimates of a critic cannot grow without limit. No bound exceeds the greatest reward / (1 - discount_rate).
     * It shrinks when SHRINK of it would hold the observed returns and the target mass.
     * When it moves, the target critics keep weights and atoms until the online critics agree with their targets.
     """
@@ -115,7 +115,7 @@ class AutomaticSupport:
         return Move(first_mean=self._first_mean()) if self._has_atoms else Move()
 
     def judge(self, statistics: Statistics, updates: int) -> Move | None:
-        """What follows from `updates` more updates. Raises nothing."""
+        """The move that the statistics of `updates` more updates require, if any. Raises nothing."""
         if not self._has_atoms:
             return None
         averages = self._averages
@@ -133,7 +133,7 @@ class AutomaticSupport:
         return Move(moved_from=old)
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs, as JSON knows it."""
+        """The state for `restore`, of JSON types."""
         return {
             "returns": self.observed.state(),
             "bounds": list(self.bounds),
@@ -168,7 +168,7 @@ class AutomaticSupport:
         return Move(has_agreed=True)
 
     def _wanted(self) -> tuple[Bounds | None, str]:
-        """The bounds to move to, and why; None when they are right."""
+        """The bounds to move to, and the reason; None when the present ones are right."""
         observed, limits = self.observed.bounds(), self.observed.limits(self._horizon)
         if observed is None:
             return None, ""
@@ -202,7 +202,7 @@ class AutomaticSupport:
         return Bounds(low, high)
 
     def _used(self) -> Bounds:
-        """Where USED of the target mass lies."""
+        """The bounds within which USED of the target mass lies."""
         cumulated = np.cumsum(self._averages.target_mass)
         cumulated /= cumulated[-1]
         atoms = np.linspace(*self.bounds, self._num_atoms)

@@ -48,9 +48,9 @@ class CompiledUpdate(ActorCritic):
         self._compiled = tf.function(self._updates, jit_compile=True)
 
     def __call__(self, count: int, skipped_in_a_row: int, sample: Sample) -> UpdateResult:
-        """Do the first `count` of the sample's U updates, in order; `skipped_in_a_row` were skipped right before them.
+        """Do the first `count` of the sample's U updates, in order; `skipped_in_a_row` updates were skipped right before them.
 
-        An update whose loss or gradients are not finite, of critic or actor, is skipped and counted: it changes only the step.
+        An update whose loss or gradients are not finite, of critic or actor, is skipped and counted: it changes the step alone.
         """
         counts = tf.constant(count, tf.int32), tf.constant(skipped_in_a_row, tf.int32)
         priorities, sums, finite, skipped, mass, actor = self._compiled(*counts, self._scaling, sample)
@@ -60,7 +60,7 @@ class CompiledUpdate(ActorCritic):
 
     @staticmethod
     def to_tensors(sample: Sample) -> Sample:
-        """The same sample as tensors. Saves time in the call where there is time before it."""
+        """The same sample as tensors. Converting it before the call makes the call shorter."""
         return Sample(sample.ids, *map(tf.constant, sample[1:]))
 
     def rescale(self, scaling: Scaling, support: np.ndarray, target_support: np.ndarray | None = None) -> None:
@@ -73,7 +73,7 @@ class CompiledUpdate(ActorCritic):
         pace = 1.0 if target_support is None else 0.0
         self._scaling = ScalingTensors(*(tf.constant(number, tf.float32) for number in [*numbers, pace]))
 
-    # ---- what is compiled
+    # ---- the compiled part
 
     def _updates(
         self, updates: tf.Tensor, skipped_in_a_row: tf.Tensor, scaling: ScalingTensors, sample: Sample
@@ -107,7 +107,7 @@ class CompiledUpdate(ActorCritic):
     def _one_update(
         self, scaling: ScalingTensors, batch: Sample
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-        """From a scaled batch to the priorities [B], the metrics by name, the target, and whether all numbers were finite."""
+        """One update from a scaled batch. Returns priorities [B], metrics by name, the target, whether all was finite."""
         head, support, delay = self._head, scaling.support, self._params.policy_delay  # [K]
         next_action = self._smoothed(self.target_actor(batch.next_obs, training=False))  # [B, A]
         next_outputs = [critic([batch.next_obs, next_action], training=False) for critic in self.target_critics]  # [B, K] each
@@ -142,7 +142,7 @@ class CompiledUpdate(ActorCritic):
             self._update_targets(finite, scaling.target_pace)
         else:
             tf.cond(is_due, lambda: self._update_targets(finite, scaling.target_pace), lambda: finite)
-        # Sums of the actor's metrics are divided by all updates, also by those that leave the actor.
+        # Sums of the actor's metrics are divided by all updates, also by those that do not move the actor.
         actor_loss, saturated, mean_q = (delay * metric for metric in actor_metrics)
         metrics = {
             **head.metrics(target, outputs),
@@ -174,7 +174,7 @@ class CompiledUpdate(ActorCritic):
         return finite, loss, losses.saturated_share(chosen), mean_q
 
     def _actor_value(self, obs: tf.Tensor, action: tf.Tensor, support: tf.Tensor) -> tf.Tensor:
-        """What the actor maximises [B]: the value of the first critic, the lower one of all, or their mean."""
+        """The value [B] that the actor maximises: that of the first critic, the lowest of all, or their mean."""
         kind = self._params.actor_value
         critics = self.critics[:1] if kind == "first" else self.critics
         values = [self._head.mean(critic([obs, action], training=False), support) for critic in critics]

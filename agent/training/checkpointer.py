@@ -1,4 +1,4 @@
-"""What a checkpoint of a run holds, when it is saved, and how a run continues from one."""
+"""The checkpoints of a run: their content, when they are saved, and how a run continues from one."""
 
 import dataclasses
 import time
@@ -59,7 +59,7 @@ class Checkpointer:
         return self.path(self._saved_step) if self._saved_step is not None else None
 
     def path(self, learner_step: int) -> Path:
-        """Where the checkpoint of a learner step lives."""
+        """The path of the checkpoint of a learner step."""
         return checkpoint_path(self._run.folder, folder_name(self._params.env), learner_step)
 
     def save(self) -> None:
@@ -75,9 +75,9 @@ class Checkpointer:
             self.finish()
 
     def save_last(self, patience: float = SLOW_DISK) -> Path:
-        """Save the learner, which has ended, with the replay; returns where. Raises StorageError."""
+        """Save the learner, which has ended, with the replay. Returns the path. Raises StorageError."""
         deadline = time.monotonic() + patience
-        self.finish(patience)  # then it is known what the disk holds
+        self.finish(patience)  # after it, the steps below say what the disk holds
         step = self._parts.learner.learner_step
         if self._submitted_step != step or self._failure is not None:
             self._submit(with_replay=True)
@@ -89,7 +89,7 @@ class Checkpointer:
         return self.path(step)
 
     def finish(self, patience: float = SLOW_DISK) -> None:
-        """Wait for what is being written. Raises StorageError when the disk takes longer than `patience` seconds."""
+        """Wait for the saves in progress. Raises StorageError when the disk takes longer than `patience` seconds."""
         if not self._writer.wait(patience):
             raise StorageError(
                 f"{self._run.folder} takes more than {patience:g} seconds to write a checkpoint; it is given up."
@@ -111,9 +111,9 @@ class Checkpointer:
         return True
 
     def restore(self, checkpoint: Checkpoint) -> list[str]:
-        """Go on from a checkpoint, and from the newest whole replay. Returns sentences on what is not as it was.
+        """Continue from a checkpoint and the newest valid replay. Returns a sentence for each difference from the saved run.
 
-        Raises CheckpointError listing what does not fit: another environment or other sizes.
+        Raises CheckpointError listing all that does not fit: another environment or other sizes.
         """
         trained_env_spec(checkpoint, self._params)  # raises where code or keyword arguments differ
         then, now = checkpoint.manifest.get("params", {}), recorded(self._params)

@@ -147,7 +147,7 @@ def checkpoint_to_resume(run: Run, params: TrainParams) -> tuple[Checkpoint | No
 
 
 def next_resume_count(checkpoint: Checkpoint | None) -> int:
-    """How often the run has been resumed. Each time its random numbers have new seeds."""
+    """The number of resumes of the run, with this one. After each resume its random numbers have new seeds."""
     if checkpoint is None:
         return 0
     state = checkpoint.json(STATE)

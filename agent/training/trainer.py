@@ -59,7 +59,7 @@ class Trainer:
             run_folder(root, config) for root in (config.ckpt_dir, config.log_dir, config.results_dir)
         )
         self._thread_dumps = self._logs / "stacks.txt"
-        with contextlib.ExitStack() as undo:  # what an error leaves open
+        with contextlib.ExitStack() as undo:  # closes these after an error
             self._env = undo.enter_context(contextlib.closing(training_env(config)))
             self._scaling = Scaling.from_env(self._env, config)
             check_replay(config.replay_mem_size, self._env.obs_size, self._env.action_size)
@@ -241,7 +241,7 @@ class Trainer:
         return Result(checkpoint.path, score, checkpoint.step, *counts, "done")
 
     def _score(self, path: Path, is_interrupted: Callable[[], bool]) -> Score | None:
-        """Score a checkpoint as test.py does. What fails is printed: the training itself is complete."""
+        """Score a checkpoint as test.py does. A failure is printed, not raised: the training itself is complete."""
         test = TestParams(**env_flags(self.config), ckpt_file=str(path))
         seeds = range(test.random_seed, test.random_seed + test.num_eps_test)
         score = None

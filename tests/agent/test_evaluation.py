@@ -143,7 +143,7 @@ def test_files_without_starts_are_refused(tmp_path, text):
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("path", ["/dev/zero", "pipe", "/"])
-def test_what_has_no_end_is_no_file_of_starts(tmp_path, monkeypatch, path):
+def test_start_states_must_be_a_regular_file(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe")
     with pytest.raises(ParameterError, match="cannot be read: it is no file"):

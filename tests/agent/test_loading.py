@@ -54,7 +54,7 @@ def test_a_named_one_by_path_or_by_name_in_the_folder(tmp_path, env):
         load_checkpoint(params(tmp_path, ckpt_file="nowhere"))
 
 
-def test_only_damaged_ones_are_an_error_not_a_reason_to_take_the_shipped(tmp_path, env):
+def test_damaged_checkpoints_do_not_fall_back_to_the_shipped_one(tmp_path, env):
     path = save(tmp_path / "Pendulum-v1" / "Pendulum-v1.ckpt-10", env)
     (path / "policy.npz").unlink()
     with pytest.raises(CheckpointError, match="policy.npz is missing"):

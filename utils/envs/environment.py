@@ -51,7 +51,7 @@ class Environment(gymnasium.Wrapper):
     Observations come out as finite float32 arrays [S], rewards as finite floats; nothing is scaled. One action is taken
     for `action_repeat` environment steps: their rewards are summed, and `info["env_steps"]` is their number. Actions of
     another shape are flattened, and `action_bound` takes the place of missing bounds. With a `meter` below the wrappers of
-    the training, `info["raw_reward"]` and the number of steps are what it read.
+    the training, `info["raw_reward"]` and the number of steps are its readings.
 
     Attributes: `id`, `obs_size` S, `action_size` A, `action_low` and `action_high` float32 [A], and `waiting_since`, the
     monotonic start time of the current call of the environment (None between calls).
@@ -96,7 +96,7 @@ class Environment(gymnasium.Wrapper):
         finally:
             self.waiting_since = None
         if self._meter is not None:
-            self._meter.read()  # what a wrapper did in the reset is no part of the episode
+            self._meter.read()  # steps of a wrapper in the reset do not belong to the episode
         return self._checked(obs), info
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:

@@ -77,7 +77,7 @@ def _is_image(space: gymnasium.Space) -> bool:
 
 
 def _instead(env_id: str, space: gymnasium.Space) -> str:
-    """What to use in the place of an action space: the continuous version that Gymnasium knows, a wrapper, or DQN."""
+    """The alternative to an action space: the continuous version that Gymnasium knows, a wrapper, or DQN."""
     name, _, version = env_id.rpartition("-v")
     sibling = f"{name}Continuous-v{version}"
     if sibling in gymnasium.registry:

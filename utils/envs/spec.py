@@ -132,10 +132,10 @@ def _follow_the_body(env: gymnasium.Env) -> None:
 
 
 def register(make: Callable[..., gymnasium.Env], env_id: str | None = None) -> str:
-    """Register what makes an environment with Gymnasium, for this process. Returns its id, by default made from its name.
+    """Register a callable that makes an environment, for this process. Returns the id, by default made from its name.
 
-    An earlier callable of this id is replaced. Raises ParameterError for the id of an installed environment and for what
-    cannot be called; what is registered raises it when it returns the same environment twice.
+    An earlier callable of this id is replaced. Raises ParameterError for the id of an installed environment and if `make`
+    is not callable. The registered callable raises it when `make` returns the same environment twice.
     """
     if not callable(make):
         raise ParameterError(f"make_env must be a function or a class that makes an environment, got {make!r:.100}")

@@ -1,4 +1,4 @@
-"""What changes an environment for training alone: scores and logged returns stay those of the environment itself."""
+"""Changes to an environment for training alone. Scores and logged returns stay those of the environment itself."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,1 +1,1 @@
-"""Transitions, and the replay that keeps them."""
+"""Transitions, and the replay that stores them."""

@@ -41,7 +41,7 @@ class RunningMoments:
             return np.where(deviation > 1e-6 * np.abs(self._mean) + 1e-12, deviation, 1.0)
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs, as JSON knows it."""
+        """The state for `restore`, of JSON types."""
         with self._lock:
             return {"count": self._count, "mean": self._mean.tolist(), "squares": self._squares.tolist()}
 

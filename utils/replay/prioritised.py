@@ -74,9 +74,9 @@ class PrioritisedReplay:
     def sample(self, batches: int, batch_size: int, beta: float | np.ndarray) -> Sample:
         """Draw `batches` batches in proportion to priority**alpha, each stratified into batch_size equal segments.
 
-        The weights are (N * probability)**-beta divided by the greatest of their batch. Relative to the greatest of all that
-        is stored, as in Schaul et al., one low priority would shrink every weight. `beta` is one number, or one for each
-        batch [batches, 1].
+        The weights are (N * probability)**-beta divided by the greatest of their batch. Relative to the greatest of all
+        stored transitions, as in Schaul et al., one low priority would shrink every weight. `beta` is one number, or one
+        for each batch [batches, 1].
         Raises ValueError while the replay is empty.
         """
         with self._lock:
@@ -119,7 +119,7 @@ class PrioritisedReplay:
             self._sums.set(ids[kept] % self.capacity, priorities[kept] ** self._alpha)
 
     def mean_priority(self) -> float:
-        """Mean of priority**alpha over what is stored."""
+        """Mean of priority**alpha over the stored transitions."""
         with self._lock:
             return self._sums.root / max(1, len(self))
 
@@ -132,10 +132,10 @@ class PrioritisedReplay:
         return np.dtype([(name, "<f4", column.shape[1:]) for name, column in columns] + [("mass", "<f8")])
 
     def snapshot(self) -> tuple[dict[str, Any], int, Iterator[np.ndarray]]:
-        """What `restore` needs to go on exactly here: the counters, and how many rows are stored, and those, CHUNK at a time.
+        """The state for `restore`, which then continues exactly: counters, number of rows, and the rows in chunks of CHUNK.
 
-        Others may go on adding and sampling while the rows are taken. Each row is whole, with its own priority; where
-        the ring is full, a row that is overwritten meanwhile may be the newer one.
+        Other threads may add and sample while the rows are taken. Each row is consistent, with its own priority. Where the
+        ring is full, a row that is overwritten meanwhile may be the newer one.
         """
         with self._lock:
             rows = len(self)
@@ -150,9 +150,9 @@ class PrioritisedReplay:
         return counters, rows, (self._rows(slice(first, min(first + CHUNK, rows))) for first in range(0, rows, CHUNK))
 
     def restore(self, counters: dict[str, Any], rows: np.ndarray) -> None:
-        """Hold what a snapshot held, in place of what is here. `rows` has the dtype `row`.
+        """Replace the content by that of a snapshot. `rows` has the dtype `row`.
 
-        Where the capacity has changed, the newest rows stay. Raises ValueError when the rows cannot be what was saved.
+        Where the capacity has changed, the newest rows stay. Raises ValueError when the rows or the counters are invalid.
         """
         added, expected = counters["added"], min(counters["added"], counters["capacity"])
         if rows.dtype != self.row or rows.shape != (expected,):
@@ -164,7 +164,7 @@ class PrioritisedReplay:
             raise ValueError(f"the greatest priority is {greatest} and alpha {alpha}")
         has_priorities = bool(counters.get("has_priorities", True))  # older snapshots were saved after a loss
         generator = type(self._rng.bit_generator)()
-        generator.state = counters["generator"]  # raises when it is none, before anything has changed
+        generator.state = counters["generator"]  # raises if it is invalid, before anything has changed
         if counters["capacity"] != self.capacity:
             kept = min(len(rows), self.capacity)
             rows = rows[np.arange(added - kept, added) % max(1, len(rows))]
@@ -179,7 +179,7 @@ class PrioritisedReplay:
             self._rng.bit_generator.state = generator.state
 
     def view(self, count: int) -> np.ndarray:
-        """About so many of what is stored, evenly spread, [n] of dtype `row`. Draws no random number."""
+        """About `count` of the stored transitions, evenly spaced, [n] of dtype `row`. Draws no random number."""
         return self._rows(slice(0, len(self), max(1, len(self) // count)))
 
     def _rows(self, slots: slice) -> np.ndarray:
@@ -191,7 +191,7 @@ class PrioritisedReplay:
         return rows
 
     def problems(self) -> list[str]:
-        """What breaks the invariants of the tree; for tests and debugging."""
+        """Violations of the invariants of the tree; for tests and debugging."""
         with self._lock:
             sums, problems = self._sums.leaves, self._sums.problems()
             if sums[len(self) :].any():

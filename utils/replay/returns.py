@@ -83,7 +83,7 @@ class ObservedReturns:
         self._reported: set[float] = set()
 
     def add(self, ranges: Iterable[ReturnRange]) -> None:
-        """Remember these, and forget all but the last WINDOW."""
+        """Add ranges; only the last WINDOW are kept."""
         with self._lock:
             new = list(ranges)
             self._ranges = [*self._ranges, *new][-WINDOW:]
@@ -126,7 +126,7 @@ class ObservedReturns:
         return new
 
     def state(self) -> dict[str, list[Any]]:
-        """What `restore` needs, as JSON knows it."""
+        """The state for `restore`, of JSON types."""
         with self._lock:
             return {"ranges": [list(piece) for piece in self._ranges], "greatest": self._greatest, "least": self._least}
 

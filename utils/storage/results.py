@@ -91,7 +91,7 @@ def append_result(path: Path, row: dict[str, Any]) -> None:
 
 
 def rewind_results(path: Path, run_id: str, learner_step: int) -> None:
-    """Retract what results and ledger hold of a run's later learner steps: it goes on from this one, with other weights.
+    """Retract a run's scores and ledger entries of later learner steps: it continues from this one, with other weights.
 
     A score is retracted by a row without a mean, which replaces it. Raises StorageError.
     """

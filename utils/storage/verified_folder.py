@@ -60,7 +60,7 @@ class VerifiedFolder:
         return self._verified(name, read)
 
     def _verified(self, name: str, read: Callable[[BufferedReader], tuple[Content, str]]) -> Content:
-        """What `read(file)` returns beside the checksum, once size and checksum have been found to be right."""
+        """Check size and checksum of a file, and return the result of `read(file)`."""
         path = self.path / name
         if name not in self._files:
             raise CheckpointError(f"{self.path} has no {name} in its manifest.")
@@ -83,7 +83,7 @@ class VerifiedFolder:
         return read_npz(self.bytes(name), self.path / name)
 
     def array(self, name: str) -> np.ndarray:
-        """The array of an .npy file, mapped and read-only: of a large one only what is used is in memory."""
+        """The array of an .npy file, mapped and read-only: only the used parts of it are in memory."""
         self._verified(name, _digested)
         return map_npy(self.path / name)
 

@@ -20,7 +20,7 @@ TITLE_WIDTH = 9.5  # characters in an inch
 
 
 class Panel(NamedTuple):
-    """What is drawn in one pair of axes: curves with bands, training returns, a published curve and the score for "solved".
+    """The content of one pair of axes: curves with bands, training returns, a published curve and the score for "solved".
 
     `training` holds the training returns of the same runs, or nothing. `runs` holds the runs behind each curve that is a
     mean, or nothing.

@@ -1,4 +1,4 @@
-"""Which runs of an environment plot.py draws, and which tests of them."""
+"""Selection of the runs of an environment that plot.py draws, and of their tests."""
 
 from dataclasses import replace
 from pathlib import Path

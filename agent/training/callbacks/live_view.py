@@ -19,7 +19,7 @@ RETURN_BINS = 40  # at most, for all returns
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is shown of a training at one moment: its status, and the returns of its training episodes."""
+    """The displayed state of a training: its status, and the returns of its training episodes."""
 
     status: Status
     recent_returns: tuple[float, ...] = ()

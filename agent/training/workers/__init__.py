@@ -1,1 +1,1 @@
-"""The agents of a run and what drives them: threads, processes or Ray."""
+"""The agents of a run, in threads, in processes or on Ray."""

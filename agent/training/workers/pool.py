@@ -23,7 +23,7 @@ OnFailure = Callable[[int, EnvironmentFailure], None]  # gets the agent's index
 
 
 class AgentLike(Protocol):
-    """What a worker needs of an agent: Agent, or ProcessAgent."""
+    """The interface of an agent for its worker: Agent, or ProcessAgent."""
 
     index: int
 
@@ -54,7 +54,7 @@ class Worker:
     def __init__(self, agent: AgentLike, budget: RetryBudget, on_failure: OnFailure):
         self.agent, self.budget = agent, budget
         self.is_retired = False  # another worker has replaced it
-        self.error: BaseException | None = None  # why it has stopped
+        self.error: BaseException | None = None  # the reason that it has stopped
         self._on_failure = on_failure
 
     def collect(self, transitions: int, policy: Policy | None, stop: threading.Event) -> TransitionBatch | None:
@@ -146,7 +146,7 @@ class WorkerPool:
         return thread
 
     def _replace(self, index: int, work: Callable[[Worker], None]) -> None:
-        """Leave a hanging worker behind. Another one continues from its state, with new environments."""
+        """Drop a hanging worker, whose thread stays. Another one continues from its state, with new environments."""
         hanging = self.workers[index]
         hanging.is_retired = True
         where = write_thread_dumps(self._thread_dumps, [self._threads[index]])

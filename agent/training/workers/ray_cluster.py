@@ -118,7 +118,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _health(address: str) -> str:
-    """What Ray's own check of a cluster says against it; empty if it is well. In a process of its own, which may hang."""
+    """The message of Ray's own health check of a cluster, empty if it passes. Runs in a child process, which may hang."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWERED)
     return done.stderr.strip().rpartition("\n")[2] if done.returncode else ""

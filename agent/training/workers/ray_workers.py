@@ -136,7 +136,7 @@ class RayWorkers:
                 writer.add_when_allowed(reply.batch, stop)
 
     def _reply(self, worker: RayWorker, reference: Any) -> Reply | None:
-        """What a call returned; None when its worker has died. Raises the error of the toolkit that the worker raised."""
+        """The reply of a call; None when its worker has died. Raises the error of the toolkit that the worker raised."""
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
@@ -168,7 +168,7 @@ class RayWorkers:
         probe, worker.probe = worker.probe, None
         try:
             waiting = self._ray.get(probe)
-        except self._ray.exceptions.RayError:  # its calls tell the same
+        except self._ray.exceptions.RayError:  # the worker's calls raise it too
             return 0.0
         worker.has_started, worker.heard = True, time.monotonic()
         return waiting or 0.0

@@ -1,4 +1,4 @@
-"""An agent outside of the learner's process, and what it answers."""
+"""An agent outside of the learner's process, and its replies."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from utils.replay.transitions import TransitionBatch
 
 @dataclass(frozen=True)
 class AgentArguments:
-    """What makes the same agent in any process."""
+    """The arguments that make the same agent in any process."""
 
     index: int
     params: TrainParams

@@ -105,7 +105,7 @@ def test_an_offset_that_costs_digits_is_named():
     ]
 
 
-def test_what_does_not_repeat_is_named():
+def test_unseeded_randomness_is_reported():
     found = RandomPlay(rollouts=[rollout(1.0, 2.0), rollout(1.0)], repeated=rollout(1.0, 3.0))
     assert list(repeats(found)) == [
         "Not deterministic: the same seed and 2 actions differ from action 2 on, so test scores will differ too.",
@@ -135,7 +135,7 @@ def test_the_learners_time_is_that_of_the_readme():
     assert f"step takes longer than {1000 * 128 * SAMPLE_SECONDS} ms is the bottleneck" in readme
 
 
-def test_nothing_waits_without_a_ratio():
+def test_no_verdict_on_speed_without_a_ratio():
     assert len(list(speed([rollout(1.0, step_seconds=1.0)], TrainParams(samples_per_insert=0.0)))) == 1
 
 

@@ -407,7 +407,7 @@ def test_after_ten_skipped_updates_in_a_row_the_numbers_are_bad():
         learner.advance(CheckpointKeeper())
 
 
-def test_a_sound_update_between_them_begins_the_count_anew():
+def test_finite_update_resets_the_count_of_skipped_updates():
     learner, replay = make(small(), bandit())
     good, bad = replay.sample(4, 64, 1.0), None
     bad = good._replace(obs=np.full_like(good.obs, np.nan))
@@ -442,7 +442,7 @@ def test_weights_that_are_not_finite_are_never_saved():
         learner.snapshot()
 
 
-def test_the_published_policy_is_whole_and_never_changes():
+def test_published_policy_is_complete_and_immutable():
     learner, _ = make(small(), bandit())
     assert learner.policy is None
     learner.step()

@@ -238,7 +238,7 @@ def test_the_synchronous_mode_says_when_the_replay_is_of_another_step(tmp_path):
     assert said[-1] == "The replay is that of learner step 20, 32 transitions."  # a name is not what is in it
 
 
-def test_a_reload_takes_the_newest_whole_checkpoint_and_keeps_the_step(tmp_path, capsys):
+def test_reload_takes_the_newest_valid_checkpoint_and_keeps_the_step(tmp_path, capsys):
     run = FakeRun(tmp_path / "E")
     assert not run.checkpointer.reload()
     run.save(10)
@@ -290,7 +290,7 @@ def test_a_full_disk_is_said_the_previous_is_kept_the_next_is_tried_and_only_the
     assert "Traceback" not in ended.stderr
 
 
-def test_a_replay_that_does_not_fit_is_said_and_the_checkpoint_is_saved_all_the_same(tmp_path, run_code):
+def test_checkpoint_is_saved_if_its_replay_does_not_fit_on_the_disk(tmp_path, run_code):
     ended = run_code(
         """
         import resource, sys

@@ -66,7 +66,7 @@ def test_fresh_can_begin_from_a_checkpoint_of_the_run_that_it_moves(tmp_path):
     assert checkpoint.path.parent.name.startswith("before-")
 
 
-def test_resume_takes_the_newest_whole_checkpoint_and_says_what_it_passed_over(tmp_path):
+def test_resume_takes_the_newest_valid_checkpoint_and_names_skipped_ones(tmp_path):
     saved(tmp_path / "E", [10, 20, 30])
     (tmp_path / "E" / "Pendulum-v1.ckpt-30" / "learner.npz").write_bytes(b"")
     run = Run(tmp_path / "E")
@@ -76,7 +76,7 @@ def test_resume_takes_the_newest_whole_checkpoint_and_says_what_it_passed_over(t
     assert checkpoint.run_id == run.run_id
 
 
-def test_resume_refuses_when_nothing_is_whole_and_begins_when_nothing_is_there(tmp_path):
+def test_resume_refuses_damaged_checkpoints_and_starts_in_an_empty_folder(tmp_path):
     saved(tmp_path / "E", [10])
     (tmp_path / "E" / "Pendulum-v1.ckpt-10" / "learner.npz").write_bytes(b"")
     with pytest.raises(CheckpointError, match="--fresh"):

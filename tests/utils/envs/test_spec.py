@@ -171,7 +171,7 @@ def test_a_callable_that_returns_the_same_environment_again_is_refused(registry)
 
 
 @pytest.mark.parametrize("given", [5, faulty_envs.Tiny()])
-def test_what_cannot_be_called_makes_no_environment(registry, given):
+def test_make_env_must_be_callable(registry, given):
     with pytest.raises(ParameterError, match="make_env must be a function or a class that makes an environment"):
         register(given, "Mine-v0")
 

@@ -240,7 +240,7 @@ def test_a_transition_overwritten_since_it_was_drawn_is_skipped():
     assert replay.invalid_priorities == 0
 
 
-def test_of_a_transition_drawn_twice_the_last_loss_counts():
+def test_repeated_transition_keeps_its_last_loss():
     replay = make_replay(4, epsilon=1.0)
     replay.add(block_of(range(4)))
     ids, losses = np.array([[0, 1, 1], [2, 1, 0]]), np.array([[9.0, 9.0, 8.0], [3.0, 4.0, 5.0]])

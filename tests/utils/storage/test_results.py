@@ -98,7 +98,7 @@ def test_the_same_test_twice_makes_one_row(tmp_path):
     assert (tmp_path / "x.txt").read_text().count("Average reward") == 1
 
 
-def test_of_rows_with_one_identity_the_last_is_valid(tmp_path):
+def test_last_row_of_an_identity_is_valid(tmp_path):
     for mean in (-146.0, -145.0, -146.0):  # a new version of the environment, and back
         append_result(tmp_path / "x", ROW | {"mean": mean})
     assert len((tmp_path / "x.csv").read_text().splitlines()) == 4  # nothing was rewritten

@@ -164,7 +164,7 @@ def test_a_killed_training_releases_the_lock_and_its_run_continues(tmp_path, spa
     assert not has_ended(tmp_path)
 
 
-def test_of_many_that_start_at_once_one_gets_the_folder_and_the_others_are_refused(tmp_path, run_code):
+def test_concurrent_starts_give_the_folder_to_one_process(tmp_path, run_code):
     ended = run_code(
         """
         import os, sys

@@ -278,7 +278,7 @@ def test_final_scores_are_those_of_the_last_learner_step_that_all_runs_have(give
     assert [note.split(",")[0] for note in notes[-2:]] == ["a: 0.900", "b: 0.450"]  # as without the later ones
 
 
-def test_nothing_of_later_learner_steps_is_drawn_or_compared(given, add, log):
+def test_last_step_cuts_curves_and_comparisons(given, add, log):
     log("a")
     for step, score in ((40, 1.0), (60, 2.0), (80, 9.0)):
         add("a", step, score)

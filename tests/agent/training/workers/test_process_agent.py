@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import threading
 import time
 
@@ -130,7 +131,7 @@ def test_waiting_is_reported_while_an_environment_hangs_and_its_stack_is_written
     until(lambda: agent.waiting_since is not None and time.monotonic() - agent.waiting_since > 0.5)
     agent.abandon()
     thread.join(10)
-    assert "ended by SIGTERM" in str(errors[0]) or "exit code" in str(errors[0])
+    assert re.search("ended (by SIGTERM|by SIGKILL|with exit code)", str(errors[0]))  # SIGKILL after MOMENT, on a busy machine
     assert "in hang" in (tmp_path / "stacks.txt").read_text()
 
 
