@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import threading
 import time
 
@@ -12,6 +11,7 @@ from factories import make_networks, make_replay, make_scaling
 from processes import descendants
 
 from agent.training.counters import RunCounters
+from agent.training.workers import process_agent
 from agent.training.workers.pool import WorkerPool
 from agent.training.workers.process_agent import ProcessAgent
 from agent.training.workers.remote import AgentArguments, RemoteAgent
@@ -117,7 +117,8 @@ def test_errors_of_parameters_come_back_as_they_are(start):
         start(env="NoSuch-v0").collect(1, None)
 
 
-def test_waiting_is_reported_while_an_environment_hangs_and_its_stack_is_written(start, tmp_path):
+def test_waiting_is_reported_while_an_environment_hangs_and_its_stack_is_written(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(process_agent, "MOMENT", 3.0)  # after the usual 0.3 s a busy machine would need SIGKILL
     agent = start(fault="hang", marker=str(tmp_path / "marker"))
     errors = []
 
@@ -131,7 +132,7 @@ def test_waiting_is_reported_while_an_environment_hangs_and_its_stack_is_written
     until(lambda: agent.waiting_since is not None and time.monotonic() - agent.waiting_since > 0.5)
     agent.abandon()
     thread.join(10)
-    assert re.search("ended (by SIGTERM|by SIGKILL|with exit code)", str(errors[0]))  # SIGKILL after MOMENT, on a busy machine
+    assert "ended by SIGTERM" in str(errors[0]) or "exit code" in str(errors[0])
     assert "in hang" in (tmp_path / "stacks.txt").read_text()
 
 
