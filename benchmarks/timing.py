@@ -66,11 +66,11 @@ class Result:
         """Print it as Markdown; with `where` also write it as JSON to that file, or ("-") print nothing but the JSON."""
         everything = {"benchmark": self.benchmark, "machine": machine()} | vars(self)
         if where == "-":
-            print(json.dumps(everything, indent=1))
+            print(json.dumps(everything, indent=1, allow_nan=False))
             return
         if where:
             Path(where).parent.mkdir(parents=True, exist_ok=True)
-            Path(where).write_text(json.dumps(everything, indent=1) + "\n")
+            Path(where).write_text(json.dumps(everything, indent=1, allow_nan=False) + "\n")
         print("\n".join(self._markdown(everything["machine"])), flush=True)
 
     def _markdown(self, about: dict[str, Any]) -> Iterable[str]:
@@ -98,7 +98,9 @@ def random_batch(size: int, obs_size: int, action_size: int, rng: np.random.Gene
 
 
 def shown(value: Any) -> str:
-    """A value as text, with three significant digits."""
+    """A value as text, with three significant digits; nothing for None."""
+    if value is None:
+        return ""
     if not isinstance(value, float):
         return str(value)
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

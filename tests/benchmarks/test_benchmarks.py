@@ -126,6 +126,13 @@ def test_medians_count_a_run_that_never_reached_its_goal_with_its_cap(room):
     assert row["seconds from the start"] == 600.0
 
 
+def test_a_value_that_a_run_lacks_is_none_and_an_empty_cell(room):
+    run = dict(contender="SB3 TD3", flags="", cap=600.0, reached=False, seconds=590.0, updates=8, tests=[])
+    row = room("time_to_score").summary([run, run | {"confirmed": 6.0}])
+    assert (row["updates"], row["best test"], row["mean of 100 fresh episodes"]) == (8.0, None, None)
+    assert room("timing").shown(None) == ""
+
+
 def test_contenders_take_turns_and_ratios_are_of_one_round(room):
     calls = []
     timer = room("timing").AlternatingTimer({"a": lambda: calls.append("a"), "b": lambda: calls.append("b") or 4}, rounds=3)
