@@ -149,7 +149,7 @@ def test_an_entry_may_name_the_algorithm(monkeypatch):
 def test_every_entry_of_algorithms_holds_parameters():
     for values in ALGORITHMS.values():
         assert values.keys() <= vars(TrainParams()).keys()
-    assert problems(TrainParams, algorithm="d4") == ["algorithm must be d4pg or original or ddpg or td3, got 'd4'"]
+    assert problems(TrainParams, algorithm="d4") == ["algorithm must be one of d4pg, original, ddpg, td3, got 'd4'"]
 
 
 def test_environments_without_an_entry_have_defaults_that_learn():

@@ -186,12 +186,12 @@ def test_a_summary_names_networks_and_sources_and_leaves_nothing_behind(tmp_path
     done = run("train.py", tmp_path, *TINY, "--summary")
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == []
-    # 3 * 16 + 16, 16 * 16 + 16, 16 + 1; and 3 * 16 + 16, 17 * 16 + 16, 16 * 51 + 51
-    assert "Actor and critic have 1,572 parameters." in done.stdout
+    # 3 * 16 + 16, 16 * 16 + 16, 16 + 1; and 3 * 16 + 16, 17 * 16 + 16, 16 * 101 + 101
+    assert "Actor and critic have 2,422 parameters." in done.stdout
     assert all(f'Model: "{name}"' in done.stdout for name in ("actor", "critic"))
     assert done.stdout.count("Param #") == 2  # the tables are not cut off
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert {"dense1_size 16 flag", "reward_scale 100.0 ENVS", "num_atoms 51 default"} <= set(lines)
+    assert {"dense1_size 16 flag", "reward_scale 100.0 ENVS", "num_atoms 101 ENVS"} <= set(lines)
 
 
 @pytest.mark.parametrize(("env", "code"), [("Pendulum-v1", 0), ("CartPole-v1", 2), ("faulty_envs:CrashInStep-v0", 4)])

@@ -12,7 +12,7 @@ from agent.analysis.drawings import Drawing
 from agent.analysis.plot_params import CurvesParams, MapsParams, PlotParams, ReportParams, RunPlotParams, SupportParams
 from agent.analysis.recording import episode_gif, recording_seed
 from agent.analysis.training_plots import draw_speed, draw_training
-from agent.config import run_folder
+from agent.config import recorded, run_folder
 from agent.loading import LoadedCheckpoint, load_checkpoint
 from agent.names import RENAMED
 from params import SHIPPED, TrainParams
@@ -66,10 +66,10 @@ def write_report(params: ReportParams, path: Path) -> list[str]:
     notes += _draw(
         page,
         lambda: plots.curves(CurvesParams(**shared, runs=(SHIPPED if params.shipped else params.run,))),
-        "Test score over learner steps with its 95 % interval, over the original's published curve",
+        "Test score over learner steps with its 95 % interval",
     )
     if params.env in (new for new, _ in RENAMED.values()):
-        page.text("The original's curve was scored from other start states, so compare its shape rather than its height.")
+        page.text("Long runs are drawn over the original's curve. Its start states differ: compare its shape, not its height.")
     _training(page, episodes, log)
     page.heading("Scores")
     _scores(page, scores)
@@ -185,7 +185,7 @@ def _settings(page: Page, loaded: LoadedCheckpoint) -> None:
     if not settings:
         page.text("This checkpoint does not record its parameters.")
         return
-    defaults = {field.name: field.default for field in dataclasses.fields(TrainParams)}
+    defaults = recorded(TrainParams())
     differing = [name for name, value in settings.items() if value != defaults.get(name)]
     page.table([(name, settings[name], defaults.get(name, "")) for name in differing], ("parameter", "value", "default"))
     others = [(name, value) for name, value in settings.items() if name not in differing]

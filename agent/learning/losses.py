@@ -1,4 +1,4 @@
-"""The maths of D4PG: functions of tensors, no networks, no state. B is the batch, K the atoms."""
+"""Losses and the projection of distributions: functions of tensors, no networks, no state. B is the batch, K the atoms."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""The networks of D4PG: Keras models from sizes (Barth-Maron et al., 2018; sizes of msinto93/D4PG)."""
+"""Actor and critics: Keras models from sizes (Barth-Maron et al., 2018; sizes of msinto93/D4PG)."""
 
 from typing import Any, NamedTuple
 

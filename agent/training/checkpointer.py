@@ -27,6 +27,15 @@ LEARNER = "learner.npz"
 SLOW_DISK = 600.0  # seconds that a save may take before it counts as failed
 
 
+def check_architecture(checkpoint: Checkpoint, params: TrainParams) -> None:
+    """Raise CheckpointError with each of ARCHITECTURE_FIELDS that differs from the recorded one."""
+    then, now = checkpoint.manifest.get("params", {}), recorded(params)
+    names = [name for name in ARCHITECTURE_FIELDS if name in then and then[name] != now[name]]
+    if names:
+        unfit = "; ".join(f"{name} was {then[name]} and is {now[name]}" for name in names)
+        raise CheckpointError(f"{checkpoint.path} cannot be continued with these parameters: {unfit}.")
+
+
 class Checkpointer:
     """Saves and restores the parts of one run."""
 
@@ -118,9 +127,7 @@ class Checkpointer:
         trained_env_spec(checkpoint, self._params)  # raises where code or keyword arguments differ
         then, now = checkpoint.manifest.get("params", {}), recorded(self._params)
         changed = {name: (then.get(name), value) for name, value in now.items() if name in then and then.get(name) != value}
-        unfit = [f"{name} was {changed[name][0]} and is {changed[name][1]}" for name in ARCHITECTURE_FIELDS if name in changed]
-        if unfit:
-            raise CheckpointError(f"{checkpoint.path} cannot be continued with these parameters: {'; '.join(unfit)}.")
+        check_architecture(checkpoint, self._params)
         state = checkpoint.json(STATE)
         try:
             self._parts.learner.restore(checkpoint.arrays(LEARNER), checkpoint.step, state.get("scaling"))

@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.config import ABSENT, ARCHITECTURE_FIELDS, RUN_FIELDS, resolve, run_folder
 from agent.environment import env_spec, trained_env_spec
-from agent.training.checkpointer import LEARNER, STATE
+from agent.training.checkpointer import LEARNER, STATE, check_architecture
 from params import TrainParams
 from utils.errors import CheckpointError, EnvMismatchError, ParameterError
 from utils.parameters import EnvProblem, Resolved
@@ -57,6 +57,7 @@ def resolve_training(
             "with --ckpt-file and --run."
         )
     _check_env(checkpoint, resolved, is_same_run)
+    check_architecture(checkpoint, resolved.values)
     return Resolved(resolved.values, resolved.sources, [*resolved.notes, note])
 
 

@@ -366,8 +366,8 @@ def survive(folder, crashes, seconds=600.0):
 def learn_through_crashes(folder, learner_steps, least):
     """Pendulum learns although its environments crash with the probability 0.0005 a step; scored on the sound one."""
     entry = dict(ENVS["Pendulum-v1"])
-    given = entry.pop("d4pg") | entry
-    given |= {"num_steps_train": learner_steps, "save_ckpt_step": learner_steps}
+    rates = entry.pop("d4pg")
+    given = entry | rates | {"num_steps_train": learner_steps, "save_ckpt_step": learner_steps}
     training = Training(folder, env="faulty_envs:FlakyPendulum-v0", small={}, **given)
     training.wait(24 * 3600.0)  # the score at its end may fail: that one is played on the environment that crashes
     newest, _ = newest_checkpoint(training.checkpoints)

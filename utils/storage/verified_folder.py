@@ -39,7 +39,7 @@ class VerifiedFolder:
             if any(name != os.path.basename(name) for name in files):
                 raise ValueError("it names a file in another folder")
             self._files = {str(name): (int(entry["size"]), str(entry["sha256"])) for name, entry in files.items()}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise CheckpointError(f"{self.path} is not a checkpoint: it has no {MANIFEST}.") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise CheckpointError(f"{self.path / MANIFEST} cannot be used: {error}.") from None

@@ -170,7 +170,7 @@ def test_an_invalid_dimension_is_a_sentence(place, more, says):
 
 
 def test_the_report_of_a_complete_run(place, tmp_path):
-    settings = {"tau": 0.5, "env": PENDULUM}
+    settings = {"tau": 0.5, "env": PENDULUM, "hidden_sizes": [400, 300]}
     machine = {"command": "train.py --tau 0.5", "hardware": {"cores": 2, "memory_gb": 8.0, "platform": "Linux"}}
     place.checkpoints(10).scores(10, 20).log(above=0.2)
     save(
@@ -186,6 +186,7 @@ def test_the_report_of_a_complete_run(place, tmp_path):
     assert page.count("<img") == 6  # curve, training, film, maps, support, speed
     for words in (
         "<td>0.5</td><td>0.005</td>",
+        "<td>hidden_sizes</td><td>[400, 300]</td></tr>",  # a default, which the table of changed settings lacks
         "train.py --tau 0.5",
         "2 cores, 8.0 GB of memory, Linux",
         "numpy 2.1",

@@ -140,7 +140,7 @@ def test_a_resumed_run_keeps_its_parameters_and_flags_override_them(tmp_path):
     assert values["random_seed"] == (1, "run")
     assert values["dense1_size"] == (16, "run")
     assert values["tau"] == (0.5, "run")
-    assert values["v_min"] == (-20.0, "run")
+    assert values["v_min"] == (-10.0, "run")
     assert values["num_steps_train"] == (8000, "flag")
     assert notes == [f"Parameters are those recorded in {tmp_path}/Pendulum-v1/Pendulum-v1.ckpt-5000; flags override them."]
     assert resolve_training(TrainParams, {"ckpt_dir": str(tmp_path), "resume": True}).values.num_steps_train == 5000
@@ -150,7 +150,7 @@ def test_a_run_whose_entry_in_envs_was_changed_is_resumed_as_it_was(tmp_path, mo
     trained(tmp_path)
     monkeypatch.setitem(ENVS, "Pendulum-v1", {**ENVS["Pendulum-v1"], "v_min": -30.0, "obs_clip": 5.0, "d4pg": {"tau": 0.25}})
     values, _ = continued(tmp_path, resume=True)
-    assert [values[name] for name in ("v_min", "obs_clip", "tau")] == [(-20.0, "run"), (None, "run"), (0.005, "run")]
+    assert [values[name] for name in ("v_min", "obs_clip", "tau")] == [(-10.0, "run"), (None, "run"), (0.005, "run")]
 
 
 def test_a_run_whose_support_came_from_flags_is_resumed_without_them(tmp_path):
@@ -166,7 +166,7 @@ def test_a_new_run_from_the_checkpoint_of_another_takes_the_networks_alone(tmp_p
         values, notes = continued(tmp_path, run="second", ckpt_file=path, resume=resume)
         assert values["dense1_size"] == (16, "run")
         assert "tau" not in values  # the default
-        assert values["num_steps_train"] == (50_000, "ENVS")
+        assert values["num_steps_train"] == (100_000, "ENVS")
         assert "random_seed" not in values
         assert notes == [f"The networks have the shapes and scaling recorded in {path}; all else is as for a new run."]
 
@@ -231,6 +231,14 @@ def test_a_resumed_run_keeps_its_algorithm(tmp_path):
         continued(tmp_path, resume=True, algorithm="td3")
     for given in ({}, {"algorithm": "ddpg"}):
         assert continued(tmp_path, resume=True, **given)[0]["value_head"] == ("scalar", "run")
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_flags_that_do_not_fit_the_networks_are_refused_before_the_training(tmp_path, resume):
+    trained(tmp_path, run="first")
+    from_file = {} if resume else {"ckpt_file": str(tmp_path / "Pendulum-v1/first/Pendulum-v1.ckpt-2500")}
+    with pytest.raises(CheckpointError, match="value_head was categorical and is scalar; num_critics was 1 and is 2"):
+        continued(tmp_path, run="first" if resume else "", resume=resume, num_critics=2, value_head="scalar", **from_file)
 
 
 def test_a_record_does_not_choose_folders_or_what_a_call_does(tmp_path):

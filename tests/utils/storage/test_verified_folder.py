@@ -172,7 +172,7 @@ def test_any_overwritten_bytes_are_refused_or_harmless(tmp_path_factory, name, d
 def test_a_path_without_a_checkpoint_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "none", tmp_path / "file"):
-        with pytest.raises(CheckpointError, match=str(path)):
+        with pytest.raises(CheckpointError, match=f"{path} is not a checkpoint"):
             Checkpoint(path)
 
 
