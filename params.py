@@ -66,7 +66,7 @@ ENVS: dict[str, dict[str, Any]] = {
             reward_clip=(-10.0, 10.0), noise_scale=0.1, priority_alpha=0.0, num_steps_train=100_000,
         ),
     ),
-    "HalfCheetah-v5": dict.fromkeys(  # needs MuJoCo; the support follows the rewards; td3 is better than d4pg
+    "HalfCheetah-v5": dict.fromkeys(  # needs MuJoCo; the support follows the rewards
         ("d4pg", "td3"), dict(noise="gaussian", noise_scale=0.1, learning_rate_schedule="linear", num_steps_train=500_000)
     ),
     "BipedalWalkerHardcore-v3": dict(
