@@ -32,7 +32,13 @@ ARCHITECTURE_FIELDS = fields_of_kind(TrainParams, ARCHITECTURE)
 # Parameters of one call of train.py. A checkpoint does not record them.
 RUN_FIELDS = fields_of_kind(TrainParams, RUN, FOLDER, FILE)
 # Values of the parameters that older records lack; the present values in ENVS do not apply to those runs.
-ABSENT = FIRST_VERSION | {"num_critics": 1, "layer_norm": False, "reward_clip": None, "learning_rate_schedule": "constant"}
+ABSENT = FIRST_VERSION | {
+    "num_critics": 1,
+    "layer_norm": False,
+    "reward_clip": None,
+    "learning_rate_schedule": "constant",
+    "saturation_penalty": 0.0,
+}
 # In an entry of ENVS these are for training alone. A checkpoint records the last two for the other scripts.
 _NOT_SHARED = (*fields_of_kind(TrainParams, RUN, FILE, SEED), "action_repeat", "max_ep_length")
 # First seeds of the published scores and of those that choose a checkpoint: of test.py and of the watcher.

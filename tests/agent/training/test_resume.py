@@ -250,6 +250,7 @@ def test_a_record_does_not_choose_folders_or_what_a_call_does(tmp_path):
     values, _ = continued(tmp_path, resume=True)
     assert values["ckpt_dir"] == (str(tmp_path), "flag")
     assert values["tau"] == (0.5, "run")
+    assert values["saturation_penalty"] == (0.0, "run")  # which this record lacks: the entry's is for runs that are newer
     assert not {"debug", "render", "max_minutes", "fresh"} & set(values)
 
 
