@@ -138,22 +138,23 @@ def entries(ledger: Path) -> list[dict[str, Any]]:
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """The medians of a contender; None if a run lacks the value. A run without the goal counts with its values at the cap."""
+    runs = [run | {"best": max((test["score"] for test in run["tests"]), default=None)} for run in runs]
 
-    def median(values: list[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return float(np.median(known)) if len(known) == len(values) else None
+    def median(name: str) -> float | None:
+        known = [run[name] for run in runs if run.get(name) is not None]
+        return float(np.median(known)) if len(known) == len(runs) else None
 
     return {
         "contender": " ".join(filter(None, (runs[0]["contender"], runs[0]["flags"]))),
         "reached": f"{sum(run['reached'] for run in runs)} of {len(runs)}",
         "seconds from the start": float(np.median([run["seconds"] if run["reached"] else run["cap"] for run in runs])),
         "each": ", ".join(f"{run['seconds']:.0f}" if run["reached"] else f"not in {run['cap']:.0f}" for run in runs),
-        "training seconds": median([run.get("training_seconds") for run in runs]),
-        "stolen": median([run.get("stolen") for run in runs]),
-        "env steps": median([run.get("env_steps") for run in runs]),
-        "updates": median([run.get("updates") for run in runs]),
-        "best test": median([max((test["score"] for test in run["tests"]), default=None) for run in runs]),
-        "mean of 100 fresh episodes": median([run.get("confirmed") for run in runs]),
+        "training seconds": median("training_seconds"),
+        "stolen": median("stolen"),
+        "env steps": median("env_steps"),
+        "updates": median("updates"),
+        "best test": median("best"),
+        "mean of 100 fresh episodes": median("confirmed"),
     }
 
 

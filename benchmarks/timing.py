@@ -68,10 +68,10 @@ class Result:
         if where == "-":
             print(json.dumps(everything, indent=1, allow_nan=False))
             return
+        print("\n".join(self._markdown(everything["machine"])), flush=True)  # first: a NaN must not cost the measurements
         if where:
             Path(where).parent.mkdir(parents=True, exist_ok=True)
             Path(where).write_text(json.dumps(everything, indent=1, allow_nan=False) + "\n")
-        print("\n".join(self._markdown(everything["machine"])), flush=True)
 
     def _markdown(self, about: dict[str, Any]) -> Iterable[str]:
         busy = f"load {about['load']}, {about['stolen']:.0%} of its time stolen"

@@ -191,7 +191,7 @@ def test_a_summary_names_networks_and_sources_and_leaves_nothing_behind(tmp_path
     assert all(f'Model: "{name}"' in done.stdout for name in ("actor", "critic"))
     assert done.stdout.count("Param #") == 2  # the tables are not cut off
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert {"dense1_size 16 flag", "reward_scale 100.0 ENVS", "num_atoms 101 ENVS"} <= set(lines)
+    assert {"dense1_size 16 flag", "reward_scale 100.0 ENVS", "num_atoms 101 ENVS", "tau 0.005 default"} <= set(lines)
 
 
 @pytest.mark.parametrize(("env", "code"), [("Pendulum-v1", 0), ("CartPole-v1", 2), ("faulty_envs:CrashInStep-v0", 4)])

@@ -29,11 +29,15 @@ SLOW_DISK = 600.0  # seconds that a save may take before it counts as failed
 
 def check_architecture(checkpoint: Checkpoint, params: TrainParams) -> None:
     """Raise CheckpointError with each of ARCHITECTURE_FIELDS that differs from the recorded one."""
+    changed = _changed(checkpoint, params)
+    unfit = [f"{name} was {changed[name][0]} and is {changed[name][1]}" for name in ARCHITECTURE_FIELDS if name in changed]
+    if unfit:
+        raise CheckpointError(f"{checkpoint.path} cannot be continued with these parameters: {'; '.join(unfit)}.")
+
+
+def _changed(checkpoint: Checkpoint, params: TrainParams) -> dict[str, tuple[Any, Any]]:
     then, now = checkpoint.manifest.get("params", {}), recorded(params)
-    names = [name for name in ARCHITECTURE_FIELDS if name in then and then[name] != now[name]]
-    if names:
-        unfit = "; ".join(f"{name} was {then[name]} and is {now[name]}" for name in names)
-        raise CheckpointError(f"{checkpoint.path} cannot be continued with these parameters: {unfit}.")
+    return {name: (then[name], value) for name, value in now.items() if name in then and then[name] != value}
 
 
 class Checkpointer:
@@ -125,8 +129,6 @@ class Checkpointer:
         Raises CheckpointError listing all that does not fit: another environment or other sizes.
         """
         trained_env_spec(checkpoint, self._params)  # raises where code or keyword arguments differ
-        then, now = checkpoint.manifest.get("params", {}), recorded(self._params)
-        changed = {name: (then.get(name), value) for name, value in now.items() if name in then and then.get(name) != value}
         check_architecture(checkpoint, self._params)
         state = checkpoint.json(STATE)
         try:
@@ -136,6 +138,7 @@ class Checkpointer:
             raise CheckpointError(f"{checkpoint.path / STATE} does not hold the run's state: {error!r}.") from None
         manifest = checkpoint.manifest
         self._parts.counters.restore(int(manifest.get("env_step", 0)), float(manifest.get("seconds", 0.0)))
+        changed = _changed(checkpoint, self._params)
         notes = [f"{name} was {old} and is {new} from here on." for name, (old, new) in changed.items()]
         if checkpoint.path.parent == self._run.folder:
             self._saved_step = self._submitted_step = checkpoint.step

@@ -233,12 +233,12 @@ def test_a_resumed_run_keeps_its_algorithm(tmp_path):
         assert continued(tmp_path, resume=True, **given)[0]["value_head"] == ("scalar", "run")
 
 
-@pytest.mark.parametrize("resume", [True, False])
-def test_flags_that_do_not_fit_the_networks_are_refused_before_the_training(tmp_path, resume):
+def test_flags_that_do_not_fit_the_networks_are_refused_before_the_training(tmp_path):
     trained(tmp_path, run="first")
-    from_file = {} if resume else {"ckpt_file": str(tmp_path / "Pendulum-v1/first/Pendulum-v1.ckpt-2500")}
-    with pytest.raises(CheckpointError, match="value_head was categorical and is scalar; num_critics was 1 and is 2"):
-        continued(tmp_path, run="first" if resume else "", resume=resume, num_critics=2, value_head="scalar", **from_file)
+    path = str(tmp_path / "Pendulum-v1/first/Pendulum-v1.ckpt-2500")
+    for given in (dict(run="first", resume=True), dict(ckpt_file=path)):
+        with pytest.raises(CheckpointError, match="value_head was categorical and is scalar; num_critics was 1 and is 2"):
+            continued(tmp_path, num_critics=2, value_head="scalar", **given)
 
 
 def test_a_record_does_not_choose_folders_or_what_a_call_does(tmp_path):
